@@ -1,0 +1,116 @@
+"""`pretext colorize`: paint files and folders."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from pretext.colorizer import Colorizer
+from pretext.config import Decoding
+from pretext.data.folder import FolderSource
+from pretext.data.images import BrokenImageError, open_rgb
+from pretext.pretrained import load_pretrained
+from pretext.runtime.command_line import RunFailedError
+from pretext.runtime.distributed import choose_device
+from pretext.runtime.progress import Progress
+
+# Formats that hold 8-bit RGB, with what keeps them near what was painted; any other is written as PNG.
+SAVE_OPTIONS: dict[str, dict[str, object]] = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".png": {},
+    ".webp": {"lossless": True},
+    ".tif": {"compression": "tiff_lzw"},
+    ".tiff": {"compression": "tiff_lzw"},
+    ".bmp": {},
+}
+
+
+def colorize_files(
+    *,
+    model: str | Path,
+    images: Sequence[Path],
+    out: Path,
+    decoding: Decoding = "annealed_mean",
+    temperature: float | None = None,
+    top_k: int = 5,
+    size: int = 256,
+    device: str = "auto",
+) -> None:
+    """Paint every image of `images` (files, and folders with all below them) into the folder `out`.
+
+    Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
+    behind. A file that cannot be painted is named, and the others go on.
+
+    Raises:
+        ValueError: an image or a model is not there, two images would have one name in `out`, or an image would be
+            overwritten.
+        RunFailedError: after all others were painted, the files that could not be.
+    """
+    targets = plan_outputs(images, out)
+    pretrained = load_pretrained(model)
+    pretrained.network.to(choose_device(device))
+    colorizer = Colorizer(
+        pretrained.network,
+        pretrained.bins,
+        size=size,
+        decoding=decoding,
+        temperature=pretrained.temperature if temperature is None else temperature,
+        top_k=top_k,
+    )
+    failures = []
+    progress = Progress(len(targets), unit="image")
+    for target, source in targets.items():
+        try:
+            painted = colorizer(open_rgb(source))
+            save(painted, target)
+        except (BrokenImageError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+            failures.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
+            progress.say(f"not painted: {failures[-1]}")
+        progress.advance()
+    progress.close()
+    print(f"{len(targets) - len(failures)} of {len(targets)} images painted by {pretrained.name} -> {out}")
+    if failures:
+        raise RunFailedError(f"{len(failures)} of {len(targets)} images were not painted: {'; '.join(failures)}")
+
+
+def plan_outputs(images: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Output file -> input file, for files and folders; raises ValueError as `colorize_files` does."""
+    targets: dict[Path, Path] = {}
+    for source, relative in _inputs(images):
+        target = out / relative
+        if target.suffix.lower() not in SAVE_OPTIONS:
+            target = target.with_name(target.name + ".png")
+        if target in targets:
+            raise ValueError(f"{targets[target]} and {source} would both become {target}; paint them into two folders")
+        targets[target] = source
+    originals = {source.resolve() for source in targets.values()}
+    for target, source in targets.items():
+        if target.resolve() in originals:
+            raise ValueError(f"{target} would overwrite an original; give --out another folder than that of {source}")
+    return targets
+
+
+def save(image: Image.Image, path: Path) -> None:
+    """Write `image` in the format that the suffix of `path` names, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
+    try:
+        image.save(temporary, **SAVE_OPTIONS[path.suffix.lower()])
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _inputs(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """Each file with its place below `out`."""
+    for path in images:
+        if path.is_dir():
+            folder = FolderSource(path)
+            for index in range(len(folder)):
+                yield path / folder.name(index), Path(folder.name(index))
+        elif path.exists():
+            yield path, Path(path.name)
+        else:
+            raise ValueError(f"there is no image or folder {path}")

@@ -1,0 +1,135 @@
+"""Every key of a `pretext train` configuration, with its default.
+
+A YAML file under `configs/pretext/` holds only what differs from these defaults. This module imports neither
+torch nor anything of the package, so that `--help` and a misspelt key answer at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Decoding = Literal["annealed_mean", "mean", "mode", "top_k_mean"]
+ObjectiveName = Literal["rebalanced_classification", "classification", "regression"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Where the images come from and how they are cut.
+
+    Args:
+        train: `sample` (bundled photographs), a folder, WebDataset shards (path, glob, `{000..146}` range or URL of
+            .tar files), or `torchvision:NAME`.
+        validation: the same for the validation images; null holds out `validation_images` of the training images.
+        validation_images: how many validation images are used at most.
+        torchvision_root: folder of the torchvision data sets.
+        download: let torchvision download the data set.
+        image_size: length in pixels to which an image's short side is resized; validation uses its central square.
+        crop_size: side in pixels of the random training crop.
+        num_workers: processes that read images, for each training process.
+        max_broken_share: share of unreadable images above which the run stops.
+    """
+
+    train: str
+    validation: str | None = None
+    validation_images: int = 1000
+    torchvision_root: str = "data"
+    download: bool = False
+    image_size: int = 256
+    crop_size: int = 176
+    num_workers: int = 4
+    max_broken_share: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What is trained.
+
+    Args:
+        name: eccv16, siggraph17, alexnet or resnet50.
+        width: factor on every hidden channel count; 1 is the published network.
+    """
+
+    name: str = "eccv16"
+    width: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """What is optimised.
+
+    Args:
+        name: rebalanced_classification (the paper's), classification (equal class weights), or regression (L2 on ab).
+        bins: `imagenet` (the 313 published bins and their ImageNet prior) or a file made by `pretext prior`.
+        neighbours: bins that share a soft target: 5 in the paper, 10 in its released code.
+        sigma: standard deviation in ab units of the Gaussian that weighs them.
+        uniform_share: lambda of the rebalancing, the share of the uniform distribution mixed into the prior.
+        temperature: of the annealed mean that decodes a distribution into a colour; paper section 2.3.
+    """
+
+    name: ObjectiveName = "rebalanced_classification"
+    bins: str = "imagenet"
+    neighbours: int = 5
+    sigma: float = 5.0
+    uniform_share: float = 0.5
+    temperature: float = 0.38
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """Adam and its learning rate.
+
+    Args:
+        lr: base learning rate.
+        betas: Adam's decay rates.
+        weight_decay: L2 penalty, added to the gradient of the mean loss over positions.
+        schedule: `step` follows lr_steps, `cosine` falls to zero at the last step.
+        lr_steps: learning rate from a step on, for the step schedule: {200000: 1.0e-5, 375000: 3.0e-6}.
+        warmup_steps: steps of linear warm-up from zero.
+        clip_norm: largest norm of the whole gradient; null does not clip.
+    """
+
+    lr: float = 3e-5
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.0
+    schedule: Literal["step", "cosine"] = "step"
+    lr_steps: dict[int, float] = field(default_factory=dict)
+    warmup_steps: int = 0
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run.
+
+    Args:
+        run_dir: folder of the run; the same command on the same folder goes on where it stopped.
+        steps: optimiser steps in all.
+        batch_size: images of one step, over all processes.
+        accumulation_steps: parts in which each process computes its share of a batch, to save memory.
+        seed: decides the initial weights, the order of the images and their crops.
+        precision: of the network's arithmetic; bfloat16 autocasts.
+        compile: compile the network with torch.compile.
+        device: auto takes a GPU where there is one.
+        log_every: steps between two lines of metrics.
+        validate_every: steps between two validations.
+        save_every: steps between two checkpoints.
+        keep_every: steps between two checkpoints that are kept for good; null keeps the last one only.
+        gallery_images: validation images painted in the gallery.
+    """
+
+    data: DataConfig
+    run_dir: str
+    network: NetworkConfig = NetworkConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    steps: int
+    batch_size: int = 40
+    accumulation_steps: int = 1
+    seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every: int = 50
+    validate_every: int = 1000
+    save_every: int = 1000
+    keep_every: int | None = None
+    gallery_images: int = 12

@@ -1,0 +1,42 @@
+"""What is cut out of a picture: random squares for training, the central square for validation.
+
+Resizing and cutting are one step: Pillow resamples only the box that is kept, so the cost depends on the box
+and not on the picture, and a strip of 10 x 5000 pixels is never blown up to 256 x 128000. The filter is
+Pillow's bilinear, widened by the scale when shrinking (antialiased).
+"""
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+
+
+def random_crop_and_mirror(
+    image: Image.Image, rng: np.random.Generator, image_size: int = 256, crop_size: int = 176
+) -> UInt8[Tensor, "3 {crop_size} {crop_size}"]:
+    """A random square of an RGB picture, mirrored in half of the cases: a function of picture and `rng` only.
+
+    As if the short side were resized to `image_size` and a square of `crop_size` cut anywhere (the published
+    training: 256 and 176), with the place not bound to whole pixels. Values in 0..255.
+    """
+    assert 0 < crop_size <= image_size
+    side = min(image.size) * crop_size / image_size
+    left, top, mirrored = rng.random(3).tolist()
+    crop = _resized_square(image, left * (image.width - side), top * (image.height - side), side, crop_size)
+    return _to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored < 0.5 else crop)
+
+
+def central_square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
+    """The central square of an RGB picture, as large as its short side, resized to `size`. In 0..255."""
+    side = float(min(image.size))
+    return _to_tensor(_resized_square(image, (image.width - side) / 2, (image.height - side) / 2, side, size))
+
+
+def _resized_square(image: Image.Image, left: float, top: float, side: float, size: int) -> Image.Image:
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+
+
+def _to_tensor(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)

@@ -1,0 +1,73 @@
+"""Images in a folder, flat or nested, without labels."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from PIL import Image
+
+from pretext.data.images import image_extensions, open_rgb
+from pretext.data.packed_names import PackedNames
+
+
+class FolderSource:
+    """Every image below a folder, in the order of the names, folder by folder.
+
+    Files are recognised by their extension in either case; hidden files and folders are passed over, links
+    are followed. Raises ValueError for a folder that is missing or holds no images.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise ValueError(
+                f"{root} is not a folder; give a folder of images, a path or URL of .tar shards, "
+                "torchvision:NAME, or sample"
+            )
+        self._root = root
+        self._names = PackedNames(_image_names(root))
+        if not len(self._names):
+            raise ValueError(
+                f"{root} holds no images, nor do its sub-folders; images are recognised by an extension that "
+                "Pillow reads, such as .jpg, .png, .tif or .webp"
+            )
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        """One group: a folder can be read in any order."""
+        return (len(self),)
+
+    def name(self, index: int) -> str:
+        """The path below the folder, with forward slashes."""
+        return self._names[index]
+
+    def open(self, index: int, short_side: int | None = None) -> Image.Image:
+        """The picture in RGB; see `open_rgb`. Raises BrokenImageError."""
+        return open_rgb(self._root / self._names[index], short_side)
+
+
+def _image_names(root: Path) -> Iterator[str]:
+    extensions = image_extensions()
+    # A stack of iterators, not recursion: a parent that is linked below itself must not end the walk.
+    ancestors = [os.path.realpath(root)]
+    pending = [("", iter(_sorted_entries(root)))]
+    while pending:
+        prefix, entries = pending[-1]
+        entry = next(entries, None)
+        if entry is None:
+            pending.pop()
+            ancestors.pop()
+        elif entry.is_dir():
+            real = os.path.realpath(entry.path)
+            if real not in ancestors:
+                ancestors.append(real)
+                pending.append((f"{prefix}{entry.name}/", iter(_sorted_entries(entry.path))))
+        elif os.path.splitext(entry.name)[1].lower() in extensions:  # noqa: PTH122
+            yield prefix + entry.name
+
+
+def _sorted_entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda entry: entry.name)

@@ -1,0 +1,221 @@
+"""Images in WebDataset shards: tar files of samples, each file of a sample named by the sample's key.
+
+Shards are read at random, not as streams, so that the data order can be a function of (seed, epoch): each tar
+is walked once, and where its images lie is kept in the cache folder. A remote shard is first fetched whole,
+so the cache folder must have room for the data set.
+"""
+
+import contextlib
+import glob
+import hashlib
+import io
+import os
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from jaxtyping import Int64
+from PIL import Image
+from tqdm import tqdm
+
+from pretext.data.images import image_extensions, open_rgb
+from pretext.data.packed_names import PackedNames
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
+
+
+class _ShardIndex(NamedTuple):
+    """Where a tar's images lie, one entry for each sample that has one, in the order of the file."""
+
+    keys: list[str]
+    offsets: Int64[np.ndarray, " samples"]
+    sizes: Int64[np.ndarray, " samples"]
+
+
+class ShardSource:
+    """The images of WebDataset shards; of a sample with several images, the first in its tar.
+
+    Raises ValueError if no shard matches, one cannot be fetched or is no plain tar, or none holds an image;
+    and if the address needs the package `webdataset` (braces, URLs) and it is missing.
+    """
+
+    def __init__(self, address: str, cache_folder: Path | None = None) -> None:
+        """`address`: a path, a glob, a brace range such as `train-{000..146}.tar`, or a URL (`http:`, `pipe:`
+        and whatever else `webdataset` opens) with or without a brace range.
+
+        `cache_folder` holds indices and fetched shards: $XDG_CACHE_HOME/colorization-benchmark by default.
+        """
+        cache_folder = cache_folder or default_cache_folder()
+        addresses = _expanded(address)
+        self._paths = [
+            _fetched(shard, cache_folder / "shards") if is_url(shard) else Path(shard)
+            for shard in tqdm(addresses, desc="Fetching shards", disable=None, leave=False)
+        ]
+        indices = [
+            _cached_index(path, cache_folder / "shard-indices")
+            for path in tqdm(self._paths, desc="Indexing shards", disable=None, leave=False)
+        ]
+        self._group_sizes = tuple(len(index.keys) for index in indices)
+        self._starts = np.array([0, *accumulate(self._group_sizes)])
+        if not len(self):
+            raise ValueError(
+                f"{address} holds no images ({len(addresses)} tar files); expected members such as KEY.jpg, "
+                "KEY.png or KEY.webp"
+            )
+        self._offsets = np.concatenate([index.offsets for index in indices])
+        self._sizes = np.concatenate([index.sizes for index in indices])
+        self._keys = PackedNames(key for index in indices for key in index.keys)
+        self._shard_names = [shard.rsplit("/", 1)[-1] for shard in addresses]
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        """The number of images in each shard."""
+        return self._group_sizes
+
+    def name(self, index: int) -> str:
+        """`shard:key`, such as `train-003.tar:n01440764_10026`."""
+        return f"{self._shard_names[self._shard_of(index)]}:{self._keys[index]}"
+
+    def open(self, index: int, short_side: int | None = None) -> Image.Image:
+        """The picture in RGB; see `open_rgb`. Raises BrokenImageError."""
+        with self._paths[self._shard_of(index)].open("rb") as tar:
+            tar.seek(self._offsets[index])
+            member = tar.read(self._sizes[index])
+        return open_rgb(io.BytesIO(member), short_side)
+
+    def _shard_of(self, index: int) -> int:
+        return int(np.searchsorted(self._starts, index, side="right")) - 1
+
+
+def is_url(address: str) -> bool:
+    """Whether an address begins with a URL scheme of two letters or more (one letter is a Windows drive)."""
+    return _URL.match(address) is not None
+
+
+def default_cache_folder() -> Path:
+    """Where indices and fetched shards are kept: the XDG cache folder of the user."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "colorization-benchmark"
+
+
+def _expanded(address: str) -> list[str]:
+    """The shards that an address stands for, local files as absolute paths. All local ones exist."""
+    expanded = (
+        _webdataset().shardlists.expand_urls(address) if "{" in address or is_url(address) else [address]
+    )
+    shards: list[str] = []
+    for shard in expanded:
+        if is_url(shard) and not shard.startswith("file:"):
+            shards.append(shard)
+            continue
+        path = re.sub("^file:(//)?", "", shard)
+        # An existing name is not a pattern, whatever brackets it holds.
+        matches = [path] if Path(path).is_file() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+        if not matches:
+            part_of = "" if shard == address else f" (of {address})"
+            raise ValueError(
+                f"no shard matches {shard}{part_of}; check the path, the glob or the brace range"
+            )
+        shards += [str(Path(match).resolve()) for match in matches]
+    return shards
+
+
+def _fetched(url: str, folder: Path) -> Path:
+    """The local copy of a remote shard. It appears whole or not at all, whoever else fetches it meanwhile."""
+    # pipe:curl ... URL ends in the name too, so the last path component is readable for all schemes.
+    readable = re.sub(r"[^\w.-]", "_", url.rsplit("/", 1)[-1])
+    path = folder / f"{_digest(url)}-{readable}"
+    with _locked(path):
+        if not path.exists():
+            try:
+                with _webdataset().gopen(url) as remote, _atomic_write(path) as local:
+                    shutil.copyfileobj(remote, local, 1 << 20)
+            except (OSError, ValueError) as error:
+                raise ValueError(f"the shard {url} cannot be fetched: {error}") from error
+    return path
+
+
+def _cached_index(tar: Path, folder: Path) -> _ShardIndex:
+    """The index of a tar, read from the cache if it was made of the file as it is now."""
+    status = tar.stat()
+    stamp = np.array([status.st_size, status.st_mtime_ns])
+    path = folder / f"{_digest(str(tar))}.npz"
+    if path.exists():
+        with np.load(path) as stored:
+            if np.array_equal(stored["stamp"], stamp):
+                keys = stored["keys"].tobytes().decode(errors="surrogateescape").split("\0")
+                return _ShardIndex(keys if len(stored["sizes"]) else [], stored["offsets"], stored["sizes"])
+    index = _index(tar)
+    joined = np.frombuffer("\0".join(index.keys).encode(errors="surrogateescape"), np.uint8)
+    with _atomic_write(path) as file:
+        np.savez(file, stamp=stamp, keys=joined, offsets=index.offsets, sizes=index.sizes)
+    return index
+
+
+def _index(tar: Path) -> _ShardIndex:
+    extensions = image_extensions()
+    places: dict[str, tuple[int, int]] = {}
+    try:
+        with tarfile.open(tar, "r:") as members:
+            for member in members:
+                folder, _, file_name = member.name.rpartition("/")
+                stem, dot, extension = file_name.partition(
+                    "."
+                )  # WebDataset's rule: the key ends at the first dot
+                if member.isfile() and stem and dot + extension.lower() in extensions:
+                    key = f"{folder}/{stem}" if folder else stem
+                    places.setdefault(key, (member.offset_data, member.size))
+    except tarfile.TarError as error:
+        raise ValueError(
+            f"{tar} is not a whole, uncompressed tar file ({error}); WebDataset shards must be plain .tar"
+        ) from error
+    table = np.array(list(places.values()), np.int64).reshape(-1, 2)
+    return _ShardIndex(list(places), table[:, 0], table[:, 1])
+
+
+def _webdataset() -> ModuleType:
+    try:
+        import webdataset
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            "shards by URL or brace range need webdataset: pip install 'colorization-benchmark[shards]'"
+        ) from error
+    return webdataset
+
+
+@contextlib.contextmanager
+def _atomic_write(path: Path) -> Iterator[BinaryIO]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Only one process at a time fetches a file; the others wait and find it."""
+    import fcntl  # absent on Windows, where local shards still work
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

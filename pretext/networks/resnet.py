@@ -1,0 +1,75 @@
+"""ResNet-50 (He et al. 2016) on lightness, with a head that paints."""
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
+
+from pretext.networks.backbone import Backbone, StageSpec, scale_channels
+from pretext.networks.initialisation import initialise
+
+
+class ResNet50(Backbone):
+    """The trunk of torchvision's `resnet50` with one input channel, then an upsampling head to stride 8.
+
+    The trunk's parameters have torchvision's names and, but for `conv1`, its shapes. The network sees
+    (L - 50) / 100.
+
+    Stages layer1..layer4 are the outputs of the four groups of residual blocks.
+
+    Args:
+        num_bins: ab bins to classify into, or None for regression: then the output is ab / 110.
+        width: multiplies the channels of every hidden layer.
+    """
+
+    output_stride = 8
+    input_multiple = 1  # the output is cropped to the grid
+
+    def __init__(self, num_bins: int | None = 313, width: float = 1.0) -> None:
+        super().__init__()
+        c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
+        self.stages = {
+            "layer1": StageSpec(c64 * Bottleneck.expansion, 4),
+            "layer2": StageSpec(c128 * Bottleneck.expansion, 8),
+            "layer3": StageSpec(c256 * Bottleneck.expansion, 16),
+            "layer4": StageSpec(c512 * Bottleneck.expansion, 32),
+        }
+        self.conv1 = nn.Conv2d(1, c64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(c64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        self.layer1 = _residual_blocks(3, inputs=c64, planes=c64, stride=1)
+        self.layer2 = _residual_blocks(4, inputs=c64 * Bottleneck.expansion, planes=c128, stride=2)
+        self.layer3 = _residual_blocks(6, inputs=c128 * Bottleneck.expansion, planes=c256, stride=2)
+        self.layer4 = _residual_blocks(3, inputs=c256 * Bottleneck.expansion, planes=c512, stride=2)
+        output = nn.Conv2d(c256, num_bins or 2, kernel_size=1)
+        self.head = nn.Sequential(
+            *_normalised(nn.Conv2d(c512 * Bottleneck.expansion, c512, kernel_size=1, bias=False)),
+            *_normalised(nn.ConvTranspose2d(c512, c256, kernel_size=4, stride=2, padding=1, bias=False)),
+            *_normalised(nn.ConvTranspose2d(c256, c256, kernel_size=4, stride=2, padding=1, bias=False)),
+            output,
+        )
+        initialise(self, output)
+
+    def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
+        features = self.maxpool(self.relu(self.bn1(self.conv1((lightness - 50) / 100))))
+        for name in self.stages:
+            features = self.get_submodule(name)(features)
+            yield name, features
+
+    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        height, width = grid
+        return self.head(features)[:, :, :height, :width]
+
+
+def _residual_blocks(count: int, inputs: int, planes: int, stride: int) -> nn.Sequential:
+    outputs = planes * Bottleneck.expansion
+    projection = nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+    )
+    first = Bottleneck(inputs, planes, stride, projection)
+    return nn.Sequential(first, *(Bottleneck(outputs, planes) for _ in range(count - 1)))
+
+
+def _normalised(convolution: nn.Conv2d | nn.ConvTranspose2d) -> list[nn.Module]:
+    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)]

@@ -1,0 +1,123 @@
+"""The network of "Real-Time User-Guided Image Colorization" (Zhang et al. 2017), as published in PyTorch."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pretext.networks.backbone import Backbone, StageSpec, scale_channels
+from pretext.networks.eccv16 import conv_block
+from pretext.networks.initialisation import initialise
+
+PUBLISHED_NUM_BINS = 529  # 23 x 23: a grid of step 10 over the whole ab square
+
+
+class Siggraph17(Backbone):
+    """A U-Net: the eight blocks of eccv16, two more up to full resolution, a shortcut into each upsampling.
+
+    The parameter names are the published ones: such a file (`siggraph17`) loads strictly, whichever output is
+    used. It sees (L - 50) / 100, the user's colour hints / 110 and their mask; without hints those are zero.
+
+    Stages conv1..conv9 are the outputs of the blocks, after the BatchNorm that ends each and before the
+    subsampling to the next; conv10 is the last LeakyReLU. A shortcut adds maps of two depths, so conv8 and
+    beyond need sizes that are multiples of 8.
+
+    Args:
+        num_bins: ab bins to classify into, from conv8 at stride 4; or None for regression, from conv10 at
+            stride 1 (tanh: ab / 110). The published file holds both outputs, and so does this network: the
+            layers that the chosen one does not use are frozen, and conv9, conv10 are stages of regression.
+        width: multiplies the channels of every hidden layer.
+    """
+
+    input_multiple = 8
+
+    def __init__(self, num_bins: int | None = PUBLISHED_NUM_BINS, width: float = 1.0) -> None:
+        super().__init__()
+        self.classifies = num_bins is not None
+        self.output_stride = 4 if self.classifies else 1
+        c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
+        self.stages = {
+            "conv1": StageSpec(c64, 1),
+            "conv2": StageSpec(c128, 2),
+            "conv3": StageSpec(c256, 4),
+            "conv4": StageSpec(c512, 8),
+            "conv5": StageSpec(c512, 8),
+            "conv6": StageSpec(c512, 8),
+            "conv7": StageSpec(c512, 8),
+            "conv8": StageSpec(c256, 4),
+        }
+        if not self.classifies:
+            self.stages |= {"conv9": StageSpec(c128, 2), "conv10": StageSpec(c128, 1)}
+        self.model1 = conv_block(4, c64, c64)
+        self.model2 = conv_block(c64, c128, c128)
+        self.model3 = conv_block(c128, c256, c256, c256)
+        self.model4 = conv_block(c256, c512, c512, c512)
+        self.model5 = conv_block(c512, c512, c512, c512, dilation=2)
+        self.model6 = conv_block(c512, c512, c512, c512, dilation=2)
+        self.model7 = conv_block(c512, c512, c512, c512)
+        self.model8up = _upsampling(c512, c256)
+        self.model3short8 = _shortcut(c256, c256)
+        self.model8 = nn.Sequential(nn.ReLU(inplace=True), *conv_block(c256, c256, c256))
+        self.model9up = _upsampling(c256, c128)
+        self.model2short9 = _shortcut(c128, c128)
+        self.model9 = nn.Sequential(nn.ReLU(inplace=True), *conv_block(c128, c128))
+        self.model10up = _upsampling(c128, c128)
+        self.model1short10 = _shortcut(c64, c128)
+        self.model10 = nn.Sequential(
+            nn.ReLU(inplace=True), nn.Conv2d(c128, c128, kernel_size=3, padding=1), nn.LeakyReLU(0.2)
+        )
+        classes = nn.Conv2d(c256, num_bins or PUBLISHED_NUM_BINS, kernel_size=1)
+        colours = nn.Conv2d(c128, 2, kernel_size=1)
+        self.model_class = nn.Sequential(classes)
+        self.model_out = nn.Sequential(colours, nn.Tanh())
+        initialise(self, classes if self.classifies else colours)
+        # Trainable parameters without a gradient make DistributedDataParallel fail.
+        for module in self._unused_modules():
+            module.requires_grad_(False)
+
+    def _unused_modules(self) -> list[nn.Module]:
+        if not self.classifies:
+            return [self.model_class]
+        ninth = [self.model9up, self.model2short9, self.model9]
+        return [*ninth, self.model10up, self.model1short10, self.model10, self.model_out]
+
+    def forward_with_hints(
+        self,
+        lightness: Float[Tensor, "batch 1 height width"],
+        hints: Float[Tensor, "batch 2 height width"],
+        mask: Float[Tensor, "batch 1 height width"],
+    ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
+        """`forward` with the user's colours: `hints` in ab units where `mask` is 1, both zero elsewhere."""
+        return self._paint(lightness, self._run_stages(lightness, hints, mask))
+
+    def _run_stages(
+        self, lightness: Tensor, hints: Tensor | None = None, mask: Tensor | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        mask = torch.zeros_like(lightness) if mask is None else mask
+        hints = torch.cat([mask, mask], dim=1) if hints is None else hints / 110
+        conv1 = self.model1(torch.cat([(lightness - 50) / 100, hints, mask], dim=1))
+        yield "conv1", conv1
+        conv2 = self.model2(conv1[:, :, ::2, ::2])
+        yield "conv2", conv2
+        conv3 = self.model3(conv2[:, :, ::2, ::2])
+        yield "conv3", conv3
+        yield "conv4", (features := self.model4(conv3[:, :, ::2, ::2]))
+        yield "conv5", (features := self.model5(features))
+        yield "conv6", (features := self.model6(features))
+        yield "conv7", (features := self.model7(features))
+        yield "conv8", (features := self.model8(self.model8up(features) + self.model3short8(conv3)))
+        if not self.classifies:
+            yield "conv9", (features := self.model9(self.model9up(features) + self.model2short9(conv2)))
+            yield "conv10", self.model10(self.model10up(features) + self.model1short10(conv1))
+
+    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        return self.model_class(features) if self.classifies else self.model_out(features)
+
+
+def _upsampling(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1))
+
+
+def _shortcut(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1))

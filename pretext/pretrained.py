@@ -1,0 +1,153 @@
+"""The one door to a trained network: run directory, checkpoint, exported weights, published weights."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pretext.color.bins import AbBins
+from pretext.networks import Backbone, build_network
+from pretext.networks.eccv16 import Eccv16
+from pretext.runtime.checkpoint import load_checkpoint
+from pretext.runtime.run_dir import RunDir
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """A trained network and what belongs to it.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        name: of the network, as in NETWORKS.
+        width: of the network.
+        bins: None for a regression network.
+        temperature: of the annealed mean, as the run was validated.
+        step: optimiser steps behind the weights; None where the file does not say.
+        sha256: of the file.
+        path: of the file.
+    """
+
+    network: Backbone
+    name: str
+    width: float
+    bins: AbBins | None
+    temperature: float
+    step: int | None
+    sha256: str
+    path: Path
+
+
+def load_pretrained(path: str | Path) -> Pretrained:
+    """Open a run directory, one of its checkpoints, a file of `pretext export`, or a published .pth.
+
+    The published files are `colorization_release_v2-*.pth` (eccv16; its decoding has no temperature, so it is 1)
+    and `siggraph17-*.pth` (its regression output).
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: the file is truncated or of another kind, or its weights do not fit the network it names.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no run or weights file {path}")
+    if path.is_dir():
+        run_dir = RunDir(path)
+        if not run_dir.last_checkpoint.exists():
+            raise ValueError(f"{path} holds no checkpoints/last.pt; train it first, or name a weights file")
+        path = run_dir.last_checkpoint
+    if path.suffix == ".safetensors":
+        return _from_safetensors(path)
+    state = load_checkpoint(path)
+    return _from_checkpoint(path, state) if "config" in state else _from_published(path, state)
+
+
+def _from_checkpoint(path: Path, state: Mapping[str, Any]) -> Pretrained:
+    config = state["config"]
+    return _assemble(
+        path,
+        state["network"],
+        name=config["network"]["name"],
+        width=config["network"]["width"],
+        bins=None if state["bins"] is None else AbBins(**state["bins"]),
+        temperature=config["objective"]["temperature"],
+        step=state["step"],
+    )
+
+
+def _from_safetensors(path: Path) -> Pretrained:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}") from error
+    if "network" not in metadata:
+        raise ValueError(f"{path} has no metadata of `pretext export`: expected network, width, centres, prior")
+    bins = None
+    if metadata["objective"] != "regression":
+        bins = AbBins(
+            centres=torch.tensor(json.loads(metadata["centres"])), prior=torch.tensor(json.loads(metadata["prior"]))
+        )
+    return _assemble(
+        path,
+        weights,
+        name=metadata["network"],
+        width=float(metadata["width"]),
+        bins=bins,
+        temperature=float(metadata["temperature"]),
+        step=int(metadata["step"]),
+    )
+
+
+def _from_published(path: Path, weights: Mapping[str, Tensor]) -> Pretrained:
+    if "model_class.0.weight" in weights:
+        return _assemble(path, weights, name="siggraph17", width=1.0, bins=None, temperature=1.0, step=None)
+    if "model_out.weight" not in weights:
+        raise ValueError(
+            f"{path} is neither a checkpoint of `pretext train` nor the published weights of eccv16 or siggraph17; "
+            f"its first keys are {', '.join(list(weights)[:3])}"
+        )
+    opened = _assemble(path, weights, name="eccv16", width=1.0, bins=AbBins.published(), temperature=1.0, step=None)
+    assert isinstance(opened.network, Eccv16)
+    centres = opened.network.bin_centres
+    assert opened.bins is not None
+    assert centres is not None
+    if not torch.allclose(centres, opened.bins.centres, atol=0.5):
+        raise ValueError(f"{path} holds other bin centres in model_out than the 313 published ones, so its prior is unknown")
+    return opened
+
+
+def _assemble(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    *,
+    name: str,
+    width: float,
+    bins: AbBins | None,
+    temperature: float,
+    step: int | None,
+) -> Pretrained:
+    network = build_network(name, num_bins=None if bins is None else len(bins.centres), width=width)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise ValueError(f"{path} does not hold the weights of {name} (width {width:g}): {detail[:400]}") from error
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Pretrained(
+        network=network.eval(),
+        name=name,
+        width=width,
+        bins=bins,
+        temperature=temperature,
+        step=step,
+        sha256=sha256,
+        path=path,
+    )

@@ -1,0 +1,119 @@
+"""The console scripts' outer shell: typed configs from YAML and flags, one-line errors, exit statuses.
+
+Exit statuses: 0 done; 2 the user's input is wrong; 1 the work itself failed; 130 and 143 stopped by Ctrl-C or
+SIGTERM.
+"""
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+Config = TypeVar("Config")
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+
+class RunFailedError(RuntimeError):
+    """The input was fine but the work could not be finished; the message is for the user."""
+
+
+class StoppedError(RuntimeError):
+    """A signal stopped the work after everything was saved; the message says how to go on."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + signal_number
+
+
+Command = Callable[[Sequence[str]], None]
+
+
+def run_command(prog: str, commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | None = None) -> int:
+    """Run the sub-command that `argv` names and return the exit status.
+
+    Args:
+        prog: name of the console script.
+        commands: name -> (function of the rest of the command line, one line of help).
+        argv: the command line without the program's name; `sys.argv[1:]` by default.
+
+    With the environment variable TRACEBACK=1 an error keeps its traceback.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    listing = "\n".join(f"  {name:<10} {text}" for name, (_, text) in commands.items())
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        usage=f"{prog} COMMAND ...",
+        description=f"commands:\n{listing}\n\n'{prog} COMMAND --help' explains each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
+    name = parser.parse_args(argv[:1]).command
+    if name not in commands:
+        parser.error(f"there is no command {name!r}{did_you_mean(name, commands)}; choose {', '.join(commands)}")
+    try:
+        commands[name][0](argv[1:])
+    except StoppedError as stopped:
+        print(f"{prog} {name}: {stopped}", file=sys.stderr)
+        return stopped.exit_status
+    except (ValueError, OSError, RunFailedError) as error:
+        if os.environ.get("TRACEBACK"):
+            raise
+        print(f"{prog} {name}: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT if isinstance(error, (ValueError, FileNotFoundError)) else EXIT_FAILED
+    except KeyboardInterrupt:
+        print(f"{prog} {name}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parse_config(prog: str, config_class: type[Config], argv: Sequence[str]) -> Config:
+    """Read `CONFIG [--key value ...]` into `config_class`, a dataclass of dataclasses; flags win over the YAML file.
+
+    Raises:
+        ValueError: an unknown key (the nearest valid one is named), a wrong type, a missing value or file.
+    """
+    parser = ArgumentParser(
+        prog=prog, usage=f"{prog} CONFIG [--key value ...]", description=config_class.__doc__, exit_on_error=False
+    )
+    parser.add_argument("--config", action="config", help="the YAML file CONFIG")
+    parser.add_class_arguments(config_class)
+    argv = list(argv)
+    if argv and not argv[0].startswith("-"):
+        if not Path(argv[0]).is_file():
+            raise ValueError(f"there is no configuration file {argv[0]!r}")
+        argv[:1] = ["--config", argv[0]]
+    try:
+        namespace = parser.parse_args(argv)
+    except ArgumentError as error:
+        keys = [action.dest for action in parser._actions]
+        raise ValueError(_one_line(str(error), keys)) from error
+    namespace.pop("config", None)
+    return config_class(**vars(parser.instantiate(namespace)))
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """' (did you mean ...?)' where one of `choices` is near `word`, else nothing."""
+    near = difflib.get_close_matches(word, list(choices), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _one_line(message: str, keys: Sequence[str]) -> str:
+    """jsonargparse's message on one line, with the nearest valid key where an unknown one is the matter."""
+    message = re.sub(r"\s+", " ", message).strip()
+    unknown_flag = re.search(r"unrecognized arguments: --([\w.]+)", message)
+    unknown_key = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
+    if unknown_flag:
+        key = unknown_flag[1]
+    elif unknown_key:
+        key = f"{unknown_key[1]}.{unknown_key[2]}"
+    else:
+        return message
+    return f"unknown configuration key {key!r}{did_you_mean(key, keys)}; --help lists every key"

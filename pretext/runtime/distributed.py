@@ -1,0 +1,85 @@
+"""The process group: one process, or as many as torchrun started."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all: `rank` of `size`, computing on `device`."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of `values` over all processes."""
+        if self.size > 1:
+            dist.all_reduce(values)
+        return values
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every process's `value` (any picklable object), in order of rank."""
+        if self.size == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.size
+        dist.all_gather_object(gathered, value)
+        return gathered
+
+
+def choose_device(device: str, local_rank: int = 0) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means for the process `local_rank` of this machine.
+
+    Raises:
+        ValueError: `cuda` is asked for and there is none, or fewer GPUs than processes.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device is 'cuda' but torch finds no GPU here; give --device cpu, or check the driver")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise ValueError(
+            f"process {local_rank} of this machine has no GPU, torch finds {torch.cuda.device_count()}; "
+            "start one process a GPU"
+        )
+    return torch.device("cuda", local_rank)
+
+
+@contextmanager
+def join_world(device: str) -> Iterator[World]:
+    """Join the processes that torchrun's environment variables describe, NCCL on GPUs and gloo on CPUs.
+
+    Args:
+        device: auto, cpu or cuda.
+
+    Raises:
+        ValueError: see `choose_device`.
+    """
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    torch_device = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
+    if torch_device.type == "cuda":
+        torch.cuda.set_device(torch_device)
+    if size > 1:
+        # gloo beside NCCL: flags that live on the CPU travel without waiting for the GPU.
+        dist.init_process_group("gloo" if torch_device.type == "cpu" else "cpu:gloo,cuda:nccl")
+    try:
+        yield World(rank, size, torch_device)
+    finally:
+        if size > 1:
+            dist.destroy_process_group()

@@ -1,0 +1,47 @@
+"""Numbers of a run: metrics.jsonl, TensorBoard, and the picture of the curves."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch.utils.tensorboard import SummaryWriter
+
+from pretext.runtime.run_dir import RunDir, write_atomically
+
+
+class MetricsLog:
+    """Appends to a run's metrics; made at `step`, it first drops what a killed process logged beyond that step."""
+
+    def __init__(self, run_dir: RunDir, step: int) -> None:
+        kept = [row for row in read_metrics(run_dir.metrics) if row["step"] <= step]
+        write_atomically(run_dir.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+        self._file = run_dir.metrics.open("a")
+        self._tensorboard = SummaryWriter(str(run_dir.tensorboard), purge_step=step + 1)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """One line of metrics.jsonl and one point of each TensorBoard curve."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, step)
+
+    def write_image(self, step: int, name: str, image: np.ndarray) -> None:
+        """`image`: uint8, (height, width, 3)."""
+        self._tensorboard.add_image(name, image, step, dataformats="HWC")
+
+    def close(self) -> None:
+        self._file.close()
+        self._tensorboard.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl; a last line that a killed process left half-written is passed over."""
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows

@@ -1,0 +1,10 @@
+"""Names that users mistype."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """' (did you mean ...?)' where one of `valid` is near `name`, else nothing."""
+    nearest = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
