@@ -1,10 +1,11 @@
 """The networks, by name. A new one is a file in this folder and a line in NETWORKS."""
 
 from pretext.networks.alexnet import AlexNet
-from pretext.networks.backbone import Backbone, StageSpec, unknown_name_message
+from pretext.networks.backbone import Backbone, StageSpec
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.resnet import ResNet50
 from pretext.networks.siggraph17 import Siggraph17
+from pretext.spelling import unknown_name
 
 __all__ = ["NETWORKS", "Backbone", "StageSpec", "build_network"]
 
@@ -23,5 +24,5 @@ def build_network(name: str, *, num_bins: int | None, width: float = 1.0) -> Bac
         ValueError: if there is no network of that name.
     """
     if name not in NETWORKS:
-        raise ValueError(unknown_name_message("network", name, NETWORKS))
+        raise ValueError(unknown_name("network", name, NETWORKS))
     return NETWORKS[name](num_bins=num_bins, width=width)

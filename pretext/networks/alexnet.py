@@ -24,6 +24,7 @@ class AlexNet(Backbone):
         width: multiplies the channels of every hidden layer.
     """
 
+    normalisation = "L - 50"
     output_stride = 8
     input_multiple = 1  # the output is resized to the grid
 

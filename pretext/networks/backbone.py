@@ -1,12 +1,13 @@
 """The contract of every network here: lightness in, colour out, named stages in between."""
 
-import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from pretext.spelling import unknown_name
 
 
 class StageSpec(NamedTuple):
@@ -24,11 +25,13 @@ class Backbone(nn.Module, ABC):
     Attributes:
         stages: name -> channels and stride, in order of depth.
         output_stride: the output lies on the grid of every n-th pixel; its targets are `ab[:, :, ::n, ::n]`.
+        normalisation: what it does to the lightness first, for those who use the weights elsewhere.
         input_multiple: `forward` takes heights and widths that are multiples of this; stages take any size
             unless a network says otherwise.
     """
 
     stages: dict[str, StageSpec]
+    normalisation: str
     output_stride: int
     input_multiple: int
 
@@ -68,7 +71,7 @@ class Backbone(nn.Module, ABC):
         """
         for name in names:
             if name not in self.stages:
-                raise ValueError(unknown_name_message("stage", name, self.stages))
+                raise ValueError(unknown_name("stage", name, self.stages))
         outputs = {}
         for name, output in self._run_stages(lightness):
             if name in names:
@@ -99,10 +102,3 @@ def scale_channels(channels: int, width: float) -> int:
     if width <= 0:
         raise ValueError(f"width multiplies the channel counts and must be positive, got {width}")
     return max(8, 8 * round(channels * width / 8))
-
-
-def unknown_name_message(kind: str, name: str, valid: Collection[str]) -> str:
-    """The message for a name that does not exist: the nearest one that does, and all of them."""
-    nearest = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    suggestion = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return f"there is no {kind} {name!r}: {suggestion}valid names are {', '.join(valid)}"

@@ -28,6 +28,7 @@ class Eccv16(Backbone):
         width: multiplies the channels of every hidden layer.
     """
 
+    normalisation = "(L - 50) / 100"
     output_stride = 4
     input_multiple = 8  # the published arithmetic: three halvings, then one doubling
 

@@ -22,6 +22,7 @@ class ResNet50(Backbone):
         width: multiplies the channels of every hidden layer.
     """
 
+    normalisation = "(L - 50) / 100"
     output_stride = 8
     input_multiple = 1  # the output is cropped to the grid
 

@@ -30,6 +30,7 @@ class Siggraph17(Backbone):
         width: multiplies the channels of every hidden layer.
     """
 
+    normalisation = "(L - 50) / 100"
     input_multiple = 8
 
     def __init__(self, num_bins: int | None = PUBLISHED_NUM_BINS, width: float = 1.0) -> None:

@@ -5,15 +5,16 @@ SIGTERM.
 """
 
 import argparse
-import difflib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
+
+from pretext.spelling import did_you_mean, unknown_name
 
 Config = TypeVar("Config")
 
@@ -36,7 +37,9 @@ class StoppedError(RuntimeError):
 Command = Callable[[Sequence[str]], None]
 
 
-def run_command(prog: str, commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | None = None) -> int:
+def run_command(
+    prog: str, commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | None = None
+) -> int:
     """Run the sub-command that `argv` names and return the exit status.
 
     Args:
@@ -57,7 +60,9 @@ def run_command(prog: str, commands: Mapping[str, tuple[Command, str]], argv: Se
     parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
     name = parser.parse_args(argv[:1]).command
     if name not in commands:
-        parser.error(f"there is no command {name!r}{did_you_mean(name, commands)}; choose {', '.join(commands)}")
+        parser.error(
+            f"there is no command {name!r}{did_you_mean(name, commands)}; choose {', '.join(commands)}"
+        )
     try:
         commands[name][0](argv[1:])
     except StoppedError as stopped:
@@ -81,7 +86,10 @@ def parse_config(prog: str, config_class: type[Config], argv: Sequence[str]) -> 
         ValueError: an unknown key (the nearest valid one is named), a wrong type, a missing value or file.
     """
     parser = ArgumentParser(
-        prog=prog, usage=f"{prog} CONFIG [--key value ...]", description=config_class.__doc__, exit_on_error=False
+        prog=prog,
+        usage=f"{prog} CONFIG [--key value ...]",
+        description=config_class.__doc__,
+        exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="the YAML file CONFIG")
     parser.add_class_arguments(config_class)
@@ -97,12 +105,6 @@ def parse_config(prog: str, config_class: type[Config], argv: Sequence[str]) -> 
         raise ValueError(_one_line(str(error), keys)) from error
     namespace.pop("config", None)
     return config_class(**vars(parser.instantiate(namespace)))
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """' (did you mean ...?)' where one of `choices` is near `word`, else nothing."""
-    near = difflib.get_close_matches(word, list(choices), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _one_line(message: str, keys: Sequence[str]) -> str:

@@ -50,7 +50,9 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
         ValueError: `cuda` is asked for and there is none, or fewer GPUs than processes.
     """
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device is 'cuda' but torch finds no GPU here; give --device cpu, or check the driver")
+        raise ValueError(
+            "device is 'cuda' but torch finds no GPU here; give --device cpu, or check the driver"
+        )
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():

@@ -1,12 +1,12 @@
 """The run directory: the one place that names the files of a run.
 
-    config.yaml        the resolved configuration
-    environment.json   versions, hardware, command
-    metrics.jsonl      one line of numbers every `log_every` steps and for each validation
-    curves.png         the losses so far
-    tensorboard/       the same numbers and the galleries
-    checkpoints/       last.pt and step_*.pt
-    samples/           galleries: grey | painted | truth
+config.yaml        the resolved configuration
+environment.json   versions, hardware, command
+metrics.jsonl      one line of numbers every `log_every` steps and for each validation
+curves.png         the losses so far
+tensorboard/       the same numbers and the galleries
+checkpoints/       last.pt and step_*.pt
+samples/           galleries: grey | painted | truth
 """
 
 import json
@@ -22,7 +22,15 @@ import torch
 import yaml
 
 # Where these differ from the stored configuration the run is still the same run.
-FREE_KEYS = ("run_dir", "data.num_workers", "log_every", "save_every", "keep_every", "validate_every", "gallery_images")
+FREE_KEYS = (
+    "run_dir",
+    "data.num_workers",
+    "log_every",
+    "save_every",
+    "keep_every",
+    "validate_every",
+    "gallery_images",
+)
 
 
 class RunDir:
@@ -54,7 +62,9 @@ class RunDir:
         if self.config.exists():
             self._refuse_another(config)
         elif self.path.exists() and any(p for p in self.path.iterdir() if p.suffix != ".tmp"):
-            raise ValueError(f"{self.path} holds files but no config.yaml, so it is not a run; choose another run_dir")
+            raise ValueError(
+                f"{self.path} holds files but no config.yaml, so it is not a run; choose another run_dir"
+            )
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False))
         write_atomically(self.environment, json.dumps(describe_environment(), indent=2))
@@ -100,7 +110,9 @@ def describe_environment() -> dict[str, Any]:
         "command": sys.argv,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: version(name) for name in ("torch", "torchvision", "numpy", "pillow", "scikit-learn")},
+        "packages": {
+            name: version(name) for name in ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
+        },
         "cuda": torch.version.cuda if torch.cuda.is_available() else None,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cpu_threads": torch.get_num_threads(),

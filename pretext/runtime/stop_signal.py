@@ -17,7 +17,9 @@ class StopSignal:
         self.received = 0
 
     def __enter__(self) -> "StopSignal":
-        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -134,7 +134,7 @@ def test_a_misspelt_stage_is_answered_with_the_nearest_and_all_names(lightness: 
 
 
 def test_a_name_like_no_other_is_answered_with_all_names(lightness: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"no stage 'pool9x': valid names are layer1"):
+    with pytest.raises(ValueError, match=r"no stage 'pool9x'; valid names are layer1"):
         small("resnet50").forward_stages(lightness, ["pool9x"])
 
 

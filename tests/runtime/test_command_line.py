@@ -26,7 +26,9 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(config_file):
 
 
 def test_numbers_keep_their_types_in_nested_values(config_file):
-    config = parse(config_file, "--optim.lr_steps", "{200000: 1e-5, 375000: 3e-6}", "--optim.betas", "[0.9, 0.999]")
+    config = parse(
+        config_file, "--optim.lr_steps", "{200000: 1e-5, 375000: 3e-6}", "--optim.betas", "[0.9, 0.999]"
+    )
     assert config.optim.lr_steps == {200_000: 1e-5, 375_000: 3e-6}
     assert config.optim.betas == (0.9, 0.999)
 
@@ -49,7 +51,10 @@ def test_a_wrong_flag_is_explained_on_one_line(config_file, argv, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("optim: {weight_decy: 1}", r"unknown configuration key 'optim.weight_decy' \(did you mean 'optim.weight_decay'"),
+        (
+            "optim: {weight_decy: 1}",
+            r"unknown configuration key 'optim.weight_decy' \(did you mean 'optim.weight_decay'",
+        ),
         ("optimm: {lr: 1}", r"optimm"),
         ("network: {width: wide}", r"width.*wide"),
     ],

@@ -53,4 +53,8 @@ def test_resuming_drops_what_was_logged_beyond_the_checkpoint_and_half_written_l
     resumed = MetricsLog(run_dir, 2)
     resumed.write(3, {"loss": 0.25})
     resumed.close()
-    assert [(row["step"], row["loss"]) for row in read_metrics(run_dir.metrics)] == [(1, 1.0), (2, 0.5), (3, 0.25)]
+    assert [(row["step"], row["loss"]) for row in read_metrics(run_dir.metrics)] == [
+        (1, 1.0),
+        (2, 0.5),
+        (3, 0.25),
+    ]
