@@ -22,16 +22,28 @@ def train(argv: Sequence[str]) -> None:
 
 def prior(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="pretext prior", description="Measure the colours of a data set: ab bins, their prior, and a picture of it."
+        prog="pretext prior",
+        description="Measure the colours of a data set: ab bins, their prior, and a picture of it.",
     )
-    parser.add_argument("data", metavar="DATA", help="as data.train of a configuration: a folder, shards, sample, ...")
-    parser.add_argument("--out", type=Path, required=True, help="the file to write, for objective.bins; .json")
     parser.add_argument(
-        "--kmeans", type=int, metavar="K", help="fit K bins to the data's colours instead of the 313 published ones"
+        "data", metavar="DATA", help="as data.train of a configuration: a folder, shards, sample, ..."
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the file to write, for objective.bins; .json"
+    )
+    parser.add_argument(
+        "--kmeans",
+        type=int,
+        metavar="K",
+        help="fit K bins to the data's colours instead of the 313 published ones",
     )
     parser.add_argument("--neighbours", type=int, default=5, help="bins that share a pixel (default: 5)")
-    parser.add_argument("--sigma", type=float, default=5.0, help="of the Gaussian that smooths, ab units (default: 5)")
-    parser.add_argument("--image_size", type=int, default=256, help="side of the central squares read (default: 256)")
+    parser.add_argument(
+        "--sigma", type=float, default=5.0, help="of the Gaussian that smooths, ab units (default: 5)"
+    )
+    parser.add_argument(
+        "--image_size", type=int, default=256, help="side of the central squares read (default: 256)"
+    )
     parser.add_argument("--num_workers", type=int, default=4, help="processes that read images (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of the k-means (default: 0)")
     options = parser.parse_args(argv)
@@ -44,13 +56,21 @@ def colorize(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="pretext colorize", description="Paint images at full resolution, their lightness kept."
     )
-    parser.add_argument("model", metavar="RUN_OR_WEIGHTS", help="run directory, checkpoint, .safetensors or published .pth")
+    parser.add_argument(
+        "model", metavar="RUN_OR_WEIGHTS", help="run directory, checkpoint, .safetensors or published .pth"
+    )
     parser.add_argument("images", metavar="IMAGES", nargs="+", type=Path, help="files or folders")
     parser.add_argument("--out", type=Path, required=True, help="folder for the painted images")
-    parser.add_argument("--decoding", choices=get_args(Decoding), default="annealed_mean", help="(default: annealed_mean)")
-    parser.add_argument("--temperature", type=float, help="of the annealed mean (default: the run's, else 0.38)")
+    parser.add_argument(
+        "--decoding", choices=get_args(Decoding), default="annealed_mean", help="(default: annealed_mean)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, help="of the annealed mean (default: the run's, else 0.38)"
+    )
     parser.add_argument("--top_k", type=int, default=5, help="bins of top_k_mean (default: 5)")
-    parser.add_argument("--size", type=int, default=256, help="pixels at which colours are predicted (default: 256)")
+    parser.add_argument(
+        "--size", type=int, default=256, help="pixels at which colours are predicted (default: 256)"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     options = parser.parse_args(argv)
     from pretext.colorize import colorize_files
@@ -60,7 +80,8 @@ def colorize(argv: Sequence[str]) -> None:
 
 def export(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="pretext export", description="Write a run's weights as safetensors, with bins, prior and normalisation."
+        prog="pretext export",
+        description="Write a run's weights as safetensors, with bins, prior and normalisation.",
     )
     parser.add_argument("model", metavar="RUN", help="run directory or checkpoint")
     parser.add_argument("--out", type=Path, help="the file to write (default: RUN/weights.safetensors)")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -16,7 +17,7 @@ from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
 
 # Formats that hold 8-bit RGB, with what keeps them near what was painted; any other is written as PNG.
-SAVE_OPTIONS: dict[str, dict[str, object]] = {
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
     ".png": {},
@@ -72,7 +73,9 @@ def colorize_files(
     progress.close()
     print(f"{len(targets) - len(failures)} of {len(targets)} images painted by {pretrained.name} -> {out}")
     if failures:
-        raise RunFailedError(f"{len(failures)} of {len(targets)} images were not painted: {'; '.join(failures)}")
+        raise RunFailedError(
+            f"{len(failures)} of {len(targets)} images were not painted: {'; '.join(failures)}"
+        )
 
 
 def plan_outputs(images: Sequence[Path], out: Path) -> dict[Path, Path]:
@@ -83,12 +86,16 @@ def plan_outputs(images: Sequence[Path], out: Path) -> dict[Path, Path]:
         if target.suffix.lower() not in SAVE_OPTIONS:
             target = target.with_name(target.name + ".png")
         if target in targets:
-            raise ValueError(f"{targets[target]} and {source} would both become {target}; paint them into two folders")
+            raise ValueError(
+                f"{targets[target]} and {source} would both become {target}; paint them into two folders"
+            )
         targets[target] = source
     originals = {source.resolve() for source in targets.values()}
     for target, source in targets.items():
         if target.resolve() in originals:
-            raise ValueError(f"{target} would overwrite an original; give --out another folder than that of {source}")
+            raise ValueError(
+                f"{target} would overwrite an original; give --out another folder than that of {source}"
+            )
     return targets
 
 

@@ -1,6 +1,7 @@
 """Lightness in, colours out: network, decoding, and the way back to RGB with the original lightness."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -69,13 +70,18 @@ class Colorizer:
         self.decoding: Decoding = decoding
         self.temperature, self.top_k = temperature, top_k
 
-    def predict_ab(self, lightness: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch 2 height width"]:
+    def predict_ab(
+        self, lightness: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch 2 height width"]:
         """ab of images whose sides the network takes as they are (multiples of `network.input_multiple`)."""
-        output = self.network(lightness)
-        ab = decode(
-            output, self.bins, decoding=self.decoding, temperature=self.temperature, top_k=self.top_k
-        )
-        return F.interpolate(ab, size=lightness.shape[-2:], mode="bilinear", align_corners=False)
+        return self.ab_from_output(self.network(lightness), lightness.shape[-2:])
+
+    def ab_from_output(
+        self, output: Float[Tensor, "batch outputs grid_height grid_width"], size: Sequence[int]
+    ) -> Float[Tensor, "batch 2 height width"]:
+        """The network's output, decoded and brought bilinearly to `size` (height, width)."""
+        ab = decode(output, self.bins, decoding=self.decoding, temperature=self.temperature, top_k=self.top_k)
+        return F.interpolate(ab, size=list(size), mode="bilinear")
 
     @torch.inference_mode()
     def __call__(self, image: Image.Image) -> Image.Image:
@@ -89,7 +95,9 @@ class Colorizer:
         small = F.interpolate(
             lightness, size=self.network_size(*lightness.shape[-2:]), mode="bilinear", antialias=True
         )
-        ab = F.interpolate(self.predict_ab(small), size=lightness.shape[-2:], mode="bilinear", align_corners=False)
+        ab = F.interpolate(
+            self.predict_ab(small), size=lightness.shape[-2:], mode="bilinear", align_corners=False
+        )
         painted = lab_to_rgb(fit_chroma_to_gamut(torch.cat([lightness, ab], dim=1)))[0]
         return Image.fromarray((painted * 255).round().byte().permute(1, 2, 0).cpu().numpy())
 

@@ -1,7 +1,6 @@
 """`pretext export`: a run's weights as safetensors, with all that is needed to use them."""
 
 import json
-import os
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -39,6 +38,6 @@ def export_weights(model: str | Path, out: Path | None = None) -> Path:
     temporary = out.with_name(out.name + ".tmp")
     weights = {name: tensor.contiguous() for name, tensor in pretrained.network.state_dict().items()}
     save_file(weights, temporary, metadata)
-    os.replace(temporary, out)
+    temporary.replace(out)
     print(f"{pretrained.name} (width {pretrained.width:g}, step {pretrained.step}) -> {out}")
     return out

@@ -20,7 +20,11 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for name, label, style in (
         ("loss", "training", {"color": "0.7", "linewidth": 1}),
         ("validation_loss", "validation", {"color": "C0", "marker": "."}),
-        ("validation_constant_answer", "validation, best constant answer", {"color": "C3", "linestyle": "--"}),
+        (
+            "validation_constant_answer",
+            "validation, best constant answer",
+            {"color": "C3", "linestyle": "--"},
+        ),
     ):
         losses.plot(*_series(rows, name), label=label, **style)
     losses.set(xlabel="step", ylabel="loss (optimised)")

@@ -1,58 +1,58 @@
-"""The gallery: grey | painted | truth, one labelled row an image."""
+"""The gallery of a run: grey | painted | truth, a labelled row an image."""
 
-from collections.abc import Sequence
+import textwrap
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from pretext.color.lab import lab_to_rgb, rgb_to_lab
+from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
+from pretext.colorizer import Colorizer
+from pretext.data.loader import validation_batches
+from pretext.data.sources import ImageSource
 
 COLUMNS = ("grey", "painted", "truth")
-GAP, BAND = 6, 22  # pixels between pictures, and for a line of text
+SIDE, GAP, BAND = 192, 6, 22  # pixels: of a picture, between pictures, of a line of text
+INK, FAINT = "#202020", "#707070"
 
 
-def grey_of(rgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
-    """The same lightness without colour, RGB in [0, 1]."""
-    lightness = rgb_to_lab(rgb)[:, :1]
-    return lab_to_rgb(torch.cat([lightness, torch.zeros_like(lightness).expand(-1, 2, -1, -1)], dim=1))
+class Gallery:
+    """The first `num_images` images of `source`, read once as central squares of `size` pixels."""
 
+    def __init__(self, source: ImageSource, size: int, num_images: int) -> None:
+        batch = next(validation_batches(source, size=size, batch_size=min(num_images, len(source))))
+        self._lab = rgb_to_lab(batch.rgb[~batch.broken] / 255)
+        self._labels = [source.name(int(index)) for index in batch.indices[~batch.broken]]
 
-def draw_gallery(
-    truth: Float[Tensor, "batch 3 height width"],
-    painted: Float[Tensor, "batch 3 height width"],
-    labels: Sequence[str],
-    title: str,
-    side: int = 192,
-) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Pictures in three columns with a label under each row, two images abreast.
+    @torch.inference_mode()
+    def paint(self, colorizer: Colorizer, title: str) -> Image.Image:
+        """The sheet: two images abreast, each in three columns, with `title` above."""
+        device = next(colorizer.network.parameters()).device
+        lightness = self._lab[:, :1]
+        painted = torch.cat([colorizer.predict_ab(part.to(device)).cpu() for part in lightness.split(8)])
+        grey = torch.zeros_like(painted)
+        columns = [self._pictures(ab) for ab in (grey, painted, self._lab[:, 1:])]
+        abreast = 2 if len(self._labels) > 3 else 1
+        cell_width, cell_height = 3 * (SIDE + GAP), SIDE + BAND + GAP
+        rows = -(-len(self._labels) // abreast)
+        sheet = Image.new(
+            "RGB", (abreast * (cell_width + 3 * GAP) - 2 * GAP, 2 * BAND + GAP + rows * cell_height), "white"
+        )
+        draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+        draw.text((GAP, GAP), title, fill=INK, font=ImageFont.load_default(15))
+        for index, pictures in enumerate(zip(*columns, strict=True)):
+            left = GAP + index % abreast * (cell_width + 3 * GAP)
+            top = 2 * BAND + GAP + index // abreast * cell_height
+            for position, (name, picture) in enumerate(zip(COLUMNS, pictures, strict=True)):
+                x = left + position * (SIDE + GAP)
+                if index < abreast:
+                    draw.text((x, top - BAND + 4), name, fill=FAINT, font=font)
+                sheet.paste(picture, (x, top))
+            draw.text((left, top + SIDE + 2), textwrap.shorten(self._labels[index], 80), fill=INK, font=font)
+        return sheet
 
-    Args:
-        truth, painted: RGB in [0, 1].
-        labels: one a picture.
-        title: line above all.
-        side: pixels to which each picture is scaled.
-    """
-    abreast = 2 if len(labels) > 3 else 1
-    row_width, row_height = 3 * (side + GAP), side + BAND + GAP
-    rows = -(-len(labels) // abreast)
-    sheet = Image.new("RGB", (abreast * row_width + (abreast - 1) * 3 * GAP + GAP, 2 * BAND + rows * row_height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    draw.text((GAP, 4), title, fill="black", font=ImageFont.load_default(15))
-    for column in range(abreast):
-        for position, name in enumerate(COLUMNS):
-            left = GAP + column * (row_width + 3 * GAP) + position * (side + GAP)
-            draw.text((left, BAND + 2), name, fill="#666666", font=font)
-    for index, pictures in enumerate(zip(grey_of(truth), painted, truth, strict=True)):
-        left = GAP + (index % abreast) * (row_width + 3 * GAP)
-        top = 2 * BAND + (index // abreast) * row_height
-        for position, picture in enumerate(pictures):
-            sheet.paste(_to_image(picture).resize((side, side), Image.Resampling.BICUBIC), (left + position * (side + GAP), top))
-        draw.text((left, top + side + 2), labels[index], fill="black", font=font)
-    return np.asarray(sheet)
-
-
-def _to_image(rgb: Float[Tensor, "3 height width"]) -> Image.Image:
-    return Image.fromarray((rgb.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+    def _pictures(self, ab: Float[Tensor, "batch 2 height width"]) -> list[Image.Image]:
+        rgb = lab_to_rgb(fit_chroma_to_gamut(torch.cat([self._lab[:, :1], ab], dim=1)))
+        pixels = (rgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        return [Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for image in pixels]

@@ -86,13 +86,18 @@ def _from_safetensors(path: Path) -> Pretrained:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise ValueError(f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}") from error
+        raise ValueError(
+            f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}"
+        ) from error
     if "network" not in metadata:
-        raise ValueError(f"{path} has no metadata of `pretext export`: expected network, width, centres, prior")
+        raise ValueError(
+            f"{path} has no metadata of `pretext export`: expected network, width, centres, prior"
+        )
     bins = None
     if metadata["objective"] != "regression":
         bins = AbBins(
-            centres=torch.tensor(json.loads(metadata["centres"])), prior=torch.tensor(json.loads(metadata["prior"]))
+            centres=torch.tensor(json.loads(metadata["centres"])),
+            prior=torch.tensor(json.loads(metadata["prior"])),
         )
     return _assemble(
         path,
@@ -113,13 +118,17 @@ def _from_published(path: Path, weights: Mapping[str, Tensor]) -> Pretrained:
             f"{path} is neither a checkpoint of `pretext train` nor the published weights of eccv16 or siggraph17; "
             f"its first keys are {', '.join(list(weights)[:3])}"
         )
-    opened = _assemble(path, weights, name="eccv16", width=1.0, bins=AbBins.published(), temperature=1.0, step=None)
+    opened = _assemble(
+        path, weights, name="eccv16", width=1.0, bins=AbBins.published(), temperature=1.0, step=None
+    )
     assert isinstance(opened.network, Eccv16)
     centres = opened.network.bin_centres
     assert opened.bins is not None
     assert centres is not None
     if not torch.allclose(centres, opened.bins.centres, atol=0.5):
-        raise ValueError(f"{path} holds other bin centres in model_out than the 313 published ones, so its prior is unknown")
+        raise ValueError(
+            f"{path} holds other bin centres in model_out than the 313 published ones, so its prior is unknown"
+        )
     return opened
 
 
@@ -138,7 +147,9 @@ def _assemble(
         network.load_state_dict(weights)
     except RuntimeError as error:
         detail = " ".join(str(error).split())
-        raise ValueError(f"{path} does not hold the weights of {name} (width {width:g}): {detail[:400]}") from error
+        raise ValueError(
+            f"{path} does not hold the weights of {name} (width {width:g}): {detail[:400]}"
+        ) from error
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Pretrained(

@@ -1,9 +1,9 @@
 """The losses between two lines of the log, summed where they are computed, so that no step waits for the GPU."""
 
 import torch
-from torch import Tensor
 
 from pretext.objective import Losses
+from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import World
 
 
@@ -32,10 +32,14 @@ class RunningLosses:
         bad = ~losses.loss.detach().sum().isfinite() & (self._first_bad_step < 0)
         self._first_bad_step = torch.where(bad, step, self._first_bad_step)
 
-    def first_bad_step(self) -> int | None:
-        """The first step, on any process, whose loss was NaN or infinite."""
-        steps = [step for step in self._world.gather(int(self._first_bad_step)) if step >= 0]
-        return min(steps, default=None)
+    def check_finite(self) -> None:
+        """Raises RunFailedError naming the first step, on any process, whose loss was NaN or infinite."""
+        bad_steps = [step for step in self._world.gather(int(self._first_bad_step)) if step >= 0]
+        if bad_steps:
+            raise RunFailedError(
+                f"the loss of step {min(bad_steps)} is NaN or infinite; the last checkpoint is from before it. "
+                "Lower optim.lr or set optim.clip_norm, in a new run_dir"
+            )
 
     def take(self) -> dict[str, float]:
         """Means per coloured image over all processes, and how many images were grey; starts anew."""

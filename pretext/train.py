@@ -1,4 +1,4 @@
-"""Training: build -> resume -> step -> validate -> save, from top to bottom."""
+"""Training: build -> resume -> step -> log -> validate -> save, from top to bottom."""
 
 import dataclasses
 import shlex
@@ -6,33 +6,37 @@ import signal
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pretext.broken_files import BrokenFiles
+from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import Colorizer
-from pretext.config import DataConfig, TrainConfig
-from pretext.data.loader import training_batches
+from pretext.config import DataConfig, ObjectiveConfig, TrainConfig
+from pretext.data.loader import training_batches, validation_batches
 from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
 from pretext.figures import draw_curves
+from pretext.gallery import Gallery
 from pretext.networks import build_network
-from pretext.objective import build_objective
+from pretext.objective import ClassificationObjective, Objective, RegressionObjective
 from pretext.prior import load_bins
+from pretext.running_losses import RunningLosses
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
-from pretext.runtime.command_line import RunFailedError, StoppedError
+from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
 from pretext.runtime.stop_signal import StopSignal
-from pretext.running_losses import RunningLosses
 from pretext.schedule import learning_rate
-from pretext.validation import paint_gallery, validate
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+from pretext.validation import validate
 
 
 def train(config: TrainConfig) -> None:
@@ -40,29 +44,33 @@ def train(config: TrainConfig) -> None:
 
     Raises:
         ValueError: the configuration cannot be run as it is, or the run directory holds another run.
-        RunFailedError: the loss became NaN or infinite, too many images are unreadable, the disk is full.
+        RunFailedError: the loss became NaN or infinite, too many images are unreadable, or the disk is full.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop:
         # ------------------------------------------------------------------------------ build
-        train_source, validation_source = open_data(config.data, config.seed)
+        device = world.device
+        train_source, validation_source = open_sources(config.data, config.seed)
         bins = None if config.objective.name == "regression" else load_bins(config.objective.bins)
         torch.manual_seed(config.seed)
         network = build_network(
-            config.network.name, num_bins=None if bins is None else len(bins.centres), width=config.network.width
-        ).to(world.device, memory_format=torch.channels_last)
+            config.network.name,
+            num_bins=None if bins is None else len(bins.centres),
+            width=config.network.width,
+        )
+        network.to(device).to(memory_format=torch.channels_last)
         if bins is not None:
             network.set_bin_centres(bins.centres)
-        objective = build_objective(config.objective, bins).to(world.device)
+        objective = build_objective(config.objective, bins).to(device)
         optimizer = torch.optim.Adam(
             [p for p in network.parameters() if p.requires_grad],
             betas=config.optim.betas,
             weight_decay=config.optim.weight_decay,
         )
-        colorizer = Colorizer(network, bins, size=config.data.image_size, temperature=config.objective.temperature)
-        autocast = torch.autocast(
-            world.device.type, PRECISIONS[config.precision], enabled=config.precision != "float32"
+        colorizer = Colorizer(
+            network, bins, size=config.data.image_size, temperature=config.objective.temperature
         )
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
         stride = network.output_stride
 
         # ----------------------------------------------------------------------------- resume
@@ -71,13 +79,14 @@ def train(config: TrainConfig) -> None:
             run_dir.prepare(dataclasses.asdict(config))
         world.wait()
         first_step = 0
-        broken: dict[str, str] = {}
+        broken_validation = BrokenFiles({}, num_images=len(validation_source), max_share=1.0)
+        broken = BrokenFiles({}, num_images=len(train_source), max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
             state = load_checkpoint(run_dir.last_checkpoint)
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
             torch.set_rng_state(state["random_state"])
-            first_step, broken = state["step"], state["broken"]
+            first_step, broken.reasons = state["step"], state["broken_files"]
         batches = training_batches(
             train_source,
             seed=config.seed,
@@ -90,19 +99,25 @@ def train(config: TrainConfig) -> None:
             image_size=config.data.image_size,
             crop_size=config.data.crop_size,
             num_workers=config.data.num_workers,
-            pin_memory=world.device.type == "cuda",
+            pin_memory=device.type == "cuda",
         )
-        model: nn.Module = network
         if config.compile:
             network.compile()
-        if world.size > 1:
-            model = DistributedDataParallel(network)
+        model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)
         log = MetricsLog(run_dir, first_step) if world.is_main else None
+        gallery = Gallery(validation_source, config.data.image_size, config.gallery_images)
         progress = Progress(config.steps, initial=first_step, visible=world.is_main)
-        losses_since = RunningLosses(world)
+        progress.say(
+            f"{config.network.name} (width {config.network.width:g}, "
+            f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters), {config.objective.name}, "
+            f"{len(train_source)} training and {len(validation_source)} validation images, on {device} x {world.size}"
+        )
+        if first_step:
+            progress.say(f"going on after step {first_step} of {config.steps} in {run_dir.path}")
+        losses_since_log = RunningLosses(world)
         errors: list[tuple[str, str]] = []
-        logged_step, logged_time = first_step, time.perf_counter()
-        progress.say(...)
+        logged_step, clock = first_step, time.perf_counter()
+        done, stopped_by = first_step, 0
 
         # ------------------------------------------------------------------------------- step
         for step in range(first_step, config.steps):
@@ -120,20 +135,125 @@ def train(config: TrainConfig) -> None:
             for part in range(config.accumulation_steps):
                 batch = next(batches)
                 errors += batch.errors
-                lab = rgb_to_lab(batch.rgb.to(world.device, non_blocking=True) / 255)
-                last_part = part == config.accumulation_steps - 1
-                with nullcontext() if last_part or world.size == 1 else model.no_sync():
+                lab = rgb_to_lab(batch.rgb.to(device, non_blocking=True) / 255)
+                # Processes exchange gradients once a step, with its last part.
+                is_last_part = part == config.accumulation_steps - 1
+                with nullcontext() if is_last_part or world.size == 1 else model.no_sync():  # type: ignore[operator]
                     with autocast:
                         output = model(lab[:, :1])
                     losses = objective(output, lab[:, 1:, ::stride, ::stride])
-                    # The mean over all positions, grey images' zeros included, as in the released layer: so
-                    # the parts of a batch add up to its gradient, however it is shared.
+                    # Over all images of the batch, the grey ones' zeros included, as in the released layer:
+                    # so the gradient is the same however a batch is shared among processes and parts.
                     (losses.loss.sum() / (len(batch.rgb) * config.accumulation_steps)).backward()
-                losses_since.add(step, losses)
+                losses_since_log.add(step, losses)
             if config.optim.clip_norm is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             progress.advance()
             done = step + 1
-            ...
+            is_last = done == config.steps
+            stopped_by = stop.agreed()
+
+            # ---------------------------------------------------------------------------- log
+            if done % config.log_every == 0 or is_last or stopped_by:
+                losses_since_log.check_finite()
+                seconds = (time.perf_counter() - clock) / (done - logged_step)
+                for line in broken.add(chain.from_iterable(world.gather(errors))):
+                    progress.say(line)
+                errors = []
+                broken.check(done * config.batch_size)
+                row = losses_since_log.take() | {
+                    "broken_files": len(broken.reasons),
+                    "lr": lr,
+                    "images_per_second": config.batch_size / seconds,
+                }
+                if log:
+                    log.write(done, row)
+                progress.show(done, row, seconds_left=(config.steps - done) * seconds)
+                logged_step, clock = done, time.perf_counter()
+
+            # ----------------------------------------------------------------------- validate
+            if done % config.validate_every == 0 or is_last:
+                losses_since_log.check_finite()
+                validation_data = validation_batches(
+                    validation_source,
+                    size=config.data.image_size,
+                    batch_size=config.batch_size // world.size,
+                    rank=world.rank,
+                    world_size=world.size,
+                    num_workers=config.data.num_workers,
+                )
+                row, unreadable = validate(colorizer, objective, validation_data, world, autocast)
+                for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
+                    progress.say(line)
+                progress.say(
+                    f"validation at step {done}: " + ", ".join(f"{k} {v:.4g}" for k, v in row.items())
+                )
+                if log:
+                    log.write(done, row)
+                    picture = gallery.paint(colorizer, f"step {done}")
+                    picture.save(run_dir.gallery(done))
+                    log.write_image(done, "gallery", np.asarray(picture))
+                    draw_curves(read_metrics(run_dir.metrics), run_dir.curves)
+                logged_step, clock = done, time.perf_counter()
+
+            # --------------------------------------------------------------------------- save
+            if done % config.save_every == 0 or is_last or stopped_by:
+                losses_since_log.check_finite()
+                if world.is_main:
+                    state = {
+                        "step": done,
+                        "network": network.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "random_state": torch.get_rng_state(),
+                        "bins": None if bins is None else {"centres": bins.centres, "prior": bins.prior},
+                        "broken_files": broken.reasons,
+                        "config": dataclasses.asdict(config),
+                    }
+                    save_checkpoint(run_dir.last_checkpoint, state)
+                    if config.keep_every and done % config.keep_every == 0:
+                        save_checkpoint(run_dir.step_checkpoint(done), state)
+            if stopped_by:
+                break
+
+        # -------------------------------------------------------------------------------- end
+        progress.close()
+        if log:
+            log.close()
+        for name, files in (("training", broken), ("validation", broken_validation)):
+            if files.reasons:
+                progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
+        if stopped_by:
+            raise StoppedError(
+                f"stopped by {signal.Signals(stopped_by).name} after step {done} of {config.steps}, saved in "
+                f"{run_dir.last_checkpoint}; the same command goes on: {shlex.join(['pretext', *sys.argv[1:]])}",
+                stopped_by,
+            )
+        progress.say(
+            f"gallery     {run_dir.gallery(config.steps)}\n"
+            f"curves      {run_dir.curves}\n"
+            f"checkpoint  {run_dir.last_checkpoint}"
+        )
+
+
+def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSource]:
+    """Training and validation images; where no validation data are named, a tenth is held out at most."""
+    open_data = partial(open_source, download=config.download, torchvision_root=Path(config.torchvision_root))
+    train_source = open_data(config.train, split="train")
+    if config.validation is None:
+        num_validation = max(1, min(config.validation_images, len(train_source) // 10))
+        return split_source(train_source, num_validation=num_validation, seed=seed)
+    validation_source = open_data(config.validation, split="validation")
+    if len(validation_source) > config.validation_images:
+        spread = np.linspace(0, len(validation_source) - 1, config.validation_images).round().astype(int)
+        validation_source = SubsetSource(validation_source, spread)
+    return train_source, validation_source
+
+
+def build_objective(config: ObjectiveConfig, bins: AbBins | None) -> Objective:
+    """The objective that `config` names, over `bins` unless it is regression."""
+    if bins is None:
+        return RegressionObjective()
+    uniform_share = config.uniform_share if config.name == "rebalanced_classification" else None
+    return ClassificationObjective(bins, config.neighbours, config.sigma, uniform_share)

@@ -15,19 +15,23 @@ from pretext.runtime.distributed import World
 
 @torch.inference_mode()
 def validate(
-    colorizer: Colorizer, objective: Objective, batches: Iterable[Batch], world: World, autocast: torch.autocast
+    colorizer: Colorizer,
+    objective: Objective,
+    batches: Iterable[Batch],
+    world: World,
+    autocast: torch.autocast,
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
-    """Metrics by name, and (name, reason) of this process's unreadable files.
+    """Metrics by name over all processes' `batches`, and (name, reason) of this process's unreadable files.
 
-    The losses are means over coloured images; `validation_constant_answer` is the loss of the best single
+    The losses are means over the coloured images. `validation_constant_answer` is the loss of the best single
     answer, the same distribution (or colour) at every pixel of every image, found on these very images: what a
-    network must beat to have looked at its input. PSNR is the mean over images, in dB, in RGB, beside that of
-    leaving the image grey.
+    network must beat to have looked at its input. PSNR is in dB, in RGB, the mean over all images, beside that
+    of leaving them grey.
     """
     network, stride = colorizer.network, colorizer.network.output_stride
     network.eval()
     sums = torch.zeros(6, dtype=torch.float64, device=world.device)
-    statistics = None
+    statistics = objective.constant_answer_statistics(torch.zeros(1, 2, 1, 1, device=world.device))
     errors = []
     for batch in batches:
         errors += batch.errors
@@ -35,27 +39,39 @@ def validate(
         if not len(rgb):
             continue
         lab = rgb_to_lab(rgb)
-        ab = lab[:, 1:, ::stride, ::stride]
+        lightness, ab = lab[:, :1], lab[:, 1:]
         with autocast:
-            output = network(lab[:, :1])
-        losses = objective(output, ab)
-        painted = lab_to_rgb(torch.cat([lab[:, :1], colorizer.upsampled_ab(output, lab.shape[-2:])], dim=1))
-        grey = lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))
-        sums += torch.stack(
-            [
-                losses.loss.sum(),
-                losses.loss_unweighted.sum(),
-                losses.coloured.sum(),
-                psnr(painted, rgb).sum(),
-                psnr(grey, rgb).sum(),
-                torch.tensor(len(rgb), device=world.device),
-            ]
-        )
-    ...
+            output = network(lightness)
+        targets = ab[:, :, ::stride, ::stride]
+        losses = objective(output, targets)
+        statistics += objective.constant_answer_statistics(targets)
+        painted = lab_to_rgb(torch.cat([lightness, colorizer.ab_from_output(output, rgb.shape[-2:])], dim=1))
+        grey = lab_to_rgb(torch.cat([lightness, torch.zeros_like(ab)], dim=1))
+        found = [
+            losses.loss.sum(),
+            losses.loss_unweighted.sum(),
+            losses.coloured.sum(),
+            psnr(painted, rgb).sum(),
+            psnr(grey, rgb).sum(),
+            rgb.new_tensor(len(rgb)),
+        ]
+        sums += torch.stack([value.double() for value in found])
+    loss, unweighted, coloured, painted_psnr, grey_psnr, images = world.sum(sums).tolist()
+    constant = objective.constant_answer(world.sum(statistics))
+    metrics = {
+        "validation_loss": loss / max(coloured, 1),
+        "validation_constant_answer": constant.loss,
+        "validation_loss_unweighted": unweighted / max(coloured, 1),
+        "validation_constant_answer_unweighted": constant.loss_unweighted,
+        "validation_psnr": painted_psnr / max(images, 1),
+        "validation_psnr_grey": grey_psnr / max(images, 1),
+        "validation_grey_images": images - coloured,
+    }
+    return metrics, errors
 
 
 def psnr(
     image: Float[Tensor, "batch 3 height width"], truth: Float[Tensor, "batch 3 height width"]
 ) -> Float[Tensor, " batch"]:
-    """Peak signal-to-noise ratio in dB of RGB in [0, 1], an image at a time; at most 100 (equal images)."""
+    """Peak signal-to-noise ratio in dB of RGB in [0, 1], for each image; at most 100 (equal images)."""
     return -10 * (image - truth).square().mean(dim=(1, 2, 3)).clamp_min(1e-10).log10()

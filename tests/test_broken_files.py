@@ -17,6 +17,8 @@ def test_each_broken_file_is_named_once_and_counted():
 def test_too_large_a_share_ends_the_run_but_not_before_it_can_be_judged():
     broken = BrokenFiles({f"{n}.jpg": "truncated" for n in range(11)}, num_images=10_000, max_share=0.01)
     broken.check(num_seen=40)
-    with pytest.raises(RunFailedError, match=r"11 of 1000 images could not be read.*0\.jpg \(truncated\).*6 more"):
+    with pytest.raises(
+        RunFailedError, match=r"11 of 1000 images could not be read.*0\.jpg \(truncated\).*6 more"
+    ):
         broken.check(num_seen=1000)
     broken.check(num_seen=1100)

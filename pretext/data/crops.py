@@ -5,6 +5,8 @@ and not on the picture, and a strip of 10 x 5000 pixels is never blown up to 256
 Pillow's bilinear, widened by the scale when shrinking (antialiased).
 """
 
+import random
+
 import numpy as np
 import torch
 from jaxtyping import UInt8
@@ -13,7 +15,7 @@ from torch import Tensor
 
 
 def random_crop_and_mirror(
-    image: Image.Image, rng: np.random.Generator, image_size: int = 256, crop_size: int = 176
+    image: Image.Image, rng: random.Random, image_size: int = 256, crop_size: int = 176
 ) -> UInt8[Tensor, "3 {crop_size} {crop_size}"]:
     """A random square of an RGB picture, mirrored in half of the cases: a function of picture and `rng` only.
 
@@ -22,9 +24,10 @@ def random_crop_and_mirror(
     """
     assert 0 < crop_size <= image_size
     side = min(image.size) * crop_size / image_size
-    left, top, mirrored = rng.random(3).tolist()
-    crop = _resized_square(image, left * (image.width - side), top * (image.height - side), side, crop_size)
-    return _to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored < 0.5 else crop)
+    left = rng.random() * (image.width - side)
+    top = rng.random() * (image.height - side)
+    crop = _resized_square(image, left, top, side, crop_size)
+    return _to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop)
 
 
 def central_square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
@@ -39,4 +42,6 @@ def _resized_square(image: Image.Image, left: float, top: float, side: float, si
 
 
 def _to_tensor(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    # Pillow separates the channels of each line ("RGB;L") faster than numpy or torch permutes pixels.
+    lines = np.frombuffer(image.tobytes("raw", "RGB;L"), np.uint8).reshape(image.height, 3, image.width)
+    return torch.from_numpy(lines.transpose(1, 0, 2).copy())

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pretext.data.crops import central_square, random_crop_and_mirror
 from pretext.data.images import BrokenImageError
@@ -29,9 +30,9 @@ class Batch:
     """
 
     rgb: UInt8[Tensor, "batch 3 size size"]
-    positions: Int64[Tensor, " batch"]
-    indices: Int64[Tensor, " batch"]
-    broken: Bool[Tensor, " batch"]
+    positions: Int64[np.ndarray, " batch"]
+    indices: Int64[np.ndarray, " batch"]
+    broken: Bool[np.ndarray, " batch"]
     errors: list[tuple[str, str]]
 
     def pin_memory(self) -> "Batch":
@@ -134,21 +135,22 @@ class _Cuts(Dataset[Batch]):
 
     def __getitems__(self, samples: list[Sample]) -> Batch:
         """Called by the DataLoader with one batch of the sampler."""
-        rgb = torch.zeros(len(samples), 3, self._size, self._size, dtype=torch.uint8)
-        broken = torch.zeros(len(samples), dtype=torch.bool)
+        images = []
+        broken = np.zeros(len(samples), bool)
         errors = []
         for place, sample in enumerate(samples):
             try:
                 image = self._source.open(sample.index, self._short_side)
             except BrokenImageError as error:
+                images.append(torch.zeros(3, self._size, self._size, dtype=torch.uint8))
                 broken[place] = True
                 errors.append((self._source.name(sample.index), str(error)))
             else:
-                rgb[place] = self._cut(image, sample)
+                images.append(self._cut(image, sample))
         return Batch(
-            rgb=rgb,
-            positions=torch.tensor([sample.position for sample in samples]),
-            indices=torch.tensor([sample.index for sample in samples]),
+            rgb=default_collate(images),  # in a worker it stacks straight into shared memory
+            positions=np.array([sample.position for sample in samples]),
+            indices=np.array([sample.index for sample in samples]),
             broken=broken,
             errors=errors,
         )

@@ -138,10 +138,14 @@ def _fetched(url: str, folder: Path) -> Path:
     with _locked(path):
         if not path.exists():
             try:
-                with _webdataset().gopen(url) as remote, _atomic_write(path) as local:
+                # The remote end closes first: only then is its exit status known, and the copy kept.
+                with _atomic_write(path) as local, _webdataset().gopen(url) as remote:
                     shutil.copyfileobj(remote, local, 1 << 20)
             except (OSError, ValueError) as error:
-                raise ValueError(f"the shard {url} cannot be fetched: {error}") from error
+                reason = str(error).rpartition(": ")[2].removesuffix(" (read) {}")
+                raise ValueError(
+                    f"the shard {url} cannot be fetched ({reason}); check the address and the access to it"
+                ) from error
     return path
 
 

@@ -22,7 +22,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except (OSError, RuntimeError) as error:  # torch's writer turns a short write into a RuntimeError
         temporary.unlink(missing_ok=True)
         kept = "the checkpoint of before is whole; " if path.exists() else ""

@@ -60,9 +60,7 @@ def run_command(
     parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
     name = parser.parse_args(argv[:1]).command
     if name not in commands:
-        parser.error(
-            f"there is no command {name!r}{did_you_mean(name, commands)}; choose {', '.join(commands)}"
-        )
+        parser.error(unknown_name("command", name, commands))
     try:
         commands[name][0](argv[1:])
     except StoppedError as stopped:

@@ -26,6 +26,7 @@ class MetricsLog:
         self._file.flush()
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
+        self._tensorboard.flush()
 
     def write_image(self, step: int, name: str, image: np.ndarray) -> None:
         """`image`: uint8, (height, width, 3)."""

@@ -8,6 +8,8 @@ import torch.distributed as dist
 
 from pretext.runtime.distributed import World
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class StopSignal:
     """Remembers SIGINT and SIGTERM while it is entered; a second signal ends the process at once."""
@@ -17,9 +19,7 @@ class StopSignal:
         self.received = 0
 
     def __enter__(self) -> "StopSignal":
-        self._before = {
-            number: signal.signal(number, self._remember) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {int(number): signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -68,7 +68,7 @@ def test_a_wrong_key_in_the_file_is_explained_on_one_line(tmp_path, line, messag
 
 
 def test_a_missing_file_and_a_missing_key_are_named(tmp_path):
-    with pytest.raises(ValueError, match="there is no configuration file 'nowhere.yaml'"):
+    with pytest.raises(ValueError, match=r"there is no configuration file 'nowhere\.yaml'"):
         parse("nowhere.yaml")
     path = tmp_path / "config.yaml"
     path.write_text("{run_dir: runs/a, steps: 10}")

@@ -1,0 +1,123 @@
+"""The loader against the bare work: images through batches, workers and data order, and without them.
+
+    python benchmarks/loader.py [--processes 2] [--quality 90]
+
+The peer is a loop in each of as many processes: open a file, cut a random crop, mirror it, with the same
+functions; no batches, no order, no transfer. Files: JPEGs of 500 x 375, the usual size in ImageNet, cut from the
+sample's photographs, read from the page cache.
+"""
+
+import argparse
+import multiprocessing
+import random
+import statistics
+import tempfile
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import Target, interleaved_medians, report
+
+from pretext.data.crops import random_crop_and_mirror
+from pretext.data.folder import FolderSource
+from pretext.data.images import open_rgb
+from pretext.data.loader import training_batches
+from pretext.data.sample import sample_source
+
+NUM_FILES, NUM_IMAGES = 600, 1200
+BATCH_SIZE = 40  # the published training's
+IMAGE_SIZE, CROP_SIZE = 256, 176
+
+
+def write_photographs(folder: Path, count: int, quality: int) -> None:
+    """JPEG files of 500 x 375 pixels: random pieces of the sample's photographs."""
+    rng = np.random.default_rng(0)
+    sources = [sample_source("train"), sample_source("validation")]
+    photographs = [source.open(i) for source in sources for i in range(len(source))]
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        width = min(photograph.width, photograph.height * 4 / 3) * rng.uniform(0.7, 1)
+        left = rng.uniform(0, photograph.width - width)
+        top = rng.uniform(0, photograph.height - width * 3 / 4)
+        box = (left, top, left + width, top + width * 3 / 4)
+        photograph.resize((500, 375), box=box).save(folder / f"{number:04}.jpg", quality=quality)
+
+
+def loader(folder: Path, processes: int) -> Callable[[], None]:
+    """A call that takes `NUM_IMAGES` images out of one running loader."""
+    batches = training_batches(
+        FolderSource(folder),
+        seed=0,
+        num_steps=10**6,
+        batch_size=BATCH_SIZE,
+        image_size=IMAGE_SIZE,
+        crop_size=CROP_SIZE,
+        num_workers=processes,
+    )
+
+    def take() -> None:
+        for _ in range(NUM_IMAGES // BATCH_SIZE):
+            next(batches)
+
+    return take
+
+
+def bare_loop(folder: Path, processes: int) -> Callable[[], None]:
+    """A call that lets `processes` waiting processes open and crop `NUM_IMAGES` images, keeping nothing."""
+    start, end = multiprocessing.Barrier(processes + 1), multiprocessing.Barrier(processes + 1)
+    files = sorted(folder.iterdir())
+    for i in range(processes):
+        share = files[i::processes] * (NUM_IMAGES // NUM_FILES)
+        multiprocessing.Process(target=_open_and_crop, args=(share, start, end), daemon=True).start()
+
+    def work() -> None:
+        start.wait()
+        end.wait()
+
+    return work
+
+
+def _open_and_crop(files: list[Path], start: Barrier, end: Barrier) -> None:
+    torch.set_num_threads(1)
+    rng = random.Random(0)
+    while True:
+        start.wait()
+        for file in files:
+            random_crop_and_mirror(open_rgb(file, IMAGE_SIZE), rng, IMAGE_SIZE, CROP_SIZE)
+        end.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--quality", type=int, default=90, help="of the JPEGs; a higher one is slower to decode"
+    )
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_photographs(folder, NUM_FILES, options.quality)
+        kilobytes = statistics.mean(file.stat().st_size for file in folder.iterdir()) / 1000
+        # The untimed call before each timed one empties the queues that filled while the peer ran.
+        seconds = interleaved_medians(
+            {
+                "loader": loader(folder, options.processes),
+                "bare loop": bare_loop(folder, options.processes),
+            },
+            rounds=7,
+        )
+    report(
+        "loader",
+        f"{NUM_IMAGES} images from JPEGs of 500 x 375, {kilobytes:.0f} kB, with {options.processes} processes",
+        seconds,
+        [Target("share of the bare loop's rate", seconds["bare loop"] / seconds["loader"], 0.9)],
+        ("pillow",),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What the benchmarks share: interleaved medians, peak memory, the machine's name, and the results file."""
+
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure of a benchmark and the limit it is held to."""
+
+    name: str
+    measured: float
+    limit: float
+    at_least: bool = True
+
+    @property
+    def met(self) -> bool:
+        return self.measured >= self.limit if self.at_least else self.measured <= self.limit
+
+
+def interleaved_medians(
+    candidates: Mapping[str, Callable[[], object]],
+    rounds: int = 11,
+    synchronize: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Median seconds of each candidate; every round runs all of them, so that noise falls on all alike.
+
+    An untimed call goes before each timed one: it leaves caches and allocator as in a loop over that candidate.
+    `synchronize` waits for the device (`torch.cuda.synchronize`).
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds):
+        for name, call in candidates.items():
+            call()
+            synchronize()
+            start = time.perf_counter()
+            call()
+            synchronize()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def peak_memory_growth(call: Callable[[], object]) -> int:
+    """Bytes by which the peak of this process's resident memory during `call` exceeds the memory before it.
+
+    Linux only. Run it in a fresh process: memory freed earlier but kept by the allocator would hide growth.
+    """
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the present
+    before = _status_bytes("VmRSS")
+    call()
+    return _status_bytes("VmHWM") - before
+
+
+def hardware_name(device: str = "cpu") -> str:
+    """The processor with the number of threads torch uses, or the GPU."""
+    if device != "cpu":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    name = model.group(1).strip() if model else platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def report(
+    benchmark: str,
+    what: str,
+    seconds: Mapping[str, float],
+    targets: Sequence[Target],
+    packages: Sequence[str] = (),
+    device: str = "cpu",
+) -> Path:
+    """Print the table and write it to results/<hardware>/<benchmark>.json, whose path is returned."""
+    hardware = hardware_name(device)
+    print(f"{what}\n{hardware}\n")
+    for name, value in seconds.items():
+        print(f"  {name:<52}{value * 1e3:10.2f} ms")
+    print()
+    for target in targets:
+        relation = "at least" if target.at_least else "at most"
+        verdict = "met" if target.met else "MISSED"
+        print(f"  {target.name:<52}{target.measured:10.2f}    {relation} {target.limit:g}: {verdict}")
+
+    record = {
+        "benchmark": benchmark,
+        "what": what,
+        "hardware": hardware,
+        "load_average_1_min": round(os.getloadavg()[0], 2),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("torch", *packages)},
+        "median_seconds": dict(seconds),
+        "targets": [asdict(target) | {"met": target.met} for target in targets],
+    }
+    path = RESULTS / re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-") / f"{benchmark}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"\nwritten to {path}")
+    return path
+
+
+def _status_bytes(field: str) -> int:
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found, f"/proc/self/status has no {field}"
+    return int(found.group(1)) * 1024

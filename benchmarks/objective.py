@@ -1,0 +1,77 @@
+"""Speed and memory of soft targets + rebalanced loss, forward and backward.  Run: python benchmarks/objective.py"""
+
+import multiprocessing
+
+import torch
+import torch.nn.functional as F
+from measure import Target, interleaved_medians, peak_memory_growth, report
+from torch import Tensor
+
+from pretext.color.bins import AbBins
+from pretext.objective import ClassificationObjective
+
+BATCH, SIDE, NEIGHBOURS, SIGMA = 40, 44, 5, 5.0
+
+
+def inputs(batch: int = BATCH) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits that need a gradient, ab, and hard labels."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(batch, 313, SIDE, SIDE, generator=generator).requires_grad_()
+    ab = 25 * torch.randn(batch, 2, SIDE, SIDE, generator=generator)
+    return logits, ab, torch.randint(313, (batch, SIDE, SIDE), generator=generator)
+
+
+def dense_loss(logits: Tensor, ab: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
+    """The released layer's way: search all bins, scatter into all channels, cross-entropy on probabilities."""
+    distance, index = torch.cdist(ab.permute(0, 2, 3, 1).flatten(0, 2), centres).sort(dim=1)
+    weight = (-distance[:, :NEIGHBOURS].square() / (2 * SIGMA**2)).softmax(dim=1)
+    target = torch.zeros(len(weight), len(centres)).scatter_(1, index[:, :NEIGHBOURS], weight)
+    target = target.unflatten(0, (len(ab), *ab.shape[2:])).permute(0, 3, 1, 2)
+    return (F.cross_entropy(logits, target, reduction="none") * weights[target.argmax(dim=1)]).mean()
+
+
+def step(loss: Tensor, logits: Tensor) -> None:
+    logits.grad = None
+    loss.backward()
+
+
+def peak_beyond_logits_and_gradient() -> float:
+    """In units of the logits' size; to be called in a fresh process."""
+    torch.set_num_threads(2)
+    objective = ClassificationObjective(AbBins.published(), NEIGHBOURS, SIGMA)
+    few, few_ab, _ = inputs(batch=1)
+    step(objective(few, few_ab).loss.mean(), few)  # loads the kernels
+    logits, ab, _ = inputs()
+    size = logits.numel() * logits.element_size()
+    return peak_memory_growth(lambda: step(objective(logits, ab).loss.mean(), logits)) / size - 1
+
+
+def main() -> None:
+    torch.set_num_threads(min(2, torch.get_num_threads()))
+    with multiprocessing.get_context("spawn").Pool(1) as fresh_process:
+        memory = fresh_process.apply(peak_beyond_logits_and_gradient)
+
+    bins = AbBins.published()
+    objective = ClassificationObjective(bins, NEIGHBOURS, SIGMA)
+    logits, ab, labels = inputs()
+    ours, dense, hard = "targets + rebalanced loss", "dense targets + loss", "F.cross_entropy, hard labels"
+    seconds = interleaved_medians(
+        {
+            ours: lambda: step(objective(logits, ab).loss.mean(), logits),
+            dense: lambda: step(dense_loss(logits, ab, bins.centres, objective.weights), logits),
+            hard: lambda: step(F.cross_entropy(logits, labels), logits),
+        }
+    )
+    targets = [
+        Target("times as fast as the dense formulation", seconds[dense] / seconds[ours], 6),
+        Target("rate relative to hard-label cross-entropy", seconds[hard] / seconds[ours], 0.65),
+        Target("peak memory beyond logits and gradient / logits", memory, 0.3, at_least=False),
+    ]
+    what = (
+        f"Soft targets and loss, forward + backward, batch {BATCH}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
+    )
+    report("objective", what, seconds, targets)
+
+
+if __name__ == "__main__":
+    main()

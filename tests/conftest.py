@@ -1,0 +1,16 @@
+import os
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """Under FAIL_ON_SKIP, as in .ci/run, a skipped test is a failed run."""
+    if os.environ.get("FAIL_ON_SKIP") and terminalreporter.stats.get("skipped"):
+        terminalreporter.section("skipped tests fail this run (FAIL_ON_SKIP)")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session, exitstatus):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("FAIL_ON_SKIP") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,43 @@
+"""Trainings of a few seconds."""
+
+import os
+import subprocess
+import sys
+
+# A network and images as small as they come: what is tested is everything around them.
+SMALL = {
+    "data.train": "sample",
+    "data.validation": "sample",
+    "data.image_size": "40",
+    "data.crop_size": "32",
+    "data.num_workers": "0",
+    "network.width": "0.125",
+    "batch_size": "4",
+    "optim.lr": "1e-3",
+    "device": "cpu",
+    "log_every": "1",
+    "steps": "4",
+    "validate_every": "100",
+    "save_every": "2",
+    "gallery_images": "2",
+}
+
+
+def small(run_dir, **changes):
+    """Command line of a small training; `data__train="..."` changes data.train."""
+    values = (
+        SMALL | {"run_dir": str(run_dir)} | {key.replace("__", "."): str(v) for key, v in changes.items()}
+    )
+    return ["train", *(f"--{key}={value}" for key, value in values.items())]
+
+
+def start(argv, *, launcher=(sys.executable, "-m", "pretext"), **options):
+    """A process of its own, one thread, its output in one pipe."""
+    return subprocess.Popen(
+        [*launcher, *argv],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )

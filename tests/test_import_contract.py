@@ -1,0 +1,92 @@
+"""The design's rules on who may import whom, read from the source."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("pretext", "eval_colorization", "transfer")
+LEAVES = ("pretext.color", "pretext.networks", "pretext.runtime")
+# Third-party package -> the only modules that may import it.
+ADAPTERS = {"webdataset": ("pretext.data.shards",)}
+
+
+def module_name(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute here"
+            assert node.module
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+FILES = {
+    module_name(file): set(imports(file))
+    for package in PACKAGES
+    for file in sorted((ROOT / package).rglob("*.py"))
+}
+
+
+def within(name, package):
+    return name == package or name.startswith(package + ".")
+
+
+def violations(importers, forbidden):
+    return [
+        f"{module} imports {name}"
+        for module, names in FILES.items()
+        if importers(module)
+        for name in names
+        if forbidden(name)
+    ]
+
+
+def test_the_source_was_found():
+    assert {"pretext.train", "pretext.color.lab", "pretext.__main__"} <= FILES.keys()
+
+
+def test_pretext_imports_neither_of_the_packages_that_build_on_it():
+    assert not violations(
+        lambda module: within(module, "pretext"),
+        lambda name: within(name, "eval_colorization") or within(name, "transfer"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("package", "other"), [("eval_colorization", "transfer"), ("transfer", "eval_colorization")]
+)
+def test_the_two_packages_on_top_do_not_import_each_other(package, other):
+    assert not violations(lambda module: within(module, package), lambda name: within(name, other))
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_leaf_imports_nothing_of_pretext_but_itself_and_the_spelling(leaf):
+    assert not violations(
+        lambda module: within(module, leaf),
+        lambda name: (
+            within(name, "pretext")
+            and not within(name, leaf)
+            and not within(name, "pretext.spelling")
+            and name != "pretext"
+        ),
+    )
+
+
+def test_only_the_command_line_imports_the_training():
+    assert not violations(
+        lambda module: module != "pretext.__main__", lambda name: within(name, "pretext.train")
+    )
+
+
+@pytest.mark.parametrize("library", ADAPTERS)
+def test_an_optional_library_is_imported_by_its_adapter_only(library):
+    assert not violations(lambda module: module not in ADAPTERS[library], lambda name: within(name, library))
+    assert any(within(name, library) for module in ADAPTERS[library] for name in FILES[module])
