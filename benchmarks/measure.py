@@ -5,10 +5,12 @@ import os
 import platform
 import re
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import accumulate
 from pathlib import Path
 
 import torch
@@ -52,15 +54,19 @@ def interleaved_medians(
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def peak_memory_growth(call: Callable[[], object]) -> int:
-    """Bytes by which the peak of this process's resident memory during `call` exceeds the memory before it.
+def peak_tensor_memory(call: Callable[[], object]) -> int:
+    """The most bytes that tensors allocated during `call` hold at one time, from the profiler's memory events.
 
-    Linux only. Run it in a fresh process: memory freed earlier but kept by the allocator would hide growth.
+    Exact and repeatable, which the process's resident memory is not. Counts all devices together.
     """
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the present
-    before = _status_bytes("VmRSS")
-    call()
-    return _status_bytes("VmHWM") - before
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        call()
+    with tempfile.TemporaryDirectory() as folder:
+        trace = Path(folder) / "trace.json"
+        profiler.export_chrome_trace(str(trace))
+        events = json.loads(trace.read_text())["traceEvents"]
+    changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
+    return max(accumulate(size for _, size in changes), default=0)
 
 
 def hardware_name(device: str = "cpu") -> str:
@@ -107,9 +113,3 @@ def report(
     path.write_text(json.dumps(record, indent=2) + "\n")
     print(f"\nwritten to {path}")
     return path
-
-
-def _status_bytes(field: str) -> int:
-    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found, f"/proc/self/status has no {field}"
-    return int(found.group(1)) * 1024

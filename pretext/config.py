@@ -20,6 +20,7 @@ class DataConfig:
             .tar files), or `torchvision:NAME`.
         validation: the same for the validation images; null holds out `validation_images` of the training images.
         validation_images: how many validation images are used at most.
+        gallery: more images to paint in the gallery, of which no number is made; an address as for train.
         torchvision_root: folder of the torchvision data sets.
         download: let torchvision download the data set.
         image_size: length in pixels to which an image's short side is resized; validation uses its central square.
@@ -31,6 +32,7 @@ class DataConfig:
     train: str
     validation: str | None = None
     validation_images: int = 1000
+    gallery: str | None = None
     torchvision_root: str = "data"
     download: bool = False
     image_size: int = 256
@@ -113,7 +115,7 @@ class TrainConfig:
         validate_every: steps between two validations.
         save_every: steps between two checkpoints.
         keep_every: steps between two checkpoints that are kept for good; null keeps the last one only.
-        gallery_images: validation images painted in the gallery.
+        gallery_images: validation images painted in the gallery, the first ones.
     """
 
     data: DataConfig

@@ -1,6 +1,7 @@
 """The gallery of a run: grey | painted | truth, a labelled row an image."""
 
 import textwrap
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -18,12 +19,15 @@ INK, FAINT = "#202020", "#707070"
 
 
 class Gallery:
-    """The first `num_images` images of `source`, read once as central squares of `size` pixels."""
+    """The first `num_images` images of each source, read once as central squares of `size` pixels."""
 
-    def __init__(self, source: ImageSource, size: int, num_images: int) -> None:
-        batch = next(validation_batches(source, size=size, batch_size=min(num_images, len(source))))
-        self._lab = rgb_to_lab(batch.rgb[~batch.broken] / 255)
-        self._labels = [source.name(int(index)) for index in batch.indices[~batch.broken]]
+    def __init__(self, sources: Sequence[ImageSource], size: int, num_images: int) -> None:
+        squares, self._labels = [], []
+        for source in sources:
+            batch = next(validation_batches(source, size=size, batch_size=num_images))
+            squares.append(batch.rgb[~batch.broken])
+            self._labels += [source.name(int(index)) for index in batch.indices[~batch.broken]]
+        self._lab = rgb_to_lab(torch.cat(squares) / 255)
 
     @torch.inference_mode()
     def paint(self, colorizer: Colorizer, title: str) -> Image.Image:

@@ -146,11 +146,13 @@ class SparseCrossEntropy(torch.autograd.Function):
         position_weight: Float[Tensor, "batch height width"],
     ) -> tuple[Float[Tensor, "batch"], Float[Tensor, "batch height width"]]:
         ctx.save_for_backward(logits, index, target, position_weight)
-        pieces = [
-            -(x.log_softmax(dim=1, dtype=_accumulation_type(x)).gather(1, i) * t).sum(dim=1)
-            for x, i, t in _pieces(logits, index, target)
-        ]
-        per_position = torch.cat(pieces)
+        log_probability = torch.cat(
+            [
+                x.log_softmax(dim=1, dtype=_accumulation_type(x)).gather(1, i)
+                for x, i in _pieces(logits, index)
+            ]
+        )
+        per_position = -(log_probability * target).sum(dim=1)
         ctx.mark_non_differentiable(per_position)
         return (per_position * position_weight).mean(dim=(1, 2)), per_position
 
@@ -158,17 +160,21 @@ class SparseCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_loss: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         logits, index, target, position_weight = ctx.saved_tensors
-        scale = position_weight * (grad_loss / position_weight[0].numel())[:, None, None]
+        scale = (position_weight * (grad_loss / position_weight[0].numel())[:, None, None])[:, None]
         gradient = torch.empty_like(logits)
-        for piece in _pieces(gradient, logits, index, target, scale[:, None]):
+        for piece in _pieces(gradient, logits, scale, index, target * scale):
             _write_gradient(*piece)
         return gradient, None, None, None
 
 
-def _write_gradient(gradient: Tensor, logits: Tensor, index: Tensor, target: Tensor, scale: Tensor) -> None:
-    """d/dx_q of -sum_k t_k log softmax(x)_k is softmax(x)_q - t_q, as the targets sum to 1."""
-    dense = logits.softmax(dim=1, dtype=_accumulation_type(logits)).mul_(scale)
-    gradient.copy_(dense.scatter_add_(1, index, (-target * scale).to(dense.dtype)))
+def _write_gradient(out: Tensor, logits: Tensor, scale: Tensor, index: Tensor, scaled_target: Tensor) -> None:
+    """d/dx_q of -sum_k t_k log softmax(x)_k is softmax(x)_q - t_q, as the targets sum to 1; here times scale."""
+    precise = _accumulation_type(logits)
+    dense = out if out.dtype == precise else torch.empty_like(out, dtype=precise)
+    torch.softmax(logits, dim=1, dtype=precise, out=dense).mul_(scale)
+    dense.scatter_add_(1, index, -scaled_target.to(precise))
+    if dense is not out:
+        out.copy_(dense)
 
 
 def _pieces(*tensors: Tensor) -> "zip[tuple[Tensor, ...]]":

@@ -50,7 +50,7 @@ def train(config: TrainConfig) -> None:
     with join_world(config.device) as world, StopSignal(world) as stop:
         # ------------------------------------------------------------------------------ build
         device = world.device
-        train_source, validation_source = open_sources(config.data, config.seed)
+        train_source, validation_source, gallery_sources = open_sources(config.data, config.seed)
         bins = None if config.objective.name == "regression" else load_bins(config.objective.bins)
         torch.manual_seed(config.seed)
         network = build_network(
@@ -105,7 +105,7 @@ def train(config: TrainConfig) -> None:
             network.compile()
         model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)
         log = MetricsLog(run_dir, first_step) if world.is_main else None
-        gallery = Gallery(validation_source, config.data.image_size, config.gallery_images)
+        gallery = Gallery(gallery_sources, config.data.image_size, config.gallery_images)
         progress = Progress(config.steps, initial=first_step, visible=world.is_main)
         progress.say(
             f"{config.network.name} (width {config.network.width:g}, "
@@ -237,18 +237,21 @@ def train(config: TrainConfig) -> None:
         )
 
 
-def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSource]:
-    """Training and validation images; where no validation data are named, a tenth is held out at most."""
+def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSource, list[ImageSource]]:
+    """The images of training, of validation, and of the gallery."""
     open_data = partial(open_source, download=config.download, torchvision_root=Path(config.torchvision_root))
-    train_source = open_data(config.train, split="train")
+    train: ImageSource = open_data(config.train, split="train")
+    validation: ImageSource
     if config.validation is None:
-        num_validation = max(1, min(config.validation_images, len(train_source) // 10))
-        return split_source(train_source, num_validation=num_validation, seed=seed)
-    validation_source = open_data(config.validation, split="validation")
-    if len(validation_source) > config.validation_images:
-        spread = np.linspace(0, len(validation_source) - 1, config.validation_images).round().astype(int)
-        validation_source = SubsetSource(validation_source, spread)
-    return train_source, validation_source
+        num_validation = max(1, min(config.validation_images, len(train) // 10))
+        train, validation = split_source(train, num_validation=num_validation, seed=seed)
+    else:
+        validation = open_data(config.validation, split="validation")
+        if len(validation) > config.validation_images:
+            spread = np.linspace(0, len(validation) - 1, config.validation_images).round().astype(int)
+            validation = SubsetSource(validation, spread)
+    more = [] if config.gallery is None else [open_data(config.gallery, split="validation")]
+    return train, validation, [validation, *more]
 
 
 def build_objective(config: ObjectiveConfig, bins: AbBins | None) -> Objective:

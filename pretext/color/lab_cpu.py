@@ -14,7 +14,7 @@ from torch import Tensor
 from pretext.color.cie import LAB_KNEE, LAB_SLOPE, RGB_TO_XYZ, SRGB_KNEE, SRGB_SLOPE
 
 # Numbers in a block: enough that starting the threads costs little, few enough for the cache.
-BLOCK_NUMEL = 768 * 1024
+BLOCK_NUMEL = 1024 * 1024
 
 # Linear light times 12.92 is c + GAIN * N(c) / D(c) for sRGB c at or above the knee; below it N / D keeps its
 # value at the knee and the straight line remains. Coefficients from the constant term up to the leading 1.

@@ -1,8 +1,8 @@
 """The bundled sample: seven photographs that scikit-image and scikit-learn carry in their packages.
 
-Five are cut in two: training sees one side, validation a strip of the other that shows the scene's colours
-too. Two are held out whole. All other pictures there are grey, micrographs, star fields or drawings, but for
-motorcycle_right, which shows the scene of motorcycle_left.
+Of five, one quarter is kept for validation: pixels that training never sees, of a scene that it knows. Two are
+held out whole. All other pictures there are grey, micrographs, star fields or drawings, but for motorcycle_right,
+which shows the scene of motorcycle_left.
 
 The files are read from the installed packages: `skimage.data` would import more, and may download.
 """
@@ -15,23 +15,20 @@ from PIL import Image
 
 from pretext.data.images import open_rgb
 
-Box = tuple[int, int, int, int]
-
 
 class _Divided(NamedTuple):
-    """A photograph and its two disjoint regions: left, top, right, bottom in pixels."""
+    """A photograph, and which of its quarters training never sees."""
 
     file: str
-    seen: Box
-    unseen: Box
+    unseen: tuple[Literal["left", "right"], Literal["upper", "lower"]]
 
 
 _DIVIDED = {
-    "astronaut": _Divided("skimage/data/astronaut.png", (170, 0, 512, 512), (0, 0, 170, 512)),
-    "coffee": _Divided("skimage/data/coffee.png", (0, 0, 380, 400), (380, 0, 600, 400)),
-    "motorcycle": _Divided("skimage/data/motorcycle_left.png", (0, 0, 480, 500), (480, 0, 741, 500)),
-    "china": _Divided("sklearn/datasets/images/china.jpg", (210, 0, 640, 427), (0, 0, 210, 427)),
-    "flower": _Divided("sklearn/datasets/images/flower.jpg", (0, 0, 350, 427), (350, 0, 640, 427)),
+    "astronaut": _Divided("skimage/data/astronaut.png", ("right", "lower")),
+    "coffee": _Divided("skimage/data/coffee.png", ("right", "upper")),
+    "motorcycle": _Divided("skimage/data/motorcycle_left.png", ("left", "lower")),
+    "china": _Divided("sklearn/datasets/images/china.jpg", ("left", "upper")),
+    "flower": _Divided("sklearn/datasets/images/flower.jpg", ("right", "upper")),
 }
 _HELD_OUT = {"chelsea": "skimage/data/chelsea.png", "rocket": "skimage/data/rocket.jpg"}
 
@@ -60,18 +57,30 @@ class SampleSource:
         return self._pictures[index]
 
 
-def sample_source(split: Literal["train", "validation"]) -> SampleSource:
-    """The bundled sample's side for training or for validation.
+def sample_source(part: Literal["train", "validation", "held-out"]) -> SampleSource:
+    """The bundled sample's part for training or validation, or the photographs held out whole.
 
     Raises ValueError if an installed package does not bring its photographs.
     """
-    if split == "train":
+    if part == "held-out":
         return SampleSource(
-            {f"{name} (training region)": _photograph(p.file).crop(p.seen) for name, p in _DIVIDED.items()}
+            {f"{name} (held-out photograph)": _photograph(file) for name, file in _HELD_OUT.items()}
         )
-    unseen = {f"{name} (unseen region)": _photograph(p.file).crop(p.unseen) for name, p in _DIVIDED.items()}
-    held_out = {f"{name} (held-out photograph)": _photograph(file) for name, file in _HELD_OUT.items()}
-    return SampleSource(unseen | held_out)
+    pictures = {}
+    for name, (file, (side, level)) in _DIVIDED.items():
+        photograph = _photograph(file)
+        width, height = photograph.size
+        columns = {"left": (0, width // 2), "right": (width // 2, width)}
+        rows = {"upper": (0, height // 2), "lower": (height // 2, height)}
+        (left, right), (top, bottom) = columns.pop(side), rows.pop(level)
+        if part == "validation":
+            pictures[f"{name} (unseen quarter)"] = photograph.crop((left, top, right, bottom))
+            continue
+        # The two halves without that quarter. Their short sides, which set the scale, are those of the quarter.
+        (((seen_left, seen_right),), ((seen_top, seen_bottom),)) = columns.values(), rows.values()
+        pictures[f"{name} (seen half, across)"] = photograph.crop((0, seen_top, width, seen_bottom))
+        pictures[f"{name} (seen half, upright)"] = photograph.crop((seen_left, 0, seen_right, height))
+    return SampleSource(pictures)
 
 
 def _photograph(file: str) -> Image.Image:

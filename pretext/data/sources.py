@@ -45,7 +45,8 @@ def open_source(
 ) -> ImageSource:
     """The images that an address stands for:
 
-    - `sample`: the photographs inside scikit-image and scikit-learn (a folder of that name is `./sample`);
+    - `sample`: the photographs inside scikit-image and scikit-learn (a folder of that name is `./sample`), and
+      `sample:held-out`, two of them that are in neither split;
     - `torchvision:NAME` or `torchvision:NAME:PART`: a data set of torchvision under `torchvision_root`, or in
       a sub-folder as the data set does it, downloaded on `download`;
     - WebDataset shards, if it has a URL scheme or `.tar` in it: `train-{000..146}.tar`, `shards/*.tar`,
@@ -57,6 +58,8 @@ def open_source(
     """
     if address == "sample":
         return sample_source(split)
+    if address == "sample:held-out":
+        return sample_source("held-out")
     if address.startswith("torchvision:"):
         name, _, part = address.removeprefix("torchvision:").partition(":")
         return TorchvisionSource(

@@ -11,7 +11,7 @@ from pretext.data.sample import sample_source
 @pytest.fixture(scope="session")
 def photograph() -> Image.Image:
     """Chelsea the cat, 451 x 300, RGB."""
-    source = sample_source("validation")
+    source = sample_source("held-out")
     names = [source.name(i) for i in range(len(source))]
     return source.open(names.index("chelsea (held-out photograph)"))
 

@@ -28,6 +28,7 @@ def names_of(source: ImageSource) -> list[str]:
 def test_each_kind_of_address_opens_its_kind_of_source(photo_folder: Path, shard_address: str) -> None:
     kinds = {
         "sample": SampleSource,
+        "sample:held-out": SampleSource,
         str(photo_folder): FolderSource,
         shard_address: ShardSource,
         f"file:{shard_address}": ShardSource,
