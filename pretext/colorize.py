@@ -61,16 +61,14 @@ def colorize_files(
         top_k=top_k,
     )
     failures = []
-    progress = Progress(len(targets), unit="image")
-    for target, source in targets.items():
-        try:
-            painted = colorizer(open_rgb(source))
-            save(painted, target)
-        except (BrokenImageError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-            failures.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
-            progress.say(f"not painted: {failures[-1]}")
-        progress.advance()
-    progress.close()
+    with Progress(len(targets), unit="image") as progress:
+        for target, source in targets.items():
+            try:
+                save(colorizer(open_rgb(source)), target)
+            except (BrokenImageError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+                failures.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
+                progress.say(f"not painted: {failures[-1]}")
+            progress.advance()
     print(f"{len(targets) - len(failures)} of {len(targets)} images painted by {pretrained.name} -> {out}")
     if failures:
         raise RunFailedError(

@@ -46,14 +46,12 @@ def measure_prior(
     source = open_source(data, split="train")
     broken = BrokenFiles({}, num_images=len(source), max_share=1.0)
     histogram = AbHistogram()
-    progress = Progress(len(source), unit="image")
-    for batch in validation_batches(source, size=image_size, batch_size=32, num_workers=num_workers):
-        for line in broken.add(batch.errors):
-            progress.say(line)
-        rgb = batch.rgb[~batch.broken]
-        histogram.add(rgb_to_lab(rgb / 255)[:, 1:])
-        progress.advance(len(batch.rgb))
-    progress.close()
+    with Progress(len(source), unit="image") as progress:
+        for batch in validation_batches(source, size=image_size, batch_size=32, num_workers=num_workers):
+            for line in broken.add(batch.errors):
+                progress.say(line)
+            histogram.add(rgb_to_lab(batch.rgb[~batch.broken] / 255)[:, 1:])
+            progress.advance(len(batch.rgb))
     num_images = len(source) - len(broken.reasons)
     if not num_images:
         raise ValueError(f"no image of {data} could be read: {broken.listing()}")

@@ -5,7 +5,7 @@ import shlex
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -47,7 +47,7 @@ def train(config: TrainConfig) -> None:
         RunFailedError: the loss became NaN or infinite, too many images are unreadable, or the disk is full.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
-    with join_world(config.device) as world, StopSignal(world) as stop:
+    with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
         # ------------------------------------------------------------------------------ build
         device = world.device
         train_source, validation_source, gallery_sources = open_sources(config.data, config.seed)
@@ -104,9 +104,9 @@ def train(config: TrainConfig) -> None:
         if config.compile:
             network.compile()
         model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)
-        log = MetricsLog(run_dir, first_step) if world.is_main else None
+        log = opened.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
         gallery = Gallery(gallery_sources, config.data.image_size, config.gallery_images)
-        progress = Progress(config.steps, initial=first_step, visible=world.is_main)
+        progress = opened.enter_context(Progress(config.steps, initial=first_step, visible=world.is_main))
         progress.say(
             f"{config.network.name} (width {config.network.width:g}, "
             f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters), {config.objective.name}, "
@@ -218,9 +218,6 @@ def train(config: TrainConfig) -> None:
                 break
 
         # -------------------------------------------------------------------------------- end
-        progress.close()
-        if log:
-            log.close()
         for name, files in (("training", broken), ("validation", broken_validation)):
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")

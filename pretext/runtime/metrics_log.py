@@ -32,7 +32,10 @@ class MetricsLog:
         """`image`: uint8, (height, width, 3)."""
         self._tensorboard.add_image(name, image, step, dataformats="HWC")
 
-    def close(self) -> None:
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
         self._tensorboard.close()
 

@@ -39,5 +39,8 @@ class Progress:
             tqdm.write(message, file=sys.stdout)
             sys.stdout.flush()
 
-    def close(self) -> None:
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._bar.close()

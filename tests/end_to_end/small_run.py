@@ -41,3 +41,11 @@ def start(argv, *, launcher=(sys.executable, "-m", "pretext"), **options):
         text=True,
         **options,
     )
+
+
+def finish(argv):
+    """Run to the end; the output."""
+    with start(argv) as process:
+        output = process.stdout.read()
+    assert process.returncode == 0, output
+    return output

@@ -44,15 +44,13 @@ def test_a_folder_with_other_files_is_not_taken_for_a_run(tmp_path):
 def test_resuming_drops_what_was_logged_beyond_the_checkpoint_and_half_written_lines(tmp_path):
     run_dir = RunDir(tmp_path / "run")
     run_dir.prepare(config(tmp_path))
-    log = MetricsLog(run_dir, 0)
-    for step in (1, 2, 3):
-        log.write(step, {"loss": 1.0 / step})
-    log.close()
+    with MetricsLog(run_dir, 0) as log:
+        for step in (1, 2, 3):
+            log.write(step, {"loss": 1.0 / step})
     with run_dir.metrics.open("a") as file:
         file.write('{"step": 4, "lo')
-    resumed = MetricsLog(run_dir, 2)
-    resumed.write(3, {"loss": 0.25})
-    resumed.close()
+    with MetricsLog(run_dir, 2) as resumed:
+        resumed.write(3, {"loss": 0.25})
     assert [(row["step"], row["loss"]) for row in read_metrics(run_dir.metrics)] == [
         (1, 1.0),
         (2, 0.5),

@@ -1,0 +1,105 @@
+import json
+
+import colorizers
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from pretext.color.bins import AbBins
+from pretext.pretrained import load_pretrained
+
+
+@pytest.fixture(scope="module")
+def published_eccv16(tmp_path_factory):
+    """The published class with random weights and the published bin centres, saved as the release is."""
+    torch.manual_seed(0)
+    network = colorizers.ECCVGenerator().eval()
+    network.model_out.weight.data = AbBins.published().centres.T[:, :, None, None] / 110
+    path = tmp_path_factory.mktemp("published") / "colorization_release_v2-9b330a0b.pth"
+    torch.save(network.state_dict(), path)
+    return network, path
+
+
+def test_the_published_eccv16_opens_with_its_bins_and_paints_as_its_own_class(published_eccv16):
+    network, path = published_eccv16
+    opened = load_pretrained(path)
+    assert (opened.name, opened.temperature, opened.step) == ("eccv16", 1.0, None)
+    lightness = torch.rand(1, 1, 64, 64) * 100
+    from pretext.colorizer import Colorizer
+
+    painter = Colorizer(opened.network, opened.bins, temperature=opened.temperature)
+    with torch.inference_mode():
+        torch.testing.assert_close(painter.predict_ab(lightness), network(lightness), atol=1e-3, rtol=1e-4)
+
+
+def test_the_published_siggraph17_opens_as_the_regression_that_its_class_computes(tmp_path):
+    torch.manual_seed(0)
+    network = colorizers.SIGGRAPHGenerator().eval()
+    torch.save(network.state_dict(), tmp_path / "siggraph17-df00044c.pth")
+    opened = load_pretrained(tmp_path / "siggraph17-df00044c.pth")
+    assert (opened.name, opened.bins) == ("siggraph17", None)
+    lightness = torch.rand(1, 1, 32, 32) * 100
+    with torch.inference_mode():
+        torch.testing.assert_close(opened.network(lightness) * 110, network(lightness), atol=1e-3, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    from tests.end_to_end.small_run import finish, small
+
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    finish(small(run_dir, steps=2))
+    return run_dir
+
+
+def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path):
+    from pretext.export import export_weights
+
+    exported = export_weights(run, tmp_path / "weights.safetensors")
+    opened = [load_pretrained(path) for path in (run, run / "checkpoints" / "last.pt", exported)]
+    for other in opened[1:]:
+        assert (other.name, other.width, other.step) == ("eccv16", 0.125, 2)
+        assert torch.equal(other.bins.centres, opened[0].bins.centres)
+        assert torch.equal(other.bins.prior, opened[0].bins.prior)
+        for name, tensor in opened[0].network.state_dict().items():
+            assert torch.equal(other.network.state_dict()[name], tensor), name
+
+
+def test_an_export_says_all_that_others_need_to_use_it(run, tmp_path):
+    from pretext.export import export_weights
+
+    with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["normalisation"] == "(L - 50) / 100"
+    assert len(json.loads(metadata["centres"])) == len(json.loads(metadata["prior"])) == 313
+    assert sum(json.loads(metadata["prior"])) == pytest.approx(1)
+
+
+def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
+    with pytest.raises(FileNotFoundError, match=r"no run or weights file .*nowhere"):
+        load_pretrained(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match=r"holds no checkpoints/last\.pt"):
+        load_pretrained(tmp_path)
+    torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"other\.pth is neither a checkpoint.*conv1\.weight"):
+        load_pretrained(tmp_path / "other.pth")
+    save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"no metadata of `pretext export`"):
+        load_pretrained(tmp_path / "other.safetensors")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"cut\.safetensors cannot be read as safetensors"):
+        load_pretrained(tmp_path / "cut.safetensors")
+    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    state["config"]["network"]["name"] = "resnet50"
+    torch.save(state, tmp_path / "mixed.pt")
+    with pytest.raises(ValueError, match=r"mixed\.pt does not hold the weights of resnet50 \(width 0\.125\)"):
+        load_pretrained(tmp_path / "mixed.pt")
+
+
+def test_published_weights_over_other_bins_are_refused(tmp_path, published_eccv16):
+    weights = {name: tensor.clone() for name, tensor in published_eccv16[0].state_dict().items()}
+    weights["model_out.weight"] += 0.05
+    torch.save(weights, tmp_path / "other_bins.pth")
+    with pytest.raises(ValueError, match="other bin centres"):
+        load_pretrained(tmp_path / "other_bins.pth")
