@@ -14,7 +14,7 @@ from pretext.color.lab import lab_to_rgb
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Training and validation loss with the best constant answer, and PSNR, over the steps of metrics.jsonl."""
+    """Training and validation loss beside the constant answer, and PSNR, over the steps of metrics.jsonl."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     losses, psnr = figure.subplots(1, 2)
     for name, label, style in (
@@ -22,7 +22,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
         ("validation_loss", "validation", {"color": "C0", "marker": "."}),
         (
             "validation_constant_answer",
-            "validation, best constant answer",
+            "validation, answering the training prior",
             {"color": "C3", "linestyle": "--"},
         ),
     ):

@@ -1,8 +1,9 @@
 """What training minimises: rebalanced classification of ab bins, or L2 regression on ab.
 
 Both objectives are called as `objective(output, ab)` on the output's own grid and answer with per-image
-losses. Both also know the loss of the best constant answer (one distribution or colour for every pixel of
-every image): sum `constant_answer_statistics` over a data set, then ask `constant_answer`.
+losses. Both also know the loss of a constant answer (one distribution or colour for every pixel of every
+image), which is what a network that ignores its input can reach: sum `colour_statistics` over the images to
+learn from and over those to answer, then ask `constant_answer`.
 """
 
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ class Losses(NamedTuple):
 
 
 class ConstantAnswer(NamedTuple):
-    """Mean losses over the coloured images if every pixel gets the same, best answer (NaN without images)."""
+    """Mean losses over the coloured images if every pixel gets the same answer (NaN without images)."""
 
     loss: float
     loss_unweighted: float
@@ -77,9 +78,7 @@ class ClassificationObjective(nn.Module):
         nearest = targets.index.gather(1, targets.weight.argmax(dim=1, keepdim=True))
         return self.weights[nearest[:, 0]]
 
-    def constant_answer_statistics(
-        self, ab: Float[Tensor, "batch 2 height width"]
-    ) -> Float[Tensor, "2 bins"]:
+    def colour_statistics(self, ab: Float[Tensor, "batch 2 height width"]) -> Float[Tensor, "2 bins"]:
         """The target mass of each bin over the coloured images, with and without class weights (float64)."""
         targets = self.table.encode(ab, self.sigma)
         mass = targets.weight.double() * _is_coloured(ab)[:, None, None, None]
@@ -88,12 +87,18 @@ class ClassificationObjective(nn.Module):
         weighted = mass * self._rarity(targets)[:, None]
         return torch.stack([empty.scatter_add(0, index, part.flatten()) for part in (weighted, mass)])
 
-    def constant_answer(self, statistics: Float[Tensor, "2 bins"]) -> ConstantAnswer:
-        """The losses of answering everywhere the distribution that minimises each, from summed statistics."""
+    def constant_answer(
+        self, learnt: Float[Tensor, "2 bins"], asked: Float[Tensor, "2 bins"]
+    ) -> ConstantAnswer:
+        """The losses on `asked` of the distributions that are best for `learnt`, both summed statistics.
+
+        A bin that `learnt` has never seen is answered with probability 1e-6.
+        """
         # The unweighted mass of a position is 1, so that its sum is the number of positions.
-        num_positions = statistics[1].sum()
-        losses = [-torch.xlogy(mass, mass / mass.sum()).sum() / num_positions for mass in statistics]
-        return ConstantAnswer(losses[0].item(), losses[1].item())
+        num_positions = asked[1].sum()
+        answers = (learnt / learnt.sum(dim=1, keepdim=True)).clamp_min(1e-6).log()
+        loss, loss_unweighted = (-(asked * answers).sum(dim=1) / num_positions).tolist()
+        return ConstantAnswer(loss, loss_unweighted)
 
 
 class RegressionObjective(nn.Module):
@@ -112,16 +117,17 @@ class RegressionObjective(nn.Module):
         loss = distance.mean(dim=(1, 2)) * coloured
         return Losses(loss, loss.detach(), coloured)
 
-    def constant_answer_statistics(self, ab: Float[Tensor, "batch 2 height width"]) -> Float[Tensor, "4"]:
+    def colour_statistics(self, ab: Float[Tensor, "batch 2 height width"]) -> Float[Tensor, "4"]:
         """Over the coloured images (float64): the number of positions, the sums of a, of b, and of a² + b²."""
         colours = (ab[_is_coloured(ab)].double() / AB_SCALE).transpose(0, 1).flatten(1)
         count = colours.new_full((1,), colours.shape[1])
         return torch.cat([count, colours.sum(dim=1), colours.square().sum()[None]])
 
-    def constant_answer(self, statistics: Float[Tensor, "4"]) -> ConstantAnswer:
-        """The loss of answering the mean colour everywhere, from summed statistics."""
-        mean_colour, mean_square = statistics[1:3] / statistics[0], statistics[3] / statistics[0]
-        loss = 0.5 * (mean_square - mean_colour.square().sum()).item()
+    def constant_answer(self, learnt: Float[Tensor, "4"], asked: Float[Tensor, "4"]) -> ConstantAnswer:
+        """The loss on `asked` of answering everywhere the mean colour of `learnt`, both summed statistics."""
+        answer = learnt[1:3] / learnt[0]
+        mean_colour, mean_square = asked[1:3] / asked[0], asked[3] / asked[0]
+        loss = 0.5 * (mean_square - 2 * (answer * mean_colour).sum() + answer.square().sum()).item()
         return ConstantAnswer(loss, loss)
 
 

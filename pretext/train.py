@@ -38,6 +38,8 @@ from pretext.runtime.stop_signal import StopSignal
 from pretext.schedule import learning_rate
 from pretext.validation import validate
 
+COLOURS_EVERY = 10  # steps between two looks at the training images' colours, which only validation reports
+
 
 def train(config: TrainConfig) -> None:
     """Run `config` to its end, from its last checkpoint where there is one.
@@ -80,13 +82,21 @@ def train(config: TrainConfig) -> None:
         world.wait()
         first_step = 0
         broken_validation = BrokenFiles({}, num_images=len(validation_source), max_share=1.0)
+        training_colours = objective.colour_statistics(torch.zeros(1, 2, 1, 1, device=device))
         broken = BrokenFiles({}, num_images=len(train_source), max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
             state = load_checkpoint(run_dir.last_checkpoint)
+            if state["num_images"] != len(train_source):
+                raise ValueError(
+                    f"{config.data.train} had {state['num_images']} images when {run_dir.path} was begun and has "
+                    f"{len(train_source)} now; restore it, or begin a new run_dir"
+                )
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
             torch.set_rng_state(state["random_state"])
             first_step, broken.reasons = state["step"], state["broken_files"]
+            if world.is_main:
+                training_colours = state["training_colours"].to(device)
         batches = training_batches(
             train_source,
             seed=config.seed,
@@ -141,11 +151,14 @@ def train(config: TrainConfig) -> None:
                 with nullcontext() if is_last_part or world.size == 1 else model.no_sync():  # type: ignore[operator]
                     with autocast:
                         output = model(lab[:, :1])
-                    losses = objective(output, lab[:, 1:, ::stride, ::stride])
+                    targets = lab[:, 1:, ::stride, ::stride]
+                    losses = objective(output, targets)
                     # Over all images of the batch, the grey ones' zeros included, as in the released layer:
                     # so the gradient is the same however a batch is shared among processes and parts.
                     (losses.loss.sum() / (len(batch.rgb) * config.accumulation_steps)).backward()
                 losses_since_log.add(step, losses)
+            if step % COLOURS_EVERY == 0:
+                training_colours += objective.colour_statistics(targets)
             if config.optim.clip_norm is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), config.optim.clip_norm)
             optimizer.step()
@@ -184,7 +197,9 @@ def train(config: TrainConfig) -> None:
                     world_size=world.size,
                     num_workers=config.data.num_workers,
                 )
-                row, unreadable = validate(colorizer, objective, validation_data, world, autocast)
+                row, unreadable = validate(
+                    colorizer, objective, validation_data, world, autocast, training_colours
+                )
                 for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
                     progress.say(line)
                 progress.say(
@@ -201,6 +216,7 @@ def train(config: TrainConfig) -> None:
             # --------------------------------------------------------------------------- save
             if done % config.save_every == 0 or is_last or stopped_by:
                 losses_since_log.check_finite()
+                all_training_colours = world.sum(training_colours.clone())
                 if world.is_main:
                     state = {
                         "step": done,
@@ -208,6 +224,8 @@ def train(config: TrainConfig) -> None:
                         "optimizer": optimizer.state_dict(),
                         "random_state": torch.get_rng_state(),
                         "bins": None if bins is None else {"centres": bins.centres, "prior": bins.prior},
+                        "training_colours": all_training_colours,
+                        "num_images": len(train_source),
                         "broken_files": broken.reasons,
                         "config": dataclasses.asdict(config),
                     }

@@ -20,18 +20,19 @@ def validate(
     batches: Iterable[Batch],
     world: World,
     autocast: torch.autocast,
+    training_colours: Tensor,
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Metrics by name over all processes' `batches`, and (name, reason) of this process's unreadable files.
 
-    The losses are means over the coloured images. `validation_constant_answer` is the loss of the best single
-    answer, the same distribution (or colour) at every pixel of every image, found on these very images: what a
-    network must beat to have looked at its input. PSNR is in dB, in RGB, the mean over all images, beside that
-    of leaving them grey.
+    The losses are means over the coloured images. `validation_constant_answer` is the loss of answering every
+    pixel of every image with the prior of the training images (or their mean colour), given as this process's
+    `objective.colour_statistics`: what a network must beat to have looked at its input. PSNR is in dB, in RGB,
+    the mean over all images, beside that of leaving them grey.
     """
     network, stride = colorizer.network, colorizer.network.output_stride
     network.eval()
     sums = torch.zeros(6, dtype=torch.float64, device=world.device)
-    statistics = objective.constant_answer_statistics(torch.zeros(1, 2, 1, 1, device=world.device))
+    colours = torch.zeros_like(training_colours)
     errors = []
     for batch in batches:
         errors += batch.errors
@@ -44,7 +45,7 @@ def validate(
             output = network(lightness)
         targets = ab[:, :, ::stride, ::stride]
         losses = objective(output, targets)
-        statistics += objective.constant_answer_statistics(targets)
+        colours += objective.colour_statistics(targets)
         painted = lab_to_rgb(torch.cat([lightness, colorizer.ab_from_output(output, rgb.shape[-2:])], dim=1))
         grey = lab_to_rgb(torch.cat([lightness, torch.zeros_like(ab)], dim=1))
         found = [
@@ -57,7 +58,7 @@ def validate(
         ]
         sums += torch.stack([value.double() for value in found])
     loss, unweighted, coloured, painted_psnr, grey_psnr, images = world.sum(sums).tolist()
-    constant = objective.constant_answer(world.sum(statistics))
+    constant = objective.constant_answer(world.sum(training_colours.clone()), world.sum(colours))
     metrics = {
         "validation_loss": loss / max(coloured, 1),
         "validation_constant_answer": constant.loss,

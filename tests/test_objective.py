@@ -143,8 +143,8 @@ def test_the_compiled_objective_gives_the_same_losses_and_gradient(
 def test_no_constant_distribution_does_better_than_the_constant_answer(
     name: str, objective: ClassificationObjective, ab: Tensor
 ) -> None:
-    statistics = objective.constant_answer_statistics(ab[:1]) + objective.constant_answer_statistics(ab[1:])
-    expected = getattr(objective.constant_answer(statistics), name)
+    statistics = objective.colour_statistics(ab[:1]) + objective.colour_statistics(ab[1:])
+    expected = getattr(objective.constant_answer(statistics, statistics), name)
 
     def loss_of(logits: Tensor) -> float:
         losses = objective(logits[None, :, None, None].expand(3, 313, 16, 16), ab)
@@ -169,10 +169,10 @@ def test_regression_is_half_the_squared_distance_in_units_of_110() -> None:
 
 def test_the_constant_answer_of_regression_is_the_mean_colour(ab: Tensor) -> None:
     objective = RegressionObjective()
-    statistics = objective.constant_answer_statistics(ab[:1]) + objective.constant_answer_statistics(ab[1:])
+    statistics = objective.colour_statistics(ab[:1]) + objective.colour_statistics(ab[1:])
     mean_colour = ab[:2].mean(dim=(0, 2, 3), keepdim=True) / 110
     expected = objective(mean_colour.expand_as(ab), ab).loss.sum().item() / 2
-    answer = objective.constant_answer(statistics)
+    answer = objective.constant_answer(statistics, statistics)
     assert answer.loss == answer.loss_unweighted == pytest.approx(expected, rel=1e-5)
 
 
@@ -183,3 +183,24 @@ def test_an_output_with_other_channels_or_another_grid_is_an_error(
         objective(torch.zeros(3, 2, 16, 16), ab)
     with pytest.raises(ValueError, match="give the network 2 output channels"):
         RegressionObjective()(torch.zeros(3, 313, 16, 16), ab)
+
+
+def test_a_constant_answer_learnt_elsewhere_is_that_of_always_giving_its_prior(
+    objective: ClassificationObjective, ab: Tensor
+) -> None:
+    learnt, asked = objective.colour_statistics(ab[:1]), objective.colour_statistics(ab[1:2])
+    answer = objective.constant_answer(learnt, asked)
+    for mass, name in zip(learnt, ("loss", "loss_unweighted"), strict=True):
+        prior = (mass / mass.sum()).float().clamp(min=1e-6)
+        losses = objective(prior.log()[None, :, None, None].expand(1, 313, 16, 16), ab[1:2])
+        # log_softmax renormalises what the floor of 1e-6 has added.
+        assert getattr(answer, name) == pytest.approx(getattr(losses, name).item(), rel=1e-3)
+    assert answer.loss > objective.constant_answer(asked, asked).loss
+
+
+def test_a_regressions_constant_answer_learnt_elsewhere_is_its_mean_colour(ab: Tensor) -> None:
+    objective = RegressionObjective()
+    learnt, asked = objective.colour_statistics(ab[:1]), objective.colour_statistics(ab[1:2])
+    mean_colour = ab[:1].mean(dim=(0, 2, 3), keepdim=True) / 110
+    expected = objective(mean_colour.expand(1, 2, 16, 16), ab[1:2]).loss.item()
+    assert objective.constant_answer(learnt, asked).loss == pytest.approx(expected, rel=1e-5)

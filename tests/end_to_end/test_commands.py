@@ -172,6 +172,16 @@ def test_a_run_directory_with_another_configuration_is_refused(pretext, run):
     assert "optim.lr: 0.001 there, 0.01 now" in complaint
 
 
+def test_a_run_does_not_go_on_with_other_images(pretext, photos, tmp_path):
+    changes = {"data__train": photos, "data__max_broken_share": 0.5}
+    assert pretext(*small(tmp_path / "run", **changes, steps=4, save_every=1))[0] == 0
+    (photos / "a.jpg").unlink()
+    status, _, complaint = pretext(*small(tmp_path / "run", **changes, steps=4))
+    assert status == 2
+    assert "had 6 images when" in complaint
+    assert "has 5 now" in complaint
+
+
 def test_a_finished_run_is_not_trained_again(pretext, run):
     before = (run / "checkpoints" / "last.pt").read_bytes()
     status, printed, _ = pretext(*small(run, steps=2))
