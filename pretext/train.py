@@ -9,6 +9,7 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
+from pretext.runtime.run_dir import RunDir, flatten
 from pretext.runtime.stop_signal import StopSignal
 from pretext.schedule import learning_rate
 from pretext.validation import validate
@@ -86,11 +87,7 @@ def train(config: TrainConfig) -> None:
         broken = BrokenFiles({}, num_images=len(train_source), max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
             state = load_checkpoint(run_dir.last_checkpoint)
-            if state["num_images"] != len(train_source):
-                raise ValueError(
-                    f"{config.data.train} had {state['num_images']} images when {run_dir.path} was begun and has "
-                    f"{len(train_source)} now; restore it, or begin a new run_dir"
-                )
+            refuse_another(state, config, bins, len(train_source))
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
             torch.set_rng_state(state["random_state"])
@@ -249,6 +246,27 @@ def train(config: TrainConfig) -> None:
             f"gallery     {run_dir.gallery(config.steps)}\n"
             f"curves      {run_dir.curves}\n"
             f"checkpoint  {run_dir.last_checkpoint}"
+        )
+
+
+def refuse_another(state: dict[str, Any], config: TrainConfig, bins: AbBins | None, num_images: int) -> None:
+    """Raises ValueError if a checkpoint is of another network or objective, with other bins or other data."""
+    stored = flatten(state["config"])
+    for key, value in flatten(dataclasses.asdict(config)).items():
+        if key.startswith(("network.", "objective.")) and stored.get(key) != value:
+            raise ValueError(
+                f"the checkpoint in {config.run_dir} was trained with {key} {stored.get(key)!r}, not {value!r}; "
+                "begin a new run_dir"
+            )
+    if bins is not None and not torch.equal(state["bins"]["centres"], bins.centres):
+        raise ValueError(
+            f"the checkpoint in {config.run_dir} has other bins than {config.objective.bins} has now; restore that "
+            "file, or begin a new run_dir"
+        )
+    if state["num_images"] != num_images:
+        raise ValueError(
+            f"{config.data.train} had {state['num_images']} images when {config.run_dir} was begun and has "
+            f"{num_images} now; restore it, or begin a new run_dir"
         )
 
 

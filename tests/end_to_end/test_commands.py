@@ -1,6 +1,7 @@
 """The commands as a user types them, on the bundled photographs, and what they answer to bad input."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -170,6 +171,24 @@ def test_a_run_directory_with_another_configuration_is_refused(pretext, run):
     status, _, complaint = pretext(*small(run, steps=2, optim__lr=1e-2))
     assert status == 2
     assert "optim.lr: 0.001 there, 0.01 now" in complaint
+
+
+def test_a_run_does_not_go_on_from_the_checkpoint_of_another_network_or_with_other_bins(
+    pretext, run, tmp_path
+):
+    out = tmp_path / "bins.json"
+    assert pretext("prior", "sample", "--out", out, "--kmeans", 313, "--num_workers", 0)[0] == 0
+    changes = {"objective__bins": out, "steps": 2}
+    assert pretext(*small(tmp_path / "run", **changes, save_every=1))[0] == 0
+    assert pretext("prior", "sample", "--out", out, "--kmeans", 313, "--num_workers", 0, "--seed", 1)[0] == 0
+    status, _, complaint = pretext(*small(tmp_path / "run", **changes))
+    assert status == 2
+    assert "has other bins than" in complaint
+    assert pretext(*small(tmp_path / "resnet", network__name="resnet50", steps=2))[0] == 0
+    shutil.copy(run / "checkpoints" / "last.pt", tmp_path / "resnet" / "checkpoints" / "last.pt")
+    status, _, complaint = pretext(*small(tmp_path / "resnet", network__name="resnet50", steps=2))
+    assert status == 2
+    assert "was trained with network.name 'eccv16', not 'resnet50'" in complaint
 
 
 def test_a_run_does_not_go_on_with_other_images(pretext, photos, tmp_path):
