@@ -15,6 +15,7 @@ from pretext.pretrained import load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
+from pretext.runtime.run_dir import whole_file
 
 # Formats that hold 8-bit RGB, with what keeps them near what was painted; any other is written as PNG.
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -100,12 +101,9 @@ def plan_outputs(images: Sequence[Path], out: Path) -> dict[Path, Path]:
 def save(image: Image.Image, path: Path) -> None:
     """Write `image` in the format that the suffix of `path` names, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
-    try:
-        image.save(temporary, **SAVE_OPTIONS[path.suffix.lower()])
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    suffix = path.suffix.lower()
+    with whole_file(path) as temporary:
+        image.save(temporary, format=Image.registered_extensions()[suffix], **SAVE_OPTIONS[suffix])
 
 
 def _inputs(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:

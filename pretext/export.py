@@ -6,6 +6,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from pretext.pretrained import load_pretrained
+from pretext.runtime.run_dir import whole_file
 
 
 def export_weights(model: str | Path, out: Path | None = None) -> Path:
@@ -35,9 +36,8 @@ def export_weights(model: str | Path, out: Path | None = None) -> Path:
         "checkpoint_sha256": pretrained.sha256,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(out.name + ".tmp")
     weights = {name: tensor.contiguous() for name, tensor in pretrained.network.state_dict().items()}
-    save_file(weights, temporary, metadata)
-    temporary.replace(out)
+    with whole_file(out) as temporary:
+        save_file(weights, temporary, metadata)
     print(f"{pretrained.name} (width {pretrained.width:g}, step {pretrained.step}) -> {out}")
     return out

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pretext.color.bins import AbBins
 from pretext.color.lab import lab_to_rgb
+from pretext.runtime.run_dir import whole_file
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -63,6 +64,5 @@ def _series(rows: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.n
 
 
 def _save(figure: Figure, path: Path) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    figure.savefig(temporary, dpi=120, format="png")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

@@ -12,7 +12,7 @@ from pretext.data.loader import validation_batches
 from pretext.data.sources import open_source
 from pretext.figures import draw_prior
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import write_atomically
+from pretext.runtime.run_dir import write_whole
 
 
 def measure_prior(
@@ -77,7 +77,7 @@ def save_bins(bins: AbBins, path: Path, **provenance: object) -> None:
     """Write bins and prior as JSON, with where they come from."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {**provenance, "centres": bins.centres.tolist(), "prior": bins.prior.tolist()}
-    write_atomically(path, json.dumps(content))
+    write_whole(path, json.dumps(content))
 
 
 def load_bins(bins: str) -> AbBins:

@@ -34,7 +34,7 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir, flatten
+from pretext.runtime.run_dir import RunDir, flatten, whole_file
 from pretext.runtime.stop_signal import StopSignal
 from pretext.schedule import learning_rate
 from pretext.validation import validate
@@ -180,7 +180,8 @@ def train(config: TrainConfig) -> None:
                 }
                 if log:
                     log.write(done, row)
-                progress.show(done, row, seconds_left=(config.steps - done) * seconds)
+                shown = {name: row[name] for name in ("loss", "loss_unweighted", "lr", "images_per_second")}
+                progress.show(done, shown, seconds_left=(config.steps - done) * seconds)
                 logged_step, clock = done, time.perf_counter()
 
             # ----------------------------------------------------------------------- validate
@@ -200,12 +201,15 @@ def train(config: TrainConfig) -> None:
                 for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
                     progress.say(line)
                 progress.say(
-                    f"validation at step {done}: " + ", ".join(f"{k} {v:.4g}" for k, v in row.items())
+                    f"validation at step {done}: loss {row['validation_loss']:.3f} (answering the training prior: "
+                    f"{row['validation_constant_answer']:.3f}), PSNR {row['validation_psnr']:.2f} dB (left grey: "
+                    f"{row['validation_psnr_grey']:.2f})"
                 )
                 if log:
                     log.write(done, row)
                     picture = gallery.paint(colorizer, f"step {done}")
-                    picture.save(run_dir.gallery(done))
+                    with whole_file(run_dir.gallery(done)) as file:
+                        picture.save(file, format="png")
                     log.write_image(done, "gallery", np.asarray(picture))
                     draw_curves(read_metrics(run_dir.metrics), run_dir.curves)
                 logged_step, clock = done, time.perf_counter()

@@ -1,6 +1,5 @@
 """Checkpoints that are whole or not there."""
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from pretext.runtime.command_line import RunFailedError
+from pretext.runtime.run_dir import whole_file
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -16,15 +16,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     Raises:
         RunFailedError: the file could not be written; a checkpoint already at `path` is untouched.
     """
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        with temporary.open("wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            torch.save(state, temporary)
     except (OSError, RuntimeError) as error:  # torch's writer turns a short write into a RuntimeError
-        temporary.unlink(missing_ok=True)
         kept = "the checkpoint of before is whole; " if path.exists() else ""
         raise RunFailedError(
             f"cannot save {path}: {_first_line(error)}; {kept}make room and give the same command again"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from pretext.runtime.run_dir import RunDir, write_atomically
+from pretext.runtime.run_dir import RunDir, write_whole
 
 
 class MetricsLog:
@@ -16,7 +16,7 @@ class MetricsLog:
 
     def __init__(self, run_dir: RunDir, step: int) -> None:
         kept = [row for row in read_metrics(run_dir.metrics) if row["step"] <= step]
-        write_atomically(run_dir.metrics, "".join(json.dumps(row) + "\n" for row in kept))
+        write_whole(run_dir.metrics, "".join(json.dumps(row) + "\n" for row in kept))
         self._file = run_dir.metrics.open("a")
         self._tensorboard = SummaryWriter(str(run_dir.tensorboard), purge_step=step + 1)
 

@@ -13,7 +13,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ class RunDir:
                 f"{self.path} holds files but no config.yaml, so it is not a run; choose another run_dir"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.config, yaml.safe_dump(dict(config), sort_keys=False))
-        write_atomically(self.environment, json.dumps(describe_environment(), indent=2))
+        write_whole(self.config, yaml.safe_dump(dict(config), sort_keys=False))
+        write_whole(self.environment, json.dumps(describe_environment(), indent=2))
         self.checkpoints.mkdir(exist_ok=True)
         self.samples.mkdir(exist_ok=True)
 
@@ -86,14 +87,26 @@ class RunDir:
             )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that whoever reads `path`, at any moment and after any crash, sees the old or the new whole."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path that takes the place of `path` when the block ends well.
+
+    So whoever reads `path`, at any moment and after any crash, finds the old file or the new one, whole.
+    """
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write `text` as a `whole_file`."""
+    with whole_file(path) as temporary:
+        temporary.write_text(text)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
