@@ -53,6 +53,7 @@ def train(config: TrainConfig) -> None:
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
         # ------------------------------------------------------------------------------ build
         device = world.device
+        torch.backends.cudnn.benchmark = True  # all crops have one size
         train_source, validation_source, gallery_sources = open_sources(config.data, config.seed)
         bins = None if config.objective.name == "regression" else load_bins(config.objective.bins)
         torch.manual_seed(config.seed)
@@ -215,7 +216,8 @@ def train(config: TrainConfig) -> None:
                 logged_step, clock = done, time.perf_counter()
 
             # --------------------------------------------------------------------------- save
-            if done % config.save_every == 0 or is_last or stopped_by:
+            kept = config.keep_every is not None and done % config.keep_every == 0
+            if done % config.save_every == 0 or kept or is_last or stopped_by:
                 losses_since_log.check_finite()
                 all_training_colours = world.sum(training_colours.clone())
                 if world.is_main:
@@ -231,7 +233,7 @@ def train(config: TrainConfig) -> None:
                         "config": dataclasses.asdict(config),
                     }
                     save_checkpoint(run_dir.last_checkpoint, state)
-                    if config.keep_every and done % config.keep_every == 0:
+                    if kept:
                         save_checkpoint(run_dir.step_checkpoint(done), state)
             if stopped_by:
                 break

@@ -31,15 +31,14 @@ def small(run_dir, **changes):
     return ["train", *(f"--{key}={value}" for key, value in values.items())]
 
 
-def start(argv, *, launcher=(sys.executable, "-m", "pretext"), **options):
-    """A process of its own, one thread, its output in one pipe."""
+def start(argv, *, launcher=(sys.executable, "-m", "pretext"), threads=1):
+    """A process of its own, its output in one pipe."""
     return subprocess.Popen(
         [*launcher, *argv],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        env=os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        **options,
     )
 
 
