@@ -69,7 +69,9 @@ def colorize(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--top_k", type=int, default=5, help="bins of top_k_mean (default: 5)")
     parser.add_argument(
-        "--size", type=int, default=256, help="pixels at which colours are predicted (default: 256)"
+        "--size",
+        type=int,
+        help="pixels at which colours are predicted (default: the run's image_size, else 256)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     options = parser.parse_args(argv)

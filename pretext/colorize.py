@@ -37,11 +37,12 @@ def colorize_files(
     decoding: Decoding = "annealed_mean",
     temperature: float | None = None,
     top_k: int = 5,
-    size: int = 256,
+    size: int | None = None,
     device: str = "auto",
 ) -> None:
     """Paint every image of `images` (files, and folders with all below them) into the folder `out`.
 
+    Colours are predicted at `size` pixels, by default those of the images that the network was trained on.
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
     behind. A file that cannot be painted is named, and the others go on.
 
@@ -56,7 +57,7 @@ def colorize_files(
     colorizer = Colorizer(
         pretrained.network,
         pretrained.bins,
-        size=size,
+        size=pretrained.image_size if size is None else size,
         decoding=decoding,
         temperature=pretrained.temperature if temperature is None else temperature,
         top_k=top_k,

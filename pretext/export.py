@@ -32,6 +32,7 @@ def export_weights(model: str | Path, out: Path | None = None) -> Path:
         "centres": json.dumps(None if bins is None else bins.centres.tolist()),
         "prior": json.dumps(None if bins is None else bins.prior.tolist()),
         "temperature": str(pretrained.temperature),
+        "image_size": str(pretrained.image_size),
         "step": str(pretrained.step),
         "checkpoint_sha256": pretrained.sha256,
     }

@@ -28,6 +28,7 @@ class Pretrained:
         width: of the network.
         bins: None for a regression network.
         temperature: of the annealed mean, as the run was validated.
+        image_size: length in pixels of the short side of the images it was trained on; 256 as published.
         step: optimiser steps behind the weights; None where the file does not say.
         sha256: of the file.
         path: of the file.
@@ -38,6 +39,7 @@ class Pretrained:
     width: float
     bins: AbBins | None
     temperature: float
+    image_size: int
     step: int | None
     sha256: str
     path: Path
@@ -76,6 +78,7 @@ def _from_checkpoint(path: Path, state: Mapping[str, Any]) -> Pretrained:
         width=config["network"]["width"],
         bins=None if state["bins"] is None else AbBins(**state["bins"]),
         temperature=config["objective"]["temperature"],
+        image_size=config["data"]["image_size"],
         step=state["step"],
     )
 
@@ -106,21 +109,20 @@ def _from_safetensors(path: Path) -> Pretrained:
         width=float(metadata["width"]),
         bins=bins,
         temperature=float(metadata["temperature"]),
+        image_size=int(metadata["image_size"]),
         step=int(metadata["step"]),
     )
 
 
 def _from_published(path: Path, weights: Mapping[str, Tensor]) -> Pretrained:
     if "model_class.0.weight" in weights:
-        return _assemble(path, weights, name="siggraph17", width=1.0, bins=None, temperature=1.0, step=None)
+        return _assemble(path, weights, name="siggraph17", width=1.0, bins=None)
     if "model_out.weight" not in weights:
         raise ValueError(
             f"{path} is neither a checkpoint of `pretext train` nor the published weights of eccv16 or siggraph17; "
             f"its first keys are {', '.join(list(weights)[:3])}"
         )
-    opened = _assemble(
-        path, weights, name="eccv16", width=1.0, bins=AbBins.published(), temperature=1.0, step=None
-    )
+    opened = _assemble(path, weights, name="eccv16", width=1.0, bins=AbBins.published())
     assert isinstance(opened.network, Eccv16)
     centres = opened.network.bin_centres
     assert opened.bins is not None
@@ -139,8 +141,9 @@ def _assemble(
     name: str,
     width: float,
     bins: AbBins | None,
-    temperature: float,
-    step: int | None,
+    temperature: float = 1.0,
+    image_size: int = 256,
+    step: int | None = None,
 ) -> Pretrained:
     network = build_network(name, num_bins=None if bins is None else len(bins.centres), width=width)
     try:
@@ -158,6 +161,7 @@ def _assemble(
         width=width,
         bins=bins,
         temperature=temperature,
+        image_size=image_size,
         step=step,
         sha256=sha256,
         path=path,
