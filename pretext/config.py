@@ -60,7 +60,8 @@ class ObjectiveConfig:
 
     Args:
         name: rebalanced_classification (the paper's), classification (equal class weights), or regression (L2 on ab).
-        bins: `imagenet` (the 313 published bins and their ImageNet prior) or a file made by `pretext prior`.
+        bins: `imagenet` (the 313 published bins and their ImageNet prior), `data` (the same bins with the prior of
+            the training images, which are read once before training), or a file made by `pretext prior`.
         neighbours: bins that share a soft target: 5 in the paper, 10 in its released code.
         sigma: standard deviation in ab units of the Gaussian that weighs them.
         uniform_share: lambda of the rebalancing, the share of the uniform distribution mixed into the prior.

@@ -9,7 +9,7 @@ from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, AbHistogram, empirical_prior, fit_bins
 from pretext.color.lab import rgb_to_lab
 from pretext.data.loader import validation_batches
-from pretext.data.sources import open_source
+from pretext.data.sources import ImageSource, open_source
 from pretext.figures import draw_prior
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import write_whole
@@ -45,13 +45,7 @@ def measure_prior(
     """
     source = open_source(data, split="train")
     broken = BrokenFiles({}, num_images=len(source), max_share=1.0)
-    histogram = AbHistogram()
-    with Progress(len(source), unit="image") as progress:
-        for batch in validation_batches(source, size=image_size, batch_size=32, num_workers=num_workers):
-            for line in broken.add(batch.errors):
-                progress.say(line)
-            histogram.add(rgb_to_lab(batch.rgb[~batch.broken] / 255)[:, 1:])
-            progress.advance(len(batch.rgb))
+    histogram = measure_colours(source, broken, image_size=image_size, num_workers=num_workers)
     num_images = len(source) - len(broken.reasons)
     if not num_images:
         raise ValueError(f"no image of {data} could be read: {broken.listing()}")
@@ -71,6 +65,20 @@ def measure_prior(
         f"{out}\n{picture}"
     )
     return bins
+
+
+def measure_colours(
+    source: ImageSource, broken: BrokenFiles, *, image_size: int, num_workers: int, visible: bool = True
+) -> AbHistogram:
+    """The colours of the central squares of all images, in one pass, with progress where `visible`."""
+    histogram = AbHistogram()
+    with Progress(len(source), unit="image", visible=visible) as progress:
+        for batch in validation_batches(source, size=image_size, batch_size=32, num_workers=num_workers):
+            for line in broken.add(batch.errors):
+                progress.say(line)
+            histogram.add(rgb_to_lab(batch.rgb[~batch.broken] / 255)[:, 1:])
+            progress.advance(len(batch.rgb))
+    return histogram
 
 
 def save_bins(bins: AbBins, path: Path, **provenance: object) -> None:

@@ -6,9 +6,7 @@ import signal
 import sys
 import time
 from contextlib import ExitStack, nullcontext
-from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +15,15 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pretext.broken_files import BrokenFiles
+from pretext.build import build_objective, choose_bins, open_sources
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import Colorizer
-from pretext.config import DataConfig, ObjectiveConfig, TrainConfig
+from pretext.config import TrainConfig
 from pretext.data.loader import training_batches, validation_batches
-from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
 from pretext.figures import draw_curves
 from pretext.gallery import Gallery
 from pretext.networks import build_network
-from pretext.objective import ClassificationObjective, Objective, RegressionObjective
-from pretext.prior import load_bins
 from pretext.running_losses import RunningLosses
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
@@ -55,7 +51,7 @@ def train(config: TrainConfig) -> None:
         device = world.device
         torch.backends.cudnn.benchmark = True  # all crops have one size
         train_source, validation_source, gallery_sources = open_sources(config.data, config.seed)
-        bins = None if config.objective.name == "regression" else load_bins(config.objective.bins)
+        bins = choose_bins(config, train_source, visible=world.is_main)
         torch.manual_seed(config.seed)
         network = build_network(
             config.network.name,
@@ -274,28 +270,3 @@ def refuse_another(state: dict[str, Any], config: TrainConfig, bins: AbBins | No
             f"{config.data.train} had {state['num_images']} images when {config.run_dir} was begun and has "
             f"{num_images} now; restore it, or begin a new run_dir"
         )
-
-
-def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSource, list[ImageSource]]:
-    """The images of training, of validation, and of the gallery."""
-    open_data = partial(open_source, download=config.download, torchvision_root=Path(config.torchvision_root))
-    train: ImageSource = open_data(config.train, split="train")
-    validation: ImageSource
-    if config.validation is None:
-        num_validation = max(1, min(config.validation_images, len(train) // 10))
-        train, validation = split_source(train, num_validation=num_validation, seed=seed)
-    else:
-        validation = open_data(config.validation, split="validation")
-        if len(validation) > config.validation_images:
-            spread = np.linspace(0, len(validation) - 1, config.validation_images).round().astype(int)
-            validation = SubsetSource(validation, spread)
-    more = [] if config.gallery is None else [open_data(config.gallery, split="validation")]
-    return train, validation, [validation, *more]
-
-
-def build_objective(config: ObjectiveConfig, bins: AbBins | None) -> Objective:
-    """The objective that `config` names, over `bins` unless it is regression."""
-    if bins is None:
-        return RegressionObjective()
-    uniform_share = config.uniform_share if config.name == "rebalanced_classification" else None
-    return ClassificationObjective(bins, config.neighbours, config.sigma, uniform_share)

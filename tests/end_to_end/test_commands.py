@@ -51,6 +51,18 @@ def test_prior_writes_bins_that_training_takes_and_a_picture(pretext, photos, tm
     assert torch.equal(state["bins"]["centres"], torch.tensor(content["centres"]))
 
 
+def test_bins_of_the_data_are_the_published_ones_with_the_prior_that_the_prior_command_measures(
+    pretext, tmp_path
+):
+    out = tmp_path / "bins.json"
+    assert pretext("prior", "sample", "--out", out, "--image_size", 40, "--num_workers", 0)[0] == 0
+    assert pretext(*small(tmp_path / "run", objective__bins="data", steps=1))[0] == 0
+    bins = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["bins"]
+    measured = json.loads(out.read_text())
+    assert torch.equal(bins["centres"], torch.tensor(measured["centres"]))
+    assert torch.equal(bins["prior"], torch.tensor(measured["prior"]))
+
+
 def test_colorize_keeps_names_folders_and_sizes_and_names_what_it_could_not_paint(
     pretext, run, photos, tmp_path
 ):

@@ -20,5 +20,5 @@ def test_the_demo_paints_unseen_parts_of_its_photographs_better_than_their_prior
         assert str(tmp_path / "run" / place) in output
         assert (tmp_path / "run" / place).is_file()
     validation = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
-    assert validation["validation_loss"] < 0.9 * validation["validation_constant_answer"]
-    assert validation["validation_psnr"] > validation["validation_psnr_grey"] + 1
+    assert validation["validation_loss"] < validation["validation_constant_answer"] - 0.25
+    assert validation["validation_psnr"] > validation["validation_psnr_grey"] + 0.4
