@@ -165,7 +165,6 @@ def _batches(
         collate_fn=_as_it_is,
         num_workers=num_workers,
         worker_init_fn=partial(guard_worker, os.getpid()),
-        prefetch_factor=4 if num_workers else None,
         pin_memory=pin_memory,
         # The DataLoader draws a seed: from here, so that the run's own random state does not depend on it.
         generator=torch.Generator(),
