@@ -14,9 +14,7 @@ from pretext.color.bins import AbBins
 from pretext.color.decoding import annealed_mean, mean, mode, top_k_mean
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.config import Decoding
-from pretext.networks.backbone import Backbone
-
-AB_SCALE = 110.0  # a regression network answers ab / 110, as the published ones do
+from pretext.networks.backbone import AB_SCALE, Backbone
 
 
 def decode(

@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 from pretext.color.bins import AbBins
 from pretext.color.rebalancing import class_weights
 from pretext.color.soft_encoding import NeighbourTable, SoftTargets
+from pretext.networks.backbone import AB_SCALE
 
-AB_SCALE = 110.0
 GREY_LIMIT = 5.0
 
 

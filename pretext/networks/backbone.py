@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from pretext.spelling import unknown_name
 
+AB_SCALE = 110.0  # a regression network answers ab in units of this, as the published weights do
+
 
 class StageSpec(NamedTuple):
     """What a stage gives: its channels, and how many input pixels lie between two of its positions."""

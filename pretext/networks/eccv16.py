@@ -7,10 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, StageSpec, scale_channels
+from pretext.networks.backbone import AB_SCALE, Backbone, StageSpec, scale_channels
 from pretext.networks.initialisation import initialise
-
-AB_SCALE = 110.0  # the published weights hold ab in units of 110
 
 
 class Eccv16(Backbone):

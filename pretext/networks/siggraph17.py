@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, StageSpec, scale_channels
+from pretext.networks.backbone import AB_SCALE, Backbone, StageSpec, scale_channels
 from pretext.networks.eccv16 import conv_block
 from pretext.networks.initialisation import initialise
 
@@ -96,7 +96,7 @@ class Siggraph17(Backbone):
         self, lightness: Tensor, hints: Tensor | None = None, mask: Tensor | None = None
     ) -> Iterator[tuple[str, Tensor]]:
         mask = torch.zeros_like(lightness) if mask is None else mask
-        hints = torch.cat([mask, mask], dim=1) if hints is None else hints / 110
+        hints = torch.cat([mask, mask], dim=1) if hints is None else hints / AB_SCALE
         conv1 = self.model1(torch.cat([(lightness - 50) / 100, hints, mask], dim=1))
         yield "conv1", conv1
         conv2 = self.model2(conv1[:, :, ::2, ::2])
