@@ -45,7 +45,9 @@ def draw_prior(bins: AbBins, path: Path, title: str) -> None:
     colours, prior = figure.subplots(1, 2)
     a, b = bins.centres.T.cpu().numpy()
     lab = torch.cat([torch.full((len(bins.centres), 1), 65.0), bins.centres.cpu()], dim=1)
-    area = 60 * 313 / len(bins.centres)
+    # A square an ab unit wide would have 0.6 points²: each bin fills the way to its nearest neighbour.
+    spacing = torch.cdist(bins.centres, bins.centres).fill_diagonal_(torch.inf).amin(dim=1)
+    area = (0.6 * spacing.square()).clamp(6, 60).cpu().numpy()
     colours.scatter(b, a, c=lab_to_rgb(lab[:, :, None, None])[:, :, 0, 0].numpy(), s=area, marker="s")
     colours.set_title(f"{len(bins.centres)} bins, in their colours at L = 65", fontsize=10)
     shown = prior.scatter(
