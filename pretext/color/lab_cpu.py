@@ -7,6 +7,8 @@ The rational functions were fitted to minimise the largest error of the resultin
 reweighted least squares). Over the whole RGB cube the result is within 0.001 of the formula in float64.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,10 +24,10 @@ GAIN = 34.60744238690944
 NUMERATOR = (0.0007844940358633059, -0.036809883590448976, 0.35141483019288333, 1.918657494366293)
 DENOMINATOR = (2.493450816069377, 5.896028435981575)
 
-# log2 of the cube root of a float whose bits are the integer n: n / (3 * 2^23) - 127 / 3, and half of the largest
-# error of the piecewise linear mantissa.
-ROOT_SLOPE = 1 / (3 * 2**23)
-ROOT_OFFSET = (-127 + 0.043) / 3
+# The logarithm of the cube root of a float whose bits are the integer n: (n / 2^23 - 127) ln(2) / 3, and half of the
+# largest error of the piecewise linear mantissa.
+ROOT_SLOPE = math.log(2) / (3 * 2**23)
+ROOT_OFFSET = math.log(2) * (-127 + 0.043) / 3
 
 KNEE = LAB_KNEE * SRGB_SLOPE
 ROW_SUMS = [sum(row) for row in RGB_TO_XYZ]
@@ -78,7 +80,8 @@ def _lab_curve(xyz: Tensor, clamped: Tensor, root: Tensor, scratch: Tensor) -> T
     below = xyz.sub_(clamped)
     # The bits of a float, read as an integer, are its logarithm to 0.086 octaves: a cube root good to 1 %.
     root.copy_(clamped.view(torch.int32))
-    torch.add(torch.tensor(ROOT_OFFSET), root, alpha=ROOT_SLOPE, out=root).exp2_()
+    torch.add(torch.tensor(ROOT_OFFSET), root, alpha=ROOT_SLOPE, out=root)
+    root.exp_()  # not exp2_, which rounds otherwise at the end of a thread's share: the batch would be seen in the bits
     # One step of Halley's method cubes the error: r (1/2 + 3/2 t / (2 r^3 + t)).
     torch.pow(root, 3, out=scratch)
     torch.add(clamped, scratch, alpha=2, out=scratch)
