@@ -15,7 +15,7 @@ from pretext.pretrained import load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import whole_file
+from pretext.runtime.whole_file import whole_file
 
 # Formats that hold 8-bit RGB, with what keeps them near what was painted; any other is written as PNG.
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {

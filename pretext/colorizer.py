@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -90,14 +90,28 @@ class Colorizer:
         device = next(self.network.parameters()).device
         rgb = torch.from_numpy(np.array(image.convert("RGB"))).to(device).permute(2, 0, 1)[None]
         lightness = rgb_to_lab(rgb / 255)[:, :1]
-        small = F.interpolate(
-            lightness, size=self.network_size(*lightness.shape[-2:]), mode="bilinear", antialias=True
-        )
-        ab = F.interpolate(
-            self.predict_ab(small), size=lightness.shape[-2:], mode="bilinear", align_corners=False
-        )
-        painted = lab_to_rgb(fit_chroma_to_gamut(torch.cat([lightness, ab], dim=1)))[0]
-        return Image.fromarray((painted * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+        painted = self.paint(lightness, self.network_output(lightness))[0]
+        return Image.fromarray(painted.permute(1, 2, 0).cpu().numpy())
+
+    @torch.inference_mode()
+    def network_output(
+        self, lightness: Float[Tensor, "batch 1 height width"]
+    ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
+        """The network's answer to images of any size, looked at in copies of `network_size`."""
+        size = self.network_size(*lightness.shape[-2:])
+        return self.network(F.interpolate(lightness, size=size, mode="bilinear", antialias=True))
+
+    @torch.inference_mode()
+    def paint(
+        self,
+        lightness: Float[Tensor, "batch 1 height width"],
+        output: Float[Tensor, "batch outputs grid_height grid_width"],
+    ) -> UInt8[Tensor, "batch 3 height width"]:
+        """RGB in 0..255 of images whose `network_output` is `output`."""
+        height, width = lightness.shape[-2:]
+        ab = self.ab_from_output(output, self.network_size(height, width))
+        ab = F.interpolate(ab, size=(height, width), mode="bilinear", align_corners=False)
+        return to_8_bits(lab_to_rgb(fit_chroma_to_gamut(torch.cat([lightness, ab], dim=1))))
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Sides near size x size in area and height : width in proportion, in multiples that the network takes."""
@@ -105,3 +119,8 @@ class Colorizer:
         multiple = self.network.input_multiple
         rows, columns = (max(1, round(side * scale / multiple)) * multiple for side in (height, width))
         return rows, columns
+
+
+def to_8_bits(rgb: Float[Tensor, "*batch 3 height width"]) -> UInt8[Tensor, "*batch 3 height width"]:
+    """RGB in [0, 1] -> 0..255, rounded."""
+    return (rgb * 255).round().byte()

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from pretext.pretrained import load_pretrained
-from pretext.runtime.run_dir import whole_file
+from pretext.runtime.whole_file import whole_file
 
 
 def export_weights(model: str | Path, out: Path | None = None) -> Path:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from pretext.color.bins import AbBins
 from pretext.color.lab import lab_to_rgb
-from pretext.runtime.run_dir import whole_file
+from pretext.runtime.whole_file import whole_file
 
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:

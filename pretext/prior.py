@@ -12,7 +12,7 @@ from pretext.data.loader import validation_batches
 from pretext.data.sources import ImageSource, open_source
 from pretext.figures import draw_prior
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import write_whole
+from pretext.runtime.whole_file import write_whole
 
 
 def measure_prior(

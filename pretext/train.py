@@ -30,8 +30,9 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir, flatten, whole_file
+from pretext.runtime.run_dir import RunDir, flatten
 from pretext.runtime.stop_signal import StopSignal
+from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate
 from pretext.validation import validate
 

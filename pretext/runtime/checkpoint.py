@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pretext.runtime.command_line import RunFailedError
-from pretext.runtime.run_dir import whole_file
+from pretext.runtime.whole_file import whole_file
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -50,7 +50,8 @@ def run_command(
     With the environment variable TRACEBACK=1 an error keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    listing = "\n".join(f"  {name:<10} {text}" for name, (_, text) in commands.items())
+    width = max(len(name) for name in commands)
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in commands.items())
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} COMMAND ...",
@@ -77,16 +78,20 @@ def run_command(
     return 0
 
 
-def parse_config(prog: str, config_class: type[Config], argv: Sequence[str]) -> Config:
+def parse_config(
+    prog: str, config_class: type[Config], argv: Sequence[str], target: str = "CONFIG"
+) -> Config:
     """Read `CONFIG [--key value ...]` into `config_class`, a dataclass of dataclasses; flags win over the YAML file.
+
+    `target` is what the help calls the first argument.
 
     Raises:
         ValueError: an unknown key (the nearest valid one is named), a wrong type, a missing value or file.
     """
     parser = ArgumentParser(
         prog=prog,
-        usage=f"{prog} CONFIG [--key value ...]",
-        description=config_class.__doc__,
+        usage=f"{prog} {target} [--key value ...]",
+        description=(config_class.__doc__ or "").partition("Args:")[0].strip(),
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="the YAML file CONFIG")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from pretext.runtime.run_dir import RunDir, write_whole
+from pretext.runtime.run_dir import RunDir
+from pretext.runtime.whole_file import write_whole
 
 
 class MetricsLog:

@@ -10,17 +10,17 @@ samples/           galleries: grey | painted | truth
 """
 
 import json
-import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+
+from pretext.runtime.whole_file import write_whole
 
 # Where these differ from the stored configuration the run is still the same run.
 FREE_KEYS = (
@@ -85,28 +85,6 @@ class RunDir:
                 f"{self.path} holds a run with another configuration ({'; '.join(differences)}); "
                 "give --run_dir another folder, or the same values"
             )
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well.
-
-    So whoever reads `path`, at any moment and after any crash, finds the old file or the new one, whole.
-    """
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` as a `whole_file`."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -42,9 +42,9 @@ def start(argv, *, launcher=(sys.executable, "-m", "pretext"), threads=1):
     )
 
 
-def finish(argv):
-    """Run to the end; the output."""
-    with start(argv) as process:
+def finish(argv, **options):
+    """Run to the end; the output. Options as for `start`."""
+    with start(argv, **options) as process:
         output = process.stdout.read()
     assert process.returncode == 0, output
     return output
