@@ -1,0 +1,115 @@
+"""Every key of an evaluation's and of a Turing test's configuration, with its default.
+
+This module imports neither torch nor anything that does, so that `--help` and a misspelt key answer at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pretext.config import Decoding
+
+Subset = Literal["all", "ctest10k", "val5k"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodConfig:
+    """Something that paints: a trained network (`model`), or a folder that another system has painted.
+
+    Args:
+        model: run directory, checkpoint, .safetensors, or published .pth.
+        folder: painted images, matched by their path and name without the extension; of the original's size, of
+            another size in its proportions (it is resized, and the report says so), or already cut to
+            image_size x image_size.
+        decoding: of a network's distribution.
+        temperature: of the annealed mean; null takes the run's, else 0.38.
+        top_k: bins of top_k_mean.
+        size: pixels at which colours are predicted; null takes the run's image_size.
+    """
+
+    model: str | None = None
+    folder: str | None = None
+    decoding: Decoding = "annealed_mean"
+    temperature: float | None = None
+    top_k: int = 5
+    size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig:
+    """Compare methods on a set of images. Grey, random colours and the truth are always among them.
+
+    Args:
+        data: the images, as for data.train of `pretext train`: a folder, shards, sample, torchvision:NAME.
+        out: folder of the report; the same command on the same folder goes on where it stopped.
+        model: a run or weights file that joins in with every decoding: shorthand for four methods.
+        methods: name -> method.
+        subset: all images, or of ImageNet's validation images the 10,000 of ctest10k or the first 5,000 (val5k).
+        max_images: at most so many images, spread evenly over the set; null takes all.
+        image_size: side in pixels of the central squares that are compared.
+        missing: what happens when a folder lacks an image: error, or leave_out to compare all methods without it.
+        labels: `folders` (an image's first folder is its class), or a CSV file of image,class; null knows no classes.
+        classifier: recognises the painted images: torchvision:NAME or timm:NAME; needs labels.
+        classifier_weights: its weights file; null takes the library's pretrained ones.
+        title: heading of the report; null makes one of `data`.
+        gallery_images: how many images the page shows: best, worst and median ones.
+        resamples: of the bootstrap.
+        seed: of the random colours and the bootstrap.
+        batch_size: images that are measured together; null takes 4 on a CPU, 32 on a GPU.
+        num_workers: processes that read images, for each process.
+        device: auto takes a GPU where there is one.
+    """
+
+    data: str
+    out: str
+    model: str | None = None
+    methods: dict[str, MethodConfig] = field(default_factory=dict)
+    subset: Subset = "all"
+    max_images: int | None = None
+    image_size: int = 256
+    missing: Literal["error", "leave_out"] = "error"
+    labels: str | None = None
+    classifier: str | None = None
+    classifier_weights: str | None = None
+    title: str | None = None
+    gallery_images: int = 24
+    resamples: int = 1000
+    seed: int = 0
+    batch_size: int | None = None
+    num_workers: int = 2
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuringConfig:
+    """A visual Turing test after Zhang, Isola, Efros (2016), section 3.1: which of two images has the fake colours?
+
+    Args:
+        data: the photographs, as for `eval_colorization report`.
+        out: folder of the test; must be new.
+        methods: name -> method; random, the colours of another photograph, may be named without model or folder.
+        subset: as for `eval_colorization report`.
+        max_images: at most so many photographs, spread evenly over the set; null takes all. A test needs those of
+            practice and vigilance, and a multiple of test_trials.
+        missing: as for `eval_colorization report`.
+        practice_trials: with feedback, not counted.
+        test_trials: counted trials of one participant.
+        vigilance_trials: trials with an obvious fake, mixed among the others, that show who pays attention.
+        display_seconds: how long a pair is shown.
+        base_url: where the folder will be on the web, for crowd.csv.
+        seed: decides which photograph is used for what.
+        device: auto takes a GPU where there is one.
+    """
+
+    data: str
+    out: str
+    methods: dict[str, MethodConfig]
+    subset: Subset = "all"
+    max_images: int | None = 54
+    missing: Literal["error", "leave_out"] = "error"
+    practice_trials: int = 10
+    test_trials: int = 40
+    vigilance_trials: int = 4
+    display_seconds: float = 1.0
+    base_url: str = ""
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,0 +1,216 @@
+"""The images of an evaluation: which ones, and each with its true, another's and its painted colours."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64, UInt8
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from eval_colorization.config import Subset
+from eval_colorization.painted_folder import PaintedFolder
+from pretext.data.crops import central_square
+from pretext.data.images import BrokenImageError
+from pretext.data.sources import ImageSource, open_source
+from pretext.data.workers import guard_worker
+
+CTEST10K = Path(__file__).parent / "assets" / "ctest10k.npy"
+RESIZE_FILTER = "Pillow bilinear, antialiased, of the central square"
+
+VAL5K_IMAGES = 5000
+
+
+class ImageSet:
+    """The images that are measured, in a fixed order, as central squares of `size` pixels.
+
+    Args:
+        source: where they come from.
+        indices: which of its images.
+        folders: painted images by method.
+        leave_out: leave an image out whose painted image cannot be read, instead of a ValueError.
+        seed: decides whose colours an image lends for the random control.
+    """
+
+    def __init__(
+        self,
+        source: ImageSource,
+        indices: Int64[np.ndarray, " images"],
+        *,
+        size: int,
+        folders: Mapping[str, PaintedFolder],
+        leave_out: bool,
+        seed: int,
+    ) -> None:
+        self._source, self._indices, self.size = source, indices, size
+        self.folders, self.leave_out = folders, leave_out
+        # A shift around a shuffled circle: everyone lends to one other image and to none twice.
+        shuffled = np.random.default_rng(seed).permutation(len(indices))
+        self._circle, self._place = shuffled, np.argsort(shuffled)
+        self.names = tuple(source.name(int(index)) for index in indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def truth(self, position: int) -> Image.Image:
+        """The picture at a place of the set, whole. Raises BrokenImageError."""
+        return self._source.open(int(self._indices[position]))
+
+    def lender(self, position: int) -> UInt8[Tensor, "3 size size"]:
+        """Another image of the set, whose colours the random control takes; a broken one is passed over.
+
+        Raises BrokenImageError if no other image can be read.
+        """
+        for step in range(1, len(self)):
+            other = self._circle[(self._place[position] + step) % len(self)]
+            try:
+                return central_square(self.truth(int(other)), self.size)
+            except BrokenImageError:
+                continue
+        raise BrokenImageError("there is no other image whose colours it could take")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBatch:
+    """Images of a set that could be read, RGB in 0..255.
+
+    Attributes:
+        positions: their places in the set.
+        truth: the true images.
+        lenders: the images whose colours the random control takes; None for a set of one image.
+        painted: by method of a folder.
+        resized: by method, how many painted images had another size than both the original and the square.
+        left_out: (position, reason) of those that could not be read.
+    """
+
+    positions: Int64[np.ndarray, " batch"]
+    truth: UInt8[Tensor, "batch 3 size size"]
+    lenders: UInt8[Tensor, "batch 3 size size"] | None
+    painted: dict[str, UInt8[Tensor, "batch 3 size size"]]
+    resized: dict[str, int]
+    left_out: list[tuple[int, str]]
+
+
+def read_batches(
+    images: ImageSet, positions: Sequence[Sequence[int]], *, num_workers: int
+) -> Iterator[ImageBatch]:
+    """The batches that `positions` asks for, read ahead by `num_workers` processes (0: by this one).
+
+    A true or painted image that cannot be read leaves its image out, with the reason.
+    Raises ValueError for a painted image of another size.
+    """
+    loader = DataLoader(
+        _Reader(images),
+        batch_sampler=[list(batch) for batch in positions],
+        collate_fn=_as_it_is,
+        num_workers=num_workers,
+        worker_init_fn=partial(guard_worker, os.getpid()),
+        generator=torch.Generator(),
+    )
+    for found in loader:
+        if isinstance(found, ValueError):
+            raise found
+        yield found
+
+
+class _Reader(Dataset[ImageBatch]):
+    def __init__(self, images: ImageSet) -> None:
+        self._images = images
+
+    def __getitems__(self, positions: list[int]) -> "ImageBatch | ValueError":
+        try:
+            return read_batch(self._images, positions)
+        except ValueError as error:  # a worker would wrap it in a traceback
+            return error
+
+
+def read_batch(images: ImageSet, positions: Sequence[int]) -> ImageBatch:
+    """The images at `positions`; see `read_batches`."""
+    kept, truths, lenders, left_out = [], [], [], []
+    painted: dict[str, list[Tensor]] = {name: [] for name in images.folders}
+    resized = dict.fromkeys(images.folders, 0)
+    for position in positions:
+        try:
+            truth = images.truth(position)
+            pictures = _painted(images, position, truth)
+        except BrokenImageError as error:
+            left_out.append((position, str(error)))
+            continue
+        kept.append(position)
+        truths.append(central_square(truth, images.size))
+        if len(images) > 1:
+            lenders.append(images.lender(position))
+        for name, picture in pictures.items():
+            resized[name] += picture.size not in (truth.size, (images.size, images.size))
+            painted[name].append(central_square(picture, images.size))
+    return ImageBatch(
+        positions=np.array(kept, np.int64),
+        truth=_stack(truths, images.size),
+        lenders=_stack(lenders, images.size) if len(images) > 1 else None,
+        painted={name: _stack(pictures, images.size) for name, pictures in painted.items()},
+        resized=resized,
+        left_out=left_out,
+    )
+
+
+def _painted(images: ImageSet, position: int, truth: Image.Image) -> dict[str, Image.Image]:
+    try:
+        return {
+            name: folder.open(images.names[position], truth, images.size)
+            for name, folder in images.folders.items()
+        }
+    except BrokenImageError as error:
+        if images.leave_out:
+            raise
+        raise ValueError(f"{error}; repair it, or set missing: leave_out") from error
+
+
+def _stack(pictures: list[Tensor], size: int) -> Tensor:
+    return torch.stack(pictures) if pictures else torch.zeros(0, 3, size, size, dtype=torch.uint8)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def choose_images(
+    data: str, *, subset: Subset, max_images: int | None
+) -> tuple[ImageSource, Int64[np.ndarray, " images"]]:
+    """The source that `data` names, and the indices in it of the images to measure.
+
+    ctest10k and val5k find ImageNet's validation images by the number in their file names, wherever they lie.
+
+    Raises:
+        ValueError: no such source, or images of the subset are not in it.
+    """
+    source = open_source(data, split="validation")
+    indices = np.arange(len(source))
+    if subset != "all":
+        numbers = np.load(CTEST10K) + 1 if subset == "ctest10k" else np.arange(1, VAL5K_IMAGES + 1)
+        indices = _imagenet_validation(source, numbers, f"{data}, subset {subset}")
+    if max_images is not None and max_images < len(indices):
+        if max_images < 1:
+            raise ValueError(f"max_images must be at least 1 but is {max_images}")
+        indices = indices[np.linspace(0, len(indices) - 1, max_images).round().astype(int)]
+    return source, indices
+
+
+def _imagenet_validation(source: ImageSource, numbers: np.ndarray, what: str) -> np.ndarray:
+    index_of = {}
+    for index in range(len(source)):
+        if match := re.search(r"ILSVRC2012_val_(\d{8})", source.name(index)):
+            index_of[int(match[1])] = index
+    missing = [int(number) for number in numbers if int(number) not in index_of]
+    if missing:
+        raise ValueError(
+            f"{what}: {len(missing)} of {len(numbers)} images are not there, the first is "
+            f"ILSVRC2012_val_{missing[0]:08d}.JPEG; give the folder of ImageNet's 50,000 validation images"
+        )
+    return np.array([index_of[int(number)] for number in numbers])

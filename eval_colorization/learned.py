@@ -1,0 +1,91 @@
+"""The metrics that need somebody's trained weights or the images' classes: opened, or why not."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from eval_colorization.config import ReportConfig
+from eval_colorization.metrics.availability import NotAvailableError
+from eval_colorization.metrics.labels import Labels, labels_from_csv, labels_from_folders
+from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
+from eval_colorization.metrics.recognition import Classifier, open_classifier
+from eval_colorization.results import NotComputed
+
+Metric = TypeVar("Metric")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What could be opened; None where a metric cannot be computed, `not_computed` says why."""
+
+    lpips: Lpips | None
+    inception: InceptionFeatures | None
+    classifier: Classifier | None
+    labels: Labels | None
+    not_computed: tuple[NotComputed, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The metrics that can be computed."""
+        found = {"lpips": self.lpips, "fid": self.inception, "accuracy": self.classifier}
+        return [name for name, metric in found.items() if metric is not None]
+
+
+def open_learned(config: ReportConfig, names: Sequence[str], device: torch.device) -> Learned:
+    """Open all that is there, for the images `names`.
+
+    Raises:
+        ValueError: a file that `config` names is not as it must be, or a classifier is named without labels.
+    """
+    not_computed = []
+
+    def opened(metric: str, open_it: Callable[[], Metric]) -> Metric | None:
+        try:
+            return open_it()
+        except NotAvailableError as error:
+            not_computed.append(
+                NotComputed(metric=metric, methods=(), reason=error.reason, remedy=error.remedy)
+            )
+            return None
+
+    labels = opened("diagnosticity", lambda: _labels(config, names))
+    classifier = opened("accuracy", lambda: _classifier(config, device))
+    if labels is not None and classifier is not None:
+        labels.check_outputs(classifier.num_classes)
+    return Learned(
+        lpips=opened("lpips", lambda: Lpips(device)),
+        inception=opened("fid", lambda: InceptionFeatures(device)),
+        labels=labels,
+        classifier=classifier,
+        not_computed=tuple(not_computed),
+    )
+
+
+def _labels(config: ReportConfig, names: Sequence[str]) -> Labels:
+    if config.labels is None:
+        raise NotAvailableError(
+            "the images' classes are not known", "set labels: folders, or to a CSV file of image,class"
+        )
+    return (
+        labels_from_folders(names)
+        if config.labels == "folders"
+        else labels_from_csv(Path(config.labels), names)
+    )
+
+
+def _classifier(config: ReportConfig, device: torch.device) -> Classifier:
+    if config.classifier is None:
+        raise NotAvailableError(
+            "no classifier is named",
+            "set classifier: torchvision:vgg16 (the paper's) and labels; its weights are downloaded or set by "
+            "classifier_weights",
+        )
+    if config.labels is None:
+        raise ValueError(
+            "a classifier recognises classes: set labels: folders, or to a CSV file of image,class"
+        )
+    weights = None if config.classifier_weights is None else Path(config.classifier_weights)
+    return open_classifier(config.classifier, weights, device)

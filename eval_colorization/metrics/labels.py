@@ -1,0 +1,117 @@
+"""The classes of images, from their folders or from a CSV file, and the classifier outputs that mean them."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HEADER = ["image", "class"]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The class of every image.
+
+    Attributes:
+        indices: the class of each image, in the order asked for.
+        class_names: index -> name of every class known, also of those that no image here shows.
+        given: the indices are the user's own; otherwise they number the names of the classes in sorted order.
+    """
+
+    indices: tuple[int, ...]
+    class_names: dict[int, str]
+    given: bool
+
+    def check_outputs(self, num_outputs: int) -> None:
+        """Raises ValueError where a classifier with `num_outputs` outputs cannot mean these classes.
+
+        Given indices must lie among its outputs. Classes numbered by name must be as many as the outputs: with
+        fewer it cannot be known which outputs are theirs.
+        """
+        num_classes, highest = len(self.class_names), max(self.class_names)
+        if self.given and highest >= num_outputs:
+            raise ValueError(
+                f"the labels go up to class {highest} but the classifier's outputs are 0 to {num_outputs - 1}: take "
+                "a classifier of these classes, or correct the labels"
+            )
+        if not self.given and num_classes != num_outputs:
+            raise ValueError(
+                f"there are {num_classes} classes but the classifier has {num_outputs} outputs, so their names in "
+                "sorted order do not say which output is whose: take a classifier of exactly these classes, or a CSV "
+                "file of image,class with the index of the output as class"
+            )
+
+
+def labels_from_folders(names: Sequence[str]) -> Labels:
+    """The class of an image is the first folder of its name; sorted by name they are numbered from 0.
+
+    That is the order of torchvision's ImageFolder. Raises ValueError naming images that lie in no folder.
+    """
+    homeless = [name for name in names if "/" not in name]
+    if homeless:
+        raise ValueError(
+            f"an image's folder should be its class, but {_some(homeless)} lie in none: sort the images into one "
+            "folder a class, or give a CSV file of image,class"
+        )
+    folders = [name.partition("/")[0] for name in names]
+    return _numbered_by_name(folders, classes=folders)
+
+
+def labels_from_csv(path: Path, names: Sequence[str]) -> Labels:
+    """The classes of the images `names` from a file with the columns image,class; it may hold other images too.
+
+    Where all of its classes are whole numbers they are the indices of the classifier's outputs; otherwise all its
+    classes, sorted by name, are numbered from 0.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: another header, a row that is no pair, two classes of one image, an image that is not in it.
+    """
+    class_of = _read(path)
+    missing = [name for name in names if name not in class_of]
+    if missing:
+        raise ValueError(
+            f"{path} has no class for {_some(missing)}; its first image is {next(iter(class_of), 'none')!r}: the "
+            "names must be those of the data set, with folders and extension"
+        )
+    wanted, classes = [class_of[name] for name in names], class_of.values()
+    if all(label.isdecimal() for label in classes):
+        return Labels(tuple(map(int, wanted)), {int(label): label for label in classes}, given=True)
+    return _numbered_by_name(wanted, classes=classes)
+
+
+def _numbered_by_name(wanted: Sequence[str], *, classes: Iterable[str]) -> Labels:
+    numbers = {name: number for number, name in enumerate(sorted(set(classes)))}
+    return Labels(
+        tuple(numbers[name] for name in wanted), {n: name for name, n in numbers.items()}, given=False
+    )
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Image -> class. A byte-order mark, as spreadsheets write it, is no part of the header."""
+    class_of: dict[str, str] = {}
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if header != HEADER:
+            raise ValueError(
+                f"{path} must begin with the line image,class but begins with {','.join(header)!r}"
+            )
+        for row in rows:
+            if len(row) != 2 or not all(row):
+                raise ValueError(
+                    f"{path}, line {rows.line_num}: expected image,class but found {','.join(row)!r}"
+                )
+            name, label = row
+            if class_of.setdefault(name, label) != label:
+                raise ValueError(
+                    f"{path}, line {rows.line_num}: {name} has the class {label!r} but above it has "
+                    f"{class_of[name]!r}: keep one of the rows"
+                )
+    return class_of
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first three names and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

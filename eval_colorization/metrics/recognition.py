@@ -1,0 +1,146 @@
+"""Recognition of painted images: does a classifier that was trained on true colours still know what they show?
+
+The paper's figure is the top-1 accuracy of VGG-16 (section 3.2, "semantic interpretability").
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.transforms import v2
+
+from eval_colorization.metrics.availability import (
+    NotAvailableError,
+    downloaded_weights,
+    missing_package,
+    named_when_damaged,
+)
+from pretext.runtime.checkpoint import load_checkpoint
+from pretext.spelling import did_you_mean
+
+Prepare = Callable[[Tensor], Tensor]
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Classifier:
+    """A classification network behind the preprocessing that its weights were validated with.
+
+    That runs on float tensors, so nothing is rounded to 8 bits between resizing and network.
+    """
+
+    def __init__(self, network: nn.Module, prepare: Prepare, device: torch.device) -> None:
+        self._network, self._prepare = network.eval().to(device), prepare
+        self.num_classes = len(list(network.parameters())[-1])
+
+    @torch.inference_mode()
+    def __call__(self, rgb: Float[Tensor, "batch 3 height width"]) -> Int64[Tensor, "batch"]:
+        """The likeliest class of each image; RGB in [0, 1] on the classifier's device."""
+        return self._network(self._prepare(rgb)).argmax(dim=1)
+
+
+def open_classifier(name: str, weights: Path | None, device: torch.device) -> Classifier:
+    """The classifier `torchvision:NAME` or `timm:NAME`, with the library's pretrained weights or those of a file.
+
+    Args:
+        weights: a state dict as .pth or .safetensors, whose last layer says how many classes there are; None takes
+            the weights that the library has downloaded before.
+
+    Preprocessing: of the library's weights their own; of a file for a torchvision network the usual one, short side
+    256, central 224 x 224, ImageNet's mean and deviation; for a timm network that of its configuration.
+
+    Raises:
+        NotAvailableError: timm is not installed, or the library's weights are not on this machine.
+        FileNotFoundError: there is no such weights file.
+        ValueError: no such network, or a file that is damaged or holds the weights of another one.
+    """
+    library, _, architecture = name.partition(":")
+    if library == "torchvision":
+        network, prepare = _from_torchvision(architecture, weights)
+    elif library == "timm":
+        network, prepare = _from_timm(architecture, weights)
+    else:
+        raise ValueError(f"classifier must be torchvision:NAME or timm:NAME but is {name!r}")
+    return Classifier(network, prepare, device)
+
+
+def _from_torchvision(architecture: str, weights: Path | None) -> tuple[nn.Module, Prepare]:
+    names = models.list_models(module=models)  # without those of detection, segmentation and video
+    if architecture not in names:
+        raise ValueError(
+            f"torchvision has no classifier {architecture!r}{did_you_mean(architecture, names)}; "
+            "its documentation lists them under torchvision.models"
+        )
+    if weights is not None:
+        network = _with_weights_of(weights, lambda **kwargs: models.get_model(architecture, **kwargs))
+        usual = [v2.Resize(256), v2.CenterCrop(224), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
+        return network, v2.Compose(usual)
+    pretrained = models.get_model_weights(architecture).DEFAULT
+    with named_when_damaged(downloaded_weights(f"torchvision:{architecture}", pretrained.url)):
+        return models.get_model(architecture, weights=pretrained), pretrained.transforms()
+
+
+def _from_timm(architecture: str, weights: Path | None) -> tuple[nn.Module, Prepare]:
+    try:
+        import timm
+        from huggingface_hub import constants, try_to_load_from_cache
+    except ModuleNotFoundError as error:
+        raise missing_package(f"the classifier timm:{architecture}", error, "timm") from error
+
+    names = timm.list_models()
+    config = timm.models.get_pretrained_cfg(architecture)
+    if config is None:
+        raise ValueError(
+            f"timm has no classifier {architecture!r}{did_you_mean(architecture, names)}; "
+            "timm.list_models() lists them"
+        )
+    if weights is not None:
+        network = _with_weights_of(weights, lambda **kwargs: timm.create_model(architecture, **kwargs))
+    else:
+        cached = try_to_load_from_cache(config.hf_hub_id, "model.safetensors") if config.hf_hub_id else None
+        if not isinstance(cached, str):
+            raise NotAvailableError(
+                f"the weights of timm:{architecture} are not in {constants.HF_HUB_CACHE}",
+                f"hf download {config.hf_hub_id} model.safetensors",
+            )
+        with named_when_damaged(Path(cached)):
+            network = timm.create_model(
+                architecture, pretrained=True, pretrained_cfg_overlay={"file": cached}
+            )
+    resolved = timm.data.resolve_model_data_config(network)
+    return network, timm.data.create_transform(**resolved, is_training=False)
+
+
+def _with_weights_of(path: Path, build: Callable[..., nn.Module]) -> nn.Module:
+    """`build(num_classes=...)` for as many classes as the weights at `path` have, with these weights."""
+    state = _read(path)
+    with torch.device("meta"):
+        last_layer = list(build().named_parameters())[-1][0]
+    network = build(num_classes=len(state[last_layer])) if last_layer in state else build()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise ValueError(
+            f"{path} does not hold the weights of this classifier; its first keys are {', '.join(list(state)[:3])}: "
+            f"{detail[:300]}"
+        ) from error
+    return network
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if path.suffix != ".safetensors":
+        return load_checkpoint(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}"
+        ) from error

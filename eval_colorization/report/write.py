@@ -1,0 +1,121 @@
+"""What a report leaves behind: JSON, CSV, figures, one page, and a table in the terminal."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval_colorization.metrics.table import METRICS
+from eval_colorization.report.figure_style import save_figure
+from eval_colorization.report.figures import MAIN_METRICS, draw_figures
+from eval_colorization.report.page import render_page
+from eval_colorization.report.standings import computed_metrics, printed, standings, summaries_of
+from eval_colorization.results import CONTROLS, GalleryImage, Results
+from pretext.runtime.whole_file import whole_file
+
+PER_IMAGE = ("values", "sha256")
+TABLE_METRICS = (*MAIN_METRICS[:-2], "fid", *MAIN_METRICS[-2:])
+
+
+def write_report(out: Path, results: Results, gallery: Sequence[GalleryImage]) -> None:
+    """Write `report.json`, `per_image.csv`, `figures/*.png`, `figures/*.pdf` and `index.html` into the folder `out`.
+
+    Each file is written whole, so whoever reads it finds the last report's or this one's.
+    """
+    (out / "figures").mkdir(parents=True, exist_ok=True)
+    _write(out / "report.json", json.dumps(report_json(results), indent=1, allow_nan=False) + "\n")
+    _write(out / "per_image.csv", per_image_csv(results))
+    drawings = draw_figures(results)
+    for name, drawing in drawings.items():
+        save_figure(drawing.figure, out / "figures" / name)
+    _write(out / "index.html", render_page(results, gallery, drawings))
+
+
+def report_json(results: Results) -> dict[str, Any]:
+    """Everything of `results` but what is about single images, and the ab histograms, as standard JSON values.
+
+    Infinite numbers become "inf" and "-inf", NaN becomes null.
+    """
+    report = {
+        field.name: getattr(results, field.name) for field in fields(results) if field.name not in PER_IMAGE
+    }
+    report["methods"] = [
+        {key: value for key, value in asdict(method).items() if key != "ab_histogram"}
+        for method in results.methods
+    ]
+    for name in ("networks", "not_computed"):
+        report[name] = [asdict(of) for of in report[name]]
+    report["diagnosticity"] = asdict(results.diagnosticity) if results.diagnosticity else None
+    report["metrics"] = {
+        key: {"label": of.label, "unit": of.unit, "better": of.better, "how": of.how}
+        for key, of in METRICS.items()
+    }
+    return _plain(report)
+
+
+def per_image_csv(results: Results) -> str:
+    """A row an image and method, image by image; an empty cell where a number was not computed."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["image", "method", "class", "grey_truth", *results.values, "sha256"])
+    for place, image in enumerate(results.images):
+        label = results.labels[place] if results.labels else ""
+        grey_truth = "true" if results.grey_truths[place] else "false"
+        for row, method in enumerate(results.methods):
+            numbers = [float(values[row, place]) for values in results.values.values()]
+            cells = ["" if math.isnan(number) else repr(number) for number in numbers]
+            writer.writerow([image, method.name, label, grey_truth, *cells, results.sha256[row, place]])
+    return file.getvalue()
+
+
+def print_table(results: Results) -> None:
+    """Print the methods with their main metrics, the best but for the truth marked by a star, and what is missing."""
+    computed = computed_metrics(results)
+    shown = [key for key in TABLE_METRICS if key in computed]
+    summaries = summaries_of(results)
+    standing = {key: standings(summaries, key) for key in shown}
+    rows = [["", *(METRICS[key].label for key in shown)], ["", *(METRICS[key].unit for key in shown)]]
+    for method in sorted(results.methods, key=lambda method: method.kind in CONTROLS):
+        row = [method.name]
+        for key in shown:
+            summary = method.summaries.get(key)
+            star = "*" if standing[key].get(method.name) == "best" else " "
+            row.append(f"{printed(summary.value, METRICS[key].digits) if summary else '-'}{star}")
+        rows.append(row)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    print("* the best but for the truth; intervals and all other metrics are in the report")
+    for missing in results.not_computed:
+        label = METRICS[missing.metric].label if missing.metric in METRICS else missing.metric
+        methods = f" of {', '.join(missing.methods)}" if missing.methods else ""
+        print(f"not computed: {label}{methods}: {missing.reason}; to get it: {missing.remedy}")
+    if results.left_out:
+        images = "image" if len(results.left_out) == 1 else "images"
+        print(f"left out: {len(results.left_out)} {images}, named in the report")
+
+
+def _plain(value: Any) -> Any:
+    """`value` of dicts, sequences, arrays and numbers as what standard JSON can say."""
+    if isinstance(value, dict):
+        return {str(key): _plain(of) for key, of in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(of) for of in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    # A file name that is no UTF-8 comes from the file system as lone surrogates, which cannot be encoded.
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")

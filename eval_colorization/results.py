@@ -1,0 +1,164 @@
+"""What an evaluation found: everything that a report prints, plots and saves."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+Kind = Literal["network", "folder", "grey", "random", "truth"]
+CONTROLS = ("grey", "random", "truth")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """A metric over a set of images, with its bootstrap 95 % interval (None: the metric has none).
+
+    `value` may be infinite or NaN; `images` is how many images it rests on.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodResult:
+    """One method over the whole set.
+
+    Attributes:
+        name: as the user named it; grey, random and truth for the controls.
+        description: one line: where its images come from.
+        summaries: by metric, of those that could be computed for it.
+        auc_curve: share of pixels with an ab error of at most t, for t = 0..150.
+        auc_rebalanced_curve: the same with rebalanced pixels.
+        ab_histogram: pixel counts over cells of 1 x 1 ab unit, a-major (`pretext.color.bins.AbHistogram`).
+    """
+
+    name: str
+    kind: Kind
+    description: str
+    summaries: dict[str, Summary]
+    auc_curve: Float[np.ndarray, "thresholds"]
+    auc_rebalanced_curve: Float[np.ndarray, "thresholds"]
+    ab_histogram: Int[np.ndarray, "256 256"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """A network decoded by the annealed mean at one temperature, measured at its output grid.
+
+    `mean_chroma` (ab units) says how vivid the answer is, the others how right.
+    """
+
+    temperature: float
+    mean_chroma: float
+    ab_rmse: float
+    auc: float
+    auc_rebalanced: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkResult:
+    """What a network's distribution over the bins is worth, before any decoding.
+
+    Attributes:
+        name: of the weights.
+        methods: the methods of the report that decode it.
+        truth_mean_chroma: of the true colours at the output grid.
+        sweep: by ascending temperature.
+        confidence, accuracy, count: reliability at temperature 1: positions by the probability of their likeliest
+            bin, in equal cells of [0, 1]: its mean, the share of positions whose nearest bin it is, and their number.
+        calibration_error: expected calibration error, in [0, 1].
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    truth_mean_chroma: float
+    sweep: tuple[SweepPoint, ...]
+    confidence: Float[np.ndarray, "cells"]
+    accuracy: Float[np.ndarray, "cells"]
+    count: Int[np.ndarray, "cells"]
+    calibration_error: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassResult:
+    """One class of the labelled images.
+
+    `accuracy_truth`, `accuracy_grey`, `diagnosticity` (their difference, in [-1, 1]) are None without a classifier.
+    `ab_entropy` is that of its pixels' colours, in bits. `half` says on which side of the median it falls.
+    """
+
+    name: str
+    images: int
+    accuracy_truth: float | None
+    accuracy_grey: float | None
+    diagnosticity: float | None
+    ab_entropy: float
+    half: Literal["high", "low"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiagnosticityResult:
+    """Colour diagnosticity of the classes, and every metric of every method in either half of them.
+
+    `ordered_by` is what the halves are made from; `halves` is half -> method -> metric -> Summary. It is empty where
+    all classes are equally diagnostic: then none is in the high half.
+    """
+
+    ordered_by: Literal["accuracy difference", "ab entropy"]
+    classes: tuple[ClassResult, ...]
+    halves: dict[str, dict[str, dict[str, Summary]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotComputed:
+    """A metric that is missing from the report, for which methods (all where empty), why, and the way to get it."""
+
+    metric: str
+    methods: tuple[str, ...]
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """One evaluation.
+
+    Attributes:
+        title: of the report.
+        protocol: which images these are and how they were cut, as one sentence's end: "... compared on" it.
+        methods: the user's first, then grey, random and truth.
+        images: their names, in order.
+        labels: the images' classes, where known.
+        grey_truths: images whose truth is grey.
+        values: column of per_image.csv -> (methods, images); NaN where not computed.
+        sha256: (methods, images), of each painted image's pixels.
+        networks: of the methods that decode a distribution.
+        left_out: (image, reason) of those that no number is made of.
+        manifest: how to make the same numbers again: configuration, versions, hashes, command.
+    """
+
+    title: str
+    protocol: str
+    methods: tuple[MethodResult, ...]
+    images: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    grey_truths: Bool[np.ndarray, "images"]
+    values: dict[str, Float[np.ndarray, "methods images"]]
+    sha256: np.ndarray
+    networks: tuple[NetworkResult, ...]
+    diagnosticity: DiagnosticityResult | None
+    not_computed: tuple[NotComputed, ...]
+    left_out: tuple[tuple[str, str], ...]
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryImage:
+    """The pictures of one image to look at: RGB, 8 bits, by method; `index` is its place in `Results.images`."""
+
+    index: int
+    pictures: dict[str, np.ndarray]

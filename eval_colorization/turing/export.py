@@ -1,0 +1,253 @@
+"""`turing-export`: a folder that is a finished visual Turing test.
+
+    OUT/key.json        which image is the painted one; stays with the researcher
+    OUT/crowd.csv       the trials for crowd-work platforms
+    OUT/form-01/        the test of one participant: index.html and images/
+
+The protocol is that of Zhang, Isola, Efros (2016), section 3.1. Nothing in a form's folder tells a real photo from a
+painted one: both are written by the same encoder, without compression and so in equally many bytes, in random order,
+with one time stamp, under random names.
+"""
+
+import csv
+import os
+import random
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from eval_colorization.turing.key import Form, Key, Kind, Trial, write_key
+from eval_colorization.turing.page import render_page
+from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
+
+Picture = UInt8[np.ndarray, "256 256 3"]
+
+SIDE = 256
+TIME_STAMP = 946_684_800  # 2000-01-01, of every file and folder of a form
+RAINBOW_CHROMA = 70.0
+
+
+def write_test(
+    out: Path,
+    *,
+    photos: Sequence[str],
+    methods: Sequence[str],
+    paint: Callable[[str], Mapping[str, Picture]],
+    manifest: Mapping[str, Any],
+    practice_trials: int = 10,
+    test_trials: int = 40,
+    vigilance_trials: int = 4,
+    display_seconds: float = 1.0,
+    seed: int = 0,
+    base_url: str = "",
+) -> Key:
+    """Write the test into the new folder `out` and return its answer key.
+
+    Photos are dealt out by `seed`: the first ones to practice and vigilance, the same in every form, the rest to
+    blocks of exactly `test_trials`. A block makes one form for each method: form r shows photo i by method
+    (i + r) mod M, a Latin square. So every form is as long as asked, every pair of photo and method is in one form,
+    and forms used equally often balance photos and methods. Photos that fill no block any more are not used; the
+    key's manifest names them under `unused_photos`.
+
+    Every image takes 197 kB, so a form of the default size takes 21 MB.
+
+    Args:
+        out: must not exist, or be empty; it appears whole or not at all.
+        photos: names that `paint` understands.
+        methods: names of the colorization systems.
+        paint: photo -> {"truth": real photo, method: painted photo, ...}; called once for each photo used.
+        manifest: how the images were made, for the key.
+        practice_trials: trials with feedback, not counted.
+        test_trials: counted trials of a form.
+        vigilance_trials: trials with a rainbow as fake, which tell whether a participant paid attention.
+        display_seconds: how long a pair is shown.
+        seed: decides which photos become what; names, order and sides are secret and do not depend on it.
+        base_url: where the forms will lie on the web, put before the paths of crowd.csv.
+
+    Raises ValueError for too few photos, an impossible number, or an `out` that holds something.
+    """
+    out = out.resolve()
+    _check(out, len(photos), len(methods), practice_trials, test_trials, vigilance_trials, display_seconds)
+    dealt = list(photos)
+    random.Random(seed).shuffle(dealt)
+    practice, dealt = dealt[:practice_trials], dealt[practice_trials:]
+    vigilance, dealt = dealt[:vigilance_trials], dealt[vigilance_trials:]
+    num_blocks = len(dealt) // test_trials
+    blocks = [dealt[i * test_trials : (i + 1) * test_trials] for i in range(num_blocks)]
+    names = _form_names(num_blocks * len(methods))
+    key = Key(
+        test_id=secrets.token_hex(8),
+        display_seconds=float(display_seconds),
+        methods=tuple(methods),
+        manifest={**manifest, "unused_photos": sorted(dealt[num_blocks * test_trials :])},
+        forms=tuple(
+            _form(next(names), turn, methods, practice, block, vigilance)
+            for block in blocks
+            for turn in range(len(methods))
+        ),
+    )
+    with _whole_folder(out) as folder:
+        _write_images(folder, key, paint)
+        for form in key.forms:
+            page = render_page(local_test(key, form))
+            (folder / form.form / "index.html").write_text(page, encoding="utf-8", newline="\n")
+        for path in folder.rglob("*"):
+            os.utime(path, (TIME_STAMP, TIME_STAMP))
+        write_key(key, folder / "key.json")
+        _write_crowd_csv(folder / "crowd.csv", key, base_url)
+    return key
+
+
+def local_test(key: Key, form: Form) -> dict[str, Any]:
+    """What the page of a form must know when it is opened as a local file: no answers but those of the practice."""
+    chance = secrets.SystemRandom()
+    practice = [trial for trial in form.trials if trial.kind == "practice"]
+    others = [trial for trial in form.trials if trial.kind != "practice"]
+    return {
+        "test_id": key.test_id,
+        "form": form.form,
+        "display_seconds": key.display_seconds,
+        "server": None,
+        "shuffle": True,
+        "answered": 0,
+        "trials": [
+            {
+                "trial": trial.trial,
+                "images": chance.sample([trial.real, trial.fake], 2),
+                "practice": trial.kind == "practice",
+            }
+            | ({"fake": trial.fake} if trial.kind == "practice" else {})
+            for group in (practice, others)
+            for trial in chance.sample(group, len(group))
+        ],
+    }
+
+
+def rainbow(photo: Picture) -> Picture:
+    """The photo's lightness under all hues from left to right, as saturated as the gamut allows: plainly fake."""
+    rgb = torch.tensor(photo).permute(2, 0, 1) / 255
+    hue = torch.linspace(0, 2 * torch.pi, rgb.shape[2]).expand(rgb.shape[1:])
+    ab = RAINBOW_CHROMA * torch.stack([hue.cos(), hue.sin()])
+    painted = lab_to_rgb(fit_chroma_to_gamut(torch.cat([rgb_to_lab(rgb)[:1], ab])))
+    return (painted * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _check(
+    out: Path,
+    num_photos: int,
+    num_methods: int,
+    practice: int,
+    test: int,
+    vigilance: int,
+    display_seconds: float,
+) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} exists already and is not empty: name another folder, or remove it")
+    if num_methods == 0:
+        raise ValueError("there is no method to test: name at least one besides the truth")
+    if practice < 0 or vigilance < 0 or test < 1:
+        raise ValueError(
+            f"practice_trials ({practice}) and vigilance_trials ({vigilance}) must be at least 0, "
+            f"test_trials ({test}) at least 1"
+        )
+    if not display_seconds > 0:
+        raise ValueError(f"display_seconds must be positive but is {display_seconds}: the paper's is 1")
+    needed = practice + vigilance + test
+    if num_photos < needed:
+        raise ValueError(
+            f"the test needs {needed} photos ({practice} practice + {vigilance} vigilance + {test} test trials), "
+            f"but there are {num_photos}: give more photos or ask for fewer trials"
+        )
+
+
+def _form_names(num: int) -> Iterator[str]:
+    digits = max(2, len(str(num)))
+    return (f"form-{i:0{digits}}" for i in range(1, num + 1))
+
+
+def _form(
+    name: str,
+    turn: int,
+    methods: Sequence[str],
+    practice: Sequence[str],
+    block: Sequence[str],
+    vigilance: Sequence[str],
+) -> Form:
+    def by_turns(kind: Kind, photos: Sequence[str]) -> list[Trial]:
+        return [_trial(kind, photo, methods[(i + turn) % len(methods)]) for i, photo in enumerate(photos)]
+
+    obvious = [_trial("vigilance", photo, None) for photo in vigilance]
+    return Form(form=name, trials=(*by_turns("practice", practice), *by_turns("test", block), *obvious))
+
+
+def _trial(kind: Kind, photo: str, method: str | None) -> Trial:
+    real, fake = (f"{secrets.token_hex(8)}.png" for _ in range(2))
+    return Trial(
+        trial=secrets.token_hex(6),
+        kind=kind,
+        photo=photo,
+        method=method,
+        real=real,
+        fake=fake,
+        crowd_left=secrets.choice((real, fake)),
+    )
+
+
+def _write_images(folder: Path, key: Key, paint: Callable[[str], Mapping[str, Picture]]) -> None:
+    """Write all forms' images, one photo at a time, photos and their images in random order."""
+    chance = secrets.SystemRandom()
+    shown: dict[str, list[tuple[Path, Trial]]] = {}
+    for form in key.forms:
+        images = folder / form.form / "images"
+        images.mkdir(parents=True)
+        for trial in form.trials:
+            shown.setdefault(trial.photo, []).append((images, trial))
+    for photo in chance.sample(list(shown), len(shown)):
+        pictures = paint(photo)
+        truth = pictures["truth"]
+        files: list[tuple[Path, Picture]] = []
+        for images, trial in shown[photo]:
+            files.append((images / trial.real, truth))
+            files.append(
+                (images / trial.fake, rainbow(truth) if trial.method is None else pictures[trial.method])
+            )
+        for path, picture in chance.sample(files, len(files)):
+            assert picture.shape == (SIDE, SIDE, 3), (photo, picture.shape)
+            Image.fromarray(picture).save(path, format="PNG", compress_level=0)
+
+
+def _write_crowd_csv(path: Path, key: Key, base_url: str) -> None:
+    base = f"{base_url.rstrip('/')}/" if base_url else ""
+    chance = secrets.SystemRandom()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["test_id", "form", "trial", "left", "right"])
+        for form in key.forms:
+            counted = [trial for trial in form.trials if trial.kind != "practice"]
+            for trial in chance.sample(counted, len(counted)):
+                right = trial.fake if trial.crowd_left == trial.real else trial.real
+                sides = [f"{base}{form.form}/images/{image}" for image in (trial.crowd_left, right)]
+                writer.writerow([key.test_id, form.form, trial.trial, *sides])
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `out` when the block ends well; otherwise nothing is left."""
+    temporary = out.with_name(f"{out.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of an export that was killed
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

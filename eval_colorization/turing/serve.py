@@ -1,0 +1,140 @@
+"""`eval_colorization turing-serve`: the visual Turing test behind a web server."""
+
+import contextlib
+import hashlib
+import re
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from eval_colorization.turing.database import invite, prepare_database, stored_admin_token
+from eval_colorization.turing.key import Key, read_key
+from eval_colorization.turing.writer import Writer
+from pretext.runtime.command_line import RunFailedError, StoppedError
+
+try:
+    import uvicorn
+
+    from eval_colorization.turing.web import make_app
+except ModuleNotFoundError as error:
+    raise ValueError(
+        f"turing-serve needs {error.name}: pip install 'colorization-benchmark[turing]'"
+    ) from error
+
+BACKLOG = 2048  # connections that wait to be accepted: a whole class may press the link at once
+GOODBYE_SECONDS = 5  # that requests under way have to end when the server stops
+ADMIN_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+
+def serve(
+    folder: Path,
+    *,
+    database: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    invitations: int = 0,
+    admin_token: str | None = None,
+) -> None:
+    """Serve the test in `folder` until Ctrl-C or SIGTERM; the same command goes on with it.
+
+    Prints a link for each new invitation and the admin page's link, with the address it listens on; behind a
+    reverse proxy, or for 0.0.0.0, put the public address in its place (the admin page shows links as it is
+    itself addressed).
+
+    Args:
+        folder: what turing-export wrote.
+        database: SQLite file of invitations and answers, folder/answers.sqlite by default; created if missing.
+        host: address to listen on; 0.0.0.0 is all of this machine's.
+        port: 0 takes a free one.
+        invitations: how many new ones to make.
+        admin_token: opens the admin page, 16 to 128 letters, digits, - and _; by default one is drawn once
+            and kept in the database.
+
+    Raises:
+        ValueError: a folder without key or images, a database of another test, an unfit token or number.
+        RunFailedError: the address cannot be listened on.
+        StoppedError: the end, by a signal.
+    """
+    if admin_token is not None and not ADMIN_TOKEN.fullmatch(admin_token):
+        raise ValueError("--admin_token must be 16 to 128 letters, digits, - or _; without it one is drawn")
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port must be from 0 (any free one) to 65535, not {port}")
+    if invitations < 0:
+        raise ValueError(f"--invitations is a number of new links, not {invitations}")
+    key = read_key(folder / "key.json")
+    check_images(folder, key)
+    database = database or folder / "answers.sqlite"
+    prepare_database(database, key.test_id, hashlib.sha256((folder / "key.json").read_bytes()).hexdigest())
+    token = admin_token or stored_admin_token(database)
+    with listening(host, port) as listener, until_signal(database), Writer(database) as writer:
+        address = _address(host, listener.getsockname()[1])
+        new = writer.submit(lambda connection: invite(connection, invitations)).result()
+        for invitation in new:
+            print(f"{address}/t/{invitation}")
+        print(f"Admin page: {address}/admin?token={token}", flush=True)
+        config = uvicorn.Config(
+            make_app(folder, key, database, writer, token),
+            backlog=BACKLOG,
+            lifespan="off",
+            ws="none",
+            access_log=False,  # it would hold the links, and who has a link is the participant
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=GOODBYE_SECONDS,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def check_images(folder: Path, key: Key) -> None:
+    """Raise ValueError if an image of the test is missing."""
+    missing = [
+        path
+        for form in key.forms
+        for trial in form.trials
+        for path in (folder / form.form / "images" / name for name in (trial.real, trial.fake))
+        if not path.is_file()
+    ]
+    if missing:
+        raise ValueError(
+            f"{folder} lacks {len(missing)} images of its test, {missing[0]} for one: copy the export again"
+        )
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket at which connections can wait from now on. Raises RunFailedError, saying why it cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise RunFailedError(
+            f"cannot listen on port {port} of {host} ({error}); choose another with --port or --host"
+        ) from error
+    with listener:
+        # Connections inherit it. Without it the second part of each response waits for the client's acknowledgement
+        # of the first, 40 ms; asyncio sets it by itself only on sockets that it makes.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield listener
+
+
+@contextlib.contextmanager
+def until_signal(database: Path) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the block as a StoppedError, so that it is left in order."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise StoppedError(
+            f"stopped; every acknowledged answer is in {database}, the same command goes on", number
+        )
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

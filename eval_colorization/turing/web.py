@@ -1,0 +1,282 @@
+"""The web application of the visual Turing test: the participants' routes and the researcher's.
+
+A participant is who holds an invitation's link, and can ask for three things: the page, the images of their own
+form, and to have an answer stored. What tells real from painted, test from vigilance trials, or names a method
+or a photo leaves the server only towards the researcher; a practice trial's fake is told when it was answered.
+"""
+
+import asyncio
+import hmac
+import re
+import secrets
+import sqlite3
+import sys
+from collections.abc import Callable
+from html import escape
+from http import HTTPStatus
+from pathlib import Path
+from string import Template
+from typing import TypeVar
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eval_colorization.turing.admin import answers_csv, count, render_admin
+from eval_colorization.turing.database import (
+    ConflictingAnswerError,
+    Participation,
+    RefusedAnswerError,
+    UnknownInvitationError,
+    invite,
+    look_up,
+    open_form,
+    parse_answer,
+    reading,
+    record_answer,
+)
+from eval_colorization.turing.key import Key
+from eval_colorization.turing.page import PAGE, render_page
+from eval_colorization.turing.writer import Writer
+
+Result = TypeVar("Result")
+
+MAX_BODY_BYTES = 4096  # an answer has about 100
+MAX_INVITATIONS = 1000  # made by one click
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex",
+}
+
+
+def make_app(folder: Path, key: Key, database: Path, writer: Writer, admin_token: str) -> ASGIApp:
+    """The application for the test in `folder`; `writer` writes to the file `database`."""
+    site = _Site(folder, key, database, writer, admin_token)
+    app = Starlette(
+        routes=[
+            Route("/t/{invitation}", site.page, methods=["GET"]),
+            Route("/t/{invitation}/images/{image}", site.image, methods=["GET"]),
+            Route("/t/{invitation}/answers", site.answer, methods=["POST"]),
+            Route("/admin", site.admin, methods=["GET"]),
+            Route("/admin/invitations", site.invitations, methods=["POST"]),
+            Route("/admin/answers.csv", site.answers, methods=["GET"]),
+        ],
+        exception_handlers={
+            HTTPException: _explain,
+            UnknownInvitationError: _unknown_invitation,
+            sqlite3.Error: _try_again,
+            ClientDisconnect: _nobody_there,
+        },
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.router.redirect_slashes = False
+    return _with_headers(app)
+
+
+class _Site:
+    """The routes' functions and what they share."""
+
+    def __init__(self, folder: Path, key: Key, database: Path, writer: Writer, admin_token: str) -> None:
+        self.folder = folder
+        self.key = key
+        self.database = database
+        self.writer = writer
+        self.admin_token = admin_token
+        self.cookie = f"turing_{key.test_id}"  # cookies know no ports: two tests on one machine share the jar
+        self.images = {
+            form.form: {name for trial in form.trials for name in (trial.real, trial.fake)}
+            for form in key.forms
+        }
+        self.practice = {
+            (form.form, trial.trial): trial.fake
+            for form in key.forms
+            for trial in form.trials
+            if trial.kind == "practice"
+        }
+
+    async def page(self, request: Request) -> Response:
+        invitation = request.path_params["invitation"]
+        if request.method == "HEAD":  # asked by programs that preview links; a form is for who comes to stay
+            await self._write(lambda connection: look_up(connection, invitation))
+            return HTMLResponse()
+        found = await self._write(lambda connection: open_form(connection, invitation, self.key))
+        # The page itself carries the policy for its content; this part can only stand in a header.
+        headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
+        return HTMLResponse(render_page(self._test(invitation, found)), headers=headers)
+
+    def _test(self, invitation: str, found: Participation) -> dict[str, object]:
+        """What the page is told about a participant's trials."""
+        return {
+            "test_id": self.key.test_id,
+            "form": found.form,
+            "display_seconds": self.key.display_seconds,
+            "server": f"/t/{invitation}",
+            "shuffle": False,
+            "answered": found.num_answered,
+            "trials": [
+                {
+                    "trial": trial.trial,
+                    "images": [trial.left, trial.right],
+                    "practice": (found.form, trial.trial) in self.practice,
+                }
+                for trial in found.plan
+            ],
+        }
+
+    async def image(self, request: Request) -> Response:
+        invitation, image = request.path_params["invitation"], request.path_params["image"]
+        found = await self._write(lambda connection: look_up(connection, invitation))
+        if found.form is None or image not in self.images[found.form]:
+            raise HTTPException(404)
+        # Not a FileResponse: its Last-Modified and ETag would tell about the file.
+        content = await asyncio.to_thread((self.folder / found.form / "images" / image).read_bytes)
+        return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
+
+    async def answer(self, request: Request) -> Response:
+        invitation = request.path_params["invitation"]
+        if _content_type(request) != "application/json":
+            return _refusal(415, "an answer is sent as application/json")
+        body = await request.body()
+        try:
+            answer = parse_answer(body)
+            found = await self._write(lambda connection: record_answer(connection, invitation, answer))
+        except ConflictingAnswerError as error:
+            return _refusal(409, str(error))
+        except RefusedAnswerError as error:
+            return _refusal(400, str(error))
+        assert found.form
+        fake = self.practice.get((found.form, answer.trial))
+        return JSONResponse({"fake": fake} if fake else {})
+
+    async def admin(self, request: Request) -> Response:
+        if "token" in request.query_params:
+            self._check_token(request.query_params["token"])
+            # A redirect after following a link in a mail would come without a SameSite=Strict cookie; the
+            # page's own refresh has it.
+            response = _notice("Signed in", "The page opens.", refresh="/admin")
+            response.set_cookie(
+                self.cookie,
+                self.admin_token,
+                path="/admin",
+                httponly=True,
+                samesite="strict",
+                secure=request.url.scheme == "https",
+            )
+            return response
+        self._check_token(request.cookies.get(self.cookie, ""))
+        counts = await self._read(lambda connection: count(connection, self.key))
+        nonce = secrets.token_urlsafe(16)
+        page = render_admin(
+            counts, self.key, base_url=str(request.base_url).rstrip("/"), token=self.admin_token, nonce=nonce
+        )
+        policy = (
+            f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
+            "img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+        )
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    async def invitations(self, request: Request) -> Response:
+        form = parse_qs((await request.body()).decode("utf-8", "replace"))
+        # The cookie alone is not enough here: a page of another server on this host could have it sent.
+        self._check_token(form.get("token", [""])[-1])
+        number = form.get("count", [""])[-1]
+        if not re.fullmatch(r"[0-9]{1,4}", number) or not 1 <= int(number) <= MAX_INVITATIONS:
+            raise HTTPException(400, f"The number of invitations must be from 1 to {MAX_INVITATIONS}.")
+        await self._write(lambda connection: invite(connection, int(number)))
+        return RedirectResponse("/admin", status_code=303)
+
+    async def answers(self, request: Request) -> Response:
+        self._check_token(request.query_params.get("token") or request.cookies.get(self.cookie, ""))
+        table = await self._read(lambda connection: answers_csv(connection, self.key))
+        name = f"turing-{self.key.test_id}-answers.csv"
+        return Response(
+            table, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+        )
+
+    def _check_token(self, token: str) -> None:
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), self.admin_token.encode()):
+            raise HTTPException(
+                403, "Open the admin page by the link that turing-serve printed when it started."
+            )
+
+    async def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """In the writer's next transaction; a participant's short questions go there too."""
+        return await asyncio.wrap_future(self.writer.submit(work))
+
+    async def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """For the long queries of the admin page: beside the writer, who goes on."""
+
+        def run() -> Result:
+            with reading(self.database) as connection:
+                return work(connection)
+
+        return await asyncio.to_thread(run)
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _refusal(status: int, reason: str) -> Response:
+    return JSONResponse({"error": reason}, status_code=status)
+
+
+def _notice(title: str, text: str, status: int = 200, refresh: str | None = None) -> Response:
+    head = f'<meta http-equiv="refresh" content="0; url={refresh}">' if refresh else ""
+    page = Template((PAGE / "notice.html").read_text(encoding="utf-8"))
+    return HTMLResponse(
+        page.substitute(title=escape(title), text=escape(text), refresh=head),
+        status_code=status,
+        headers={
+            "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        },
+    )
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    text = "There is nothing at this address." if error.status_code == 404 else error.detail
+    return _notice(phrase, text, error.status_code)
+
+
+async def _unknown_invitation(request: Request, error: Exception) -> Response:
+    return _notice(
+        "This link opens no test",
+        "Check that it was copied whole, or ask the person who sent it for a new one.",
+        404,
+    )
+
+
+async def _try_again(request: Request, error: Exception) -> Response:
+    print(f"turing-serve: the database fails ({error}); participants' pages try again", file=sys.stderr)
+    return JSONResponse({"error": "the answer could not be stored; try again"}, status_code=503)
+
+
+async def _nobody_there(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    """`app`, each of its responses with HEADERS where it does not set them itself."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await app(scope, receive, send_with_headers)
+
+    return wrapped

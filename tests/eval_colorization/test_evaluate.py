@@ -1,0 +1,372 @@
+"""`eval_colorization report` as a user types it, on small real photographs and a small trained network."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from eval_colorization.metrics.table import METRICS
+from tests.end_to_end.small_run import finish, start
+
+SIDE = 48
+LAUNCHER = (sys.executable, "-m", "eval_colorization")
+
+
+@pytest.fixture
+def evaluate(monkeypatch, capsys):
+    """Runs a command line in this process; returns exit status, standard output and standard error."""
+    from eval_colorization.__main__ import main
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["eval_colorization", *map(str, argv)])
+        status = main()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """See `save_photos`."""
+    return save_photos(tmp_path / "photos")
+
+
+def save_photos(folder):
+    """Six details of photographs in three folders, one of them grey."""
+    for name in ("astronaut", "coffee", "chelsea"):
+        (folder / name).mkdir(parents=True)
+        for column in (0, 150):
+            detail = getattr(skimage.data, name)()[60:160, column : column + 150]
+            Image.fromarray(detail).save(folder / name / f"{column}.png")
+    with Image.open(folder / "coffee" / "0.png") as picture:
+        picture.convert("L").save(folder / "coffee" / "0.png")
+    return folder
+
+
+def painted(photos, out, change=lambda pixels: pixels, extension=".png"):
+    """A folder of another system: every photograph, changed."""
+    for file in photos.rglob("*.png"):
+        target = out / file.relative_to(photos).with_suffix(extension)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            Image.fromarray(change(np.asarray(picture.convert("RGB")))).save(target)
+    return out
+
+
+def options(photos, out, *more):
+    small = {"image_size": SIDE, "batch_size": 2, "num_workers": 0, "resamples": 50, "device": "cpu"}
+    return [
+        "--data", photos, "--out", out, *(x for key, value in small.items() for x in (f"--{key}", value)), *more
+    ]  # fmt: skip
+
+
+def read(out):
+    return json.loads((out / "report.json").read_text())
+
+
+def numbers(out):
+    """All that a report says but when and by which command it was made."""
+    report = read(out)
+    del report["manifest"]
+    return report, (out / "per_image.csv").read_text()
+
+
+def rows(out):
+    with (out / "per_image.csv").open(newline="") as file:
+        return {(row["image"], row["method"]): row for row in csv.DictReader(file)}
+
+
+def value(out, method, metric):
+    methods = {found["name"]: found for found in read(out)["methods"]}
+    return methods[method]["summaries"][metric]["value"]
+
+
+@pytest.fixture(scope="module")
+def report(run, tmp_path_factory):
+    """A report on the small network and a folder that holds the truth, and what was printed; not to be changed."""
+    root = tmp_path_factory.mktemp("report")
+    photos = save_photos(root / "photos")
+    folder = painted(photos, root / "perfect")
+    argv = ["report", run, *options(photos, root / "report", "--methods.perfect.folder", folder)]
+    return root / "report", finish(list(map(str, argv)), launcher=LAUNCHER)
+
+
+def test_a_report_has_every_method_and_every_file_that_it_promises(report):
+    out, printed = report
+    names = ["annealed mean", "mean", "mode", "top-5 mean", "perfect", "grey", "random", "truth"]
+    assert [method["name"] for method in read(out)["methods"]] == names
+    assert len(rows(out)) == 6 * len(names)
+    for file in ("index.html", "report.json", "per_image.csv", "config.yaml", "figures/auc_curves.pdf"):
+        assert (out / file).stat().st_size > 0
+    assert str(out / "index.html") in printed
+    assert all(name in printed for name in names)
+
+
+def test_the_truth_and_a_folder_of_the_truth_are_perfect(report):
+    out, _ = report
+    for method in ("truth", "perfect"):
+        assert value(out, method, "psnr") == "inf"
+        for metric in ("mse", "ab_rmse", "ciede2000", "colourfulness_difference", "saturation_distance"):
+            assert value(out, method, metric) == 0
+        assert value(out, method, "palette_distance") == 0
+        for metric, best in (("auc", 100), ("auc_rebalanced", 100), ("ssim", 1)):
+            assert value(out, method, metric) == pytest.approx(best, abs=1e-9)
+
+
+def test_grey_is_wrong_by_the_chroma_of_the_truth(report):
+    """Without colour the ab error of a pixel is its true chroma, so ab-RMSE and AuC follow from scikit-image's Lab."""
+    from eval_colorization.images import choose_images
+    from pretext.data.crops import central_square
+
+    out, _ = report
+    source, _ = choose_images(str(out.parent / "photos"), subset="all", max_images=None)
+    squares = [central_square(source.open(index), SIDE).permute(1, 2, 0).numpy() for index in range(6)]
+    chroma = np.stack([np.hypot(*np.moveaxis(skimage.color.rgb2lab(s)[..., 1:], -1, 0)) for s in squares])
+    assert value(out, "grey", "ab_rmse") == pytest.approx(np.sqrt((chroma**2).mean()), abs=0.01)
+    curve = [(chroma <= threshold + 0.02).mean() for threshold in range(151)]
+    assert value(out, "grey", "auc") == pytest.approx(100 * np.trapezoid(curve) / 150, abs=0.2)
+    assert value(out, "grey", "colourfulness") == pytest.approx(0, abs=0.1)
+    grey_image = rows(out)[("coffee/0.png", "grey")]
+    assert (grey_image["psnr"], grey_image["grey_truth"]) == ("inf", "true")
+
+
+def test_random_colours_are_wrong_by_those_of_two_images(evaluate, run, tmp_path):
+    """Two images of one colour each lend to one another: the error is the distance of the two colours."""
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name, colour in (("a", (150, 120, 120)), ("b", (120, 124, 140))):
+        Image.new("RGB", (SIDE, SIDE), colour).save(folder / f"{name}.png")
+    out = tmp_path / "report"
+    assert evaluate("report", run, *options(folder, out))[0] == 0
+    lab = skimage.color.rgb2lab(np.array([[[150, 120, 120], [120, 124, 140]]], np.uint8))[0, :, 1:]
+    assert value(out, "random", "ab_rmse") == pytest.approx(np.hypot(*(lab[0] - lab[1])), abs=0.7)  # 8 bits
+    assert value(out, "random", "ssim") < 1
+
+
+def test_what_was_not_computed_is_listed_with_the_reason_and_the_way_to_get_it(report, tmp_path):
+    out, printed = report
+    missing = {entry["metric"]: entry for entry in read(out)["not_computed"]}
+    assert {"lpips", "fid", "accuracy", "diagnosticity", "cross_entropy"} == missing.keys()
+    assert set(missing["cross_entropy"]["methods"]) == {"perfect", "grey", "random", "truth"}
+    page = (out / "index.html").read_text()
+    for entry in missing.values():
+        assert entry["reason"]
+        assert entry["remedy"]
+        assert entry["reason"] in printed
+    assert "set classifier: torchvision:vgg16" in page
+    computed = read(out)["methods"][0]["summaries"].keys()
+    assert computed | missing.keys() >= METRICS.keys()
+
+
+def test_the_manifest_says_how_to_make_the_numbers_again(report, run):
+    out, _ = report
+    manifest = read(out)["manifest"]
+    assert manifest["images"]["number"] == 6
+    assert manifest["images"]["grey truths"] == 1
+    assert manifest["images"]["file formats"] == {".png": 6}
+    assert "bilinear" in manifest["images"]["resize filter"]
+    network = manifest["methods"]["mode"]
+    assert network["checkpoint"] == str(run / "checkpoints" / "last.pt")
+    assert len(network["sha256 of the checkpoint"]) == 64
+    hashes = {name: method["sha256 of its pixels"] for name, method in manifest["methods"].items()}
+    assert hashes["perfect"] == hashes["truth"]
+    assert len(set(hashes.values())) == len(hashes) - 1
+    assert manifest["environment"]["packages"]["torch"]
+
+
+def test_labels_give_diagnosticity_by_entropy_and_every_metric_in_both_halves(
+    evaluate, run, photos, tmp_path
+):
+    out = tmp_path / "report"
+    assert evaluate("report", run, *options(photos, out, "--labels", "folders"))[0] == 0
+    diagnosticity = read(out)["diagnosticity"]
+    assert diagnosticity["ordered_by"] == "ab entropy"
+    assert [found["name"] for found in diagnosticity["classes"]] == ["astronaut", "chelsea", "coffee"]
+    assert {found["half"] for found in diagnosticity["classes"]} == {"high", "low"}
+    for half in ("high", "low"):
+        assert diagnosticity["halves"][half]["mode"]["ssim"]["value"] < 1
+
+
+def test_a_classifier_of_the_users_own_recognises_truth_grey_and_painted_images(
+    evaluate, run, photos, tmp_path
+):
+    """A linear-looking one: an untrained SqueezeNet of three classes. That it is opened and asked is what counts."""
+    import torch
+    from torchvision import models
+
+    torch.manual_seed(0)
+    weights = tmp_path / "squeezenet.pth"
+    torch.save(models.squeezenet1_1(num_classes=3).state_dict(), weights)
+    out = tmp_path / "report"
+    named = [
+        "--labels",
+        "folders",
+        "--classifier",
+        "torchvision:squeezenet1_1",
+        "--classifier_weights",
+        weights,
+    ]
+    status, _, complaint = evaluate("report", run, *options(photos, out, *named))
+    assert status == 0, complaint
+    found = {method: value(out, method, "accuracy") for method in ("truth", "grey", "random", "mode")}
+    assert all(0 <= accuracy <= 100 for accuracy in found.values())
+    assert read(out)["diagnosticity"]["ordered_by"] == "accuracy difference"
+
+
+def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, photos, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for out, number in ((whole, None), (killed, signal.SIGKILL), (killed, signal.SIGTERM), (killed, None)):
+        argv = ["report", str(run), *map(str, options(photos, out))]
+        with start(argv, launcher=LAUNCHER) as process:
+            output = ""
+            for line in process.stdout:
+                output += line
+                if number and line.startswith("batch "):
+                    process.send_signal(number)
+                    number = None
+                    break
+            output += process.stdout.read()
+        if out is whole or "index.html" in output:
+            assert process.returncode == 0, output
+    assert "goes on: " in output
+    assert numbers(whole) == numbers(killed)
+
+
+def test_several_processes_give_the_same_numbers_bit_for_bit(run, photos, tmp_path):
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--no_python")
+    for out, launcher in ((alone, ()), (shared, torchrun)):
+        command = [*launcher, sys.executable, "-m", "eval_colorization"]
+        with start(["report", str(run), *map(str, options(photos, out))], launcher=command) as process:
+            output = process.stdout.read()
+        assert process.returncode == 0, output
+    assert numbers(alone) == numbers(shared)
+
+
+def test_another_evaluation_is_not_mixed_into_a_report(evaluate, run, report):
+    out, _ = report
+    status, _, complaint = evaluate("report", run, *options(out.parent / "photos", out, "--seed", 1))
+    assert status == 2
+    assert "config.seed: 0 there, 1 now" in complaint
+    assert "give --out another folder" in complaint
+
+
+def test_a_repainted_folder_is_not_taken_for_the_old_one(evaluate, photos, tmp_path):
+    folder = painted(photos, tmp_path / "painted")
+    argv = ["report", *options(photos, tmp_path / "report", "--methods.other.folder", folder)]
+    assert evaluate(*argv)[0] == 0
+    painted(photos, folder, lambda pixels: 255 - pixels)
+    status, _, complaint = evaluate(*argv)
+    assert status == 2
+    assert "folders.other" in complaint
+
+
+def test_a_missing_image_is_an_error_that_names_it_or_is_left_out_and_named(evaluate, photos, tmp_path):
+    folder = painted(photos, tmp_path / "painted", lambda pixels: 255 - pixels, ".webp")
+    (folder / "astronaut" / "0.webp").unlink()
+    Image.new("RGB", (5, 5)).save(folder / "extra.png")
+    out = tmp_path / "report"
+    argv = ["report", *options(photos, out, "--methods.inverse.folder", folder)]
+    status, _, complaint = evaluate(*argv)
+    assert status == 2
+    assert f"{folder} lacks 1 of 6 images of 'inverse': astronaut/0.png; paint them, or set" in complaint
+    status, _, complaint = evaluate(*argv, "--missing", "leave_out")
+    assert status == 0, complaint
+    report = read(out)
+    assert report["left_out"] == [["astronaut/0.png", f"inverse ({folder}) has no such image"]]
+    assert report["manifest"]["images"]["number"] == 5
+    assert report["manifest"]["methods"]["inverse"]["files without an original, ignored"] == ["extra.png"]
+
+
+def test_broken_images_are_left_out_and_named_and_broken_painted_ones_are_an_error(
+    evaluate, photos, tmp_path
+):
+    folder = painted(photos, tmp_path / "painted")
+    (photos / "coffee" / "150.png").write_bytes(b"no picture")
+    out = tmp_path / "report"
+    argv = ["report", *options(photos, out, "--methods.other.folder", folder)]
+    status, printed, complaint = evaluate(*argv)
+    assert status == 0, complaint
+    assert "left out: coffee/150.png (not an image" in printed
+    assert read(out)["left_out"][0][0] == "coffee/150.png"
+    (folder / "chelsea" / "0.png").write_bytes(b"no picture")
+    status, _, complaint = evaluate(*argv, "--out", tmp_path / "other")
+    assert status == 2
+    assert "chelsea/0.png cannot be read" in complaint
+    assert evaluate(*argv, "--out", tmp_path / "third", "--missing", "leave_out")[0] == 0
+
+
+def test_an_image_of_another_size_is_resized_and_counted_or_refused(evaluate, photos, tmp_path):
+    folder = painted(photos, tmp_path / "painted")
+    with Image.open(folder / "coffee" / "0.png") as picture:
+        picture.resize((75, 50)).save(folder / "coffee" / "0.png")
+    out = tmp_path / "report"
+    argv = ["report", *options(photos, out, "--methods.other.folder", folder)]
+    assert evaluate(*argv)[0] == 0
+    key = "resized, as they had another size than their originals"
+    assert read(out)["manifest"]["methods"]["other"][key] == 1
+    Image.new("RGB", (50, 75)).save(folder / "coffee" / "0.png")
+    status, _, complaint = evaluate(*argv, "--out", tmp_path / "other")
+    assert status == 2
+    assert "coffee/0.png has 50 x 75 pixels, its original coffee/0.png 150 x 100" in complaint
+
+
+def test_a_single_image_has_no_random_colours_and_the_report_says_so(evaluate, run, photos, tmp_path):
+    out = tmp_path / "report"
+    assert evaluate("report", run, *options(photos / "astronaut", out, "--max_images", 1))[0] == 0
+    assert "random" not in [method["name"] for method in read(out)["methods"]]
+    assert "random colours" in [entry["metric"] for entry in read(out)["not_computed"]]
+
+
+def test_a_set_without_a_readable_image_is_an_error(evaluate, run, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        (tmp_path / "photos" / name).write_bytes(b"no picture")
+    status, _, complaint = evaluate("report", run, *options(tmp_path / "photos", tmp_path / "report"))
+    assert status == 2
+    assert "no image could be read: a.png (not an image" in complaint
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "there is nothing to compare"),
+        (["--model", "nowhere"], "there is no run or weights file nowhere"),
+        (["--methods.grey.folder", "x"], "'grey' is always in a report"),
+        (["--methods.x.folder", "nowhere"], "nowhere is not a folder"),
+        (["--methods.x.decoding", "mode"], "method 'x' needs either a model or a folder"),
+        (["--methods.x.decodin", "mode"], "decodin"),
+        (["--classifier", "torchvision:vgg16", "--methods.x.folder", "PHOTOS"], "set labels: folders"),
+        (["--subset", "ctest10k", "--methods.x.folder", "PHOTOS"], "10000 of 10000 images are not there"),
+        (["--labels", "nowhere.csv", "--methods.x.folder", "PHOTOS"], "nowhere.csv"),
+    ],
+)
+def test_bad_input_is_one_line_that_says_what_to_do(evaluate, photos, tmp_path, argv, message):
+    argv = [str(photos) if word == "PHOTOS" else word for word in argv]
+    status, _, complaint = evaluate("report", *options(photos, tmp_path / "report", *argv))
+    assert status == 2
+    assert message in complaint
+    assert len(complaint.strip().splitlines()) == 1
+
+
+def test_a_run_without_a_checkpoint_is_an_error(evaluate, photos, tmp_path):
+    (tmp_path / "run").mkdir()
+    status, _, complaint = evaluate("report", tmp_path / "run", *options(photos, tmp_path / "report"))
+    assert status == 2
+    assert "holds no checkpoints/last.pt; train it first" in complaint
+
+
+def test_help_answers_without_importing_torch():
+    code = (
+        "import sys; from eval_colorization.__main__ import main; sys.argv = ['', 'report', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env=os.environ)
