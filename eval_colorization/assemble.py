@@ -16,6 +16,7 @@ from eval_colorization.metrics.availability import NotAvailableError
 from eval_colorization.metrics.diagnosticity import ab_entropy, colour_diagnosticity, split_by_diagnosticity
 from eval_colorization.metrics.frechet import frechet_distance
 from eval_colorization.metrics.labels import Labels
+from eval_colorization.metrics.table import METRICS
 from eval_colorization.results import (
     ClassResult,
     DiagnosticityResult,
@@ -25,7 +26,7 @@ from eval_colorization.results import (
     Results,
     Summary,
 )
-from eval_colorization.summarise import summarise
+from eval_colorization.summarise import standings, summarise
 
 
 def assemble(
@@ -92,12 +93,15 @@ def _add_fid(summaries: dict[str, dict[str, Summary]], collected: Collected) -> 
     if not collected.features:
         return []
     truth = collected.features[collected.methods.index("truth")]
-    for method, features in zip(collected.methods, collected.features, strict=True):
-        try:
-            value = frechet_distance(features, truth)
-        except NotAvailableError as error:
-            return [NotComputed(metric="fid", methods=(), reason=error.reason, remedy=error.remedy)]
-        summaries[method]["fid"] = Summary(value=value, low=None, high=None, images=features.count)
+    try:
+        values = np.array([frechet_distance(features, truth) for features in collected.features])
+    except NotAvailableError as error:
+        return [NotComputed(metric="fid", methods=(), reason=error.reason, remedy=error.remedy)]
+    standing = standings(collected.methods, values, None, METRICS["fid"].better)
+    for method, value in zip(collected.methods, values, strict=True):
+        summaries[method]["fid"] = Summary(
+            value=float(value), low=None, high=None, images=truth.count, standing=standing.get(method)
+        )
     return []
 
 

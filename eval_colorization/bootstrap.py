@@ -13,23 +13,21 @@ from jaxtyping import Float, Int
 BLOCK_NUMEL = 2**21
 
 
-def mean_interval(
+def resampled_means(
     values: Float[np.ndarray, "*rows images"],
     *,
     seed: int,
     resamples: int = 1000,
     weights: Float[np.ndarray, "*rows images"] | None = None,
-    level: float = 0.95,
-) -> tuple[Float[np.ndarray, "*rows"], Float[np.ndarray, "*rows"]]:
-    """Ends of the interval of each row's mean over the images, resampled with replacement.
+) -> Float[np.ndarray, "resamples *rows"]:
+    """Each row's mean over the images, in each resample of the images with replacement.
 
     All rows share their resamples: methods are compared on the same images. A value that is NaN (an image for
-    which the metric is not defined) is left out; a row of nothing but NaN has NaN ends.
+    which the metric is not defined) is left out; where a resample holds no other, its mean is NaN.
 
     Args:
         values: finite or NaN.
         weights: not negative; the mean is then sum(weight x value) / sum(weight).
-        level: the share of the distribution between the ends, in (0, 1).
     """
     defined = ~np.isnan(values)
     weight = defined.astype(np.float64) if weights is None else np.where(defined, weights, 0.0)
@@ -38,8 +36,23 @@ def mean_interval(
     terms = np.stack([weighted, weight]).reshape(-1, images).T
     sums = np.concatenate([draws @ terms for draws in draw_counts(images, resamples, seed)])
     numerator, denominator = np.split(sums, 2, axis=1)
-    low, high = _ends(_quotient(numerator, denominator), level)
-    return low.reshape(values.shape[:-1]), high.reshape(values.shape[:-1])
+    return _quotient(numerator, denominator).reshape(resamples, *values.shape[:-1])
+
+
+def percentile_interval(
+    statistics: Float[np.ndarray, "resamples *rows"], level: float = 0.95
+) -> tuple[Float[np.ndarray, "*rows"], Float[np.ndarray, "*rows"]]:
+    """Ends of the percentile interval of each row's statistic; NaN for a row of nothing but NaN.
+
+    `level` is the share of the distribution between the ends, in (0, 1).
+    """
+    rows = statistics.reshape(len(statistics), -1)
+    ends = np.full((2, rows.shape[1]), np.nan)
+    known = ~np.isnan(rows).all(axis=0)
+    tail = (1 - level) / 2
+    ends[:, known] = np.nanquantile(rows[:, known], [tail, 1 - tail], axis=0)
+    low, high = ends
+    return low.reshape(statistics.shape[1:]), high.reshape(statistics.shape[1:])
 
 
 def draw_counts(num: int, resamples: int, seed: int) -> Iterator[Float[np.ndarray, "block num"]]:
@@ -76,7 +89,7 @@ def participants_trials_interval(
         drawn = rng.integers(num_participants, size=(rows, num_participants))
         resampled = rng.binomial(trials[drawn], share[drawn])
         shares.append(_quotient(resampled.sum(axis=1), trials[drawn].sum(axis=1)))
-    return _ends(np.concatenate(shares), level)
+    return percentile_interval(np.concatenate(shares), level)
 
 
 def _blocks(resamples: int, numel: int) -> Iterator[int]:
@@ -90,13 +103,3 @@ def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> Float[np.ndarra
     """NaN where a resample drew nothing that counts for the row."""
     empty = np.full(numerator.shape, np.nan)
     return np.divide(numerator, denominator, out=empty, where=denominator > 0)
-
-
-def _ends(
-    statistics: Float[np.ndarray, "resamples rows"], level: float
-) -> tuple[Float[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
-    ends = np.full((2, statistics.shape[1]), np.nan)
-    known = ~np.isnan(statistics).all(axis=0)
-    tail = (1 - level) / 2
-    ends[:, known] = np.nanquantile(statistics[:, known], [tail, 1 - tail], axis=0)
-    return ends[0], ends[1]

@@ -9,18 +9,25 @@ from jaxtyping import Bool, Float, Int
 Kind = Literal["network", "folder", "grey", "random", "truth"]
 CONTROLS = ("grey", "random", "truth")
 
+Standing = Literal["best", "level", "behind"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
     """A metric over a set of images, with its bootstrap 95 % interval (None: the metric has none).
 
-    `value` may be infinite or NaN; `images` is how many images it rests on.
+    Attributes:
+        value: may be infinite.
+        images: how many images it rests on.
+        standing: among the methods but the truth, of which it is None. `level`: not the best, but the 95 % interval
+            of the difference to the best, both on the same resamples of the images, holds 0.
     """
 
     value: float
     low: float | None
     high: float | None
     images: int
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

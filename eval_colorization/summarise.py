@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eval_colorization.bootstrap import mean_interval
-from eval_colorization.metrics.table import METRICS, Metric
-from eval_colorization.results import Summary
+from eval_colorization.bootstrap import percentile_interval, resampled_means
+from eval_colorization.metrics.table import METRICS, Better, Metric
+from eval_colorization.results import Standing, Summary
 
 Values = Mapping[str, Float[np.ndarray, "methods images"]]
 
@@ -41,22 +41,69 @@ def summarise(
         terms.append(finite**2 if metric.pooling == "root mean square" else finite)
         weights.append(values[metric.weights] if metric.weights else np.ones_like(column))
     means = weighted_mean(np.stack(terms), np.stack(weights))
-    lows, highs = mean_interval(np.stack(terms), weights=np.stack(weights), seed=seed, resamples=resamples)
+    resampled = resampled_means(np.stack(terms), weights=np.stack(weights), seed=seed, resamples=resamples)
+    for row, metric in enumerate(metrics.values()):
+        if metric.pooling == "root mean square":
+            means[row], resampled[:, row] = np.sqrt(means[row]), np.sqrt(resampled[:, row])
+    lows, highs = percentile_interval(resampled)
     summaries: dict[str, dict[str, Summary]] = {method: {} for method in methods}
     for row, (name, metric) in enumerate(metrics.items()):
         column = values[column_of(name, metric)]
+        standing = standings(methods, means[row], resampled[:, row], metric.better)
         for place, method in enumerate(methods):
             value, low, high = (float(array[row, place]) for array in (means, lows, highs))
-            if metric.pooling == "root mean square":
-                value, low, high = value**0.5, low**0.5, high**0.5
             count = int(np.isfinite(column[place]).sum())
             if count:
-                summaries[method][name] = Summary(value=value, low=low, high=high, images=count)
-            elif column.shape[1] and np.isinf(column[place]).all():
                 summaries[method][name] = Summary(
-                    value=float(column[place, 0]), low=None, high=None, images=column.shape[1]
+                    value=value, low=low, high=high, images=count, standing=standing.get(method)
                 )
+            elif column.shape[1] and np.isinf(column[place]).all():
+                infinite = float(column[place, 0])
+                summaries[method][name] = Summary(value=infinite, low=None, high=None, images=column.shape[1])
     return summaries
+
+
+def standings(
+    methods: Sequence[str],
+    values: Float[np.ndarray, "methods"],
+    resampled: Float[np.ndarray, "resamples methods"] | None,
+    better: Better,
+) -> dict[str, Standing]:
+    """Where each method but the truth stands (see `Summary`); a method whose value is NaN stands nowhere.
+
+    Without `resampled` values there is nobody on a level with the best.
+    """
+    truth = list(methods).index("truth") if "truth" in methods else None
+    if better == "nearer truth" and truth is None:
+        return {}
+    badness = _badness(values, better, truth)
+    ranked = [place for place in range(len(methods)) if place != truth and not np.isnan(badness[place])]
+    if not ranked:
+        return {}
+    best = min(ranked, key=lambda place: badness[place])
+    level = np.zeros(len(methods), bool)
+    if resampled is not None:
+        resampled_badness = _badness(resampled, better, truth)
+        low, high = percentile_interval(resampled_badness - resampled_badness[:, [best]])
+        level = (low <= 0) & (high >= 0)
+    return {
+        methods[place]: "best" if badness[place] == badness[best] else "level" if level[place] else "behind"
+        for place in ranked
+    }
+
+
+def _badness(
+    values: Float[np.ndarray, "*resamples methods"], better: Better, truth: int | None
+) -> Float[np.ndarray, "*resamples methods"]:
+    """A number that is smaller for the better method."""
+    if better == "higher":
+        return -values
+    if better == "lower":
+        return values
+    if better == "nearer zero":
+        return np.abs(values)
+    assert truth is not None
+    return np.abs(values - values[..., [truth]])
 
 
 def column_of(name: str, metric: Metric) -> str:

@@ -19,7 +19,7 @@ from eval_colorization.report.figure_style import (
     literal,
     method_styles,
 )
-from eval_colorization.report.standings import ARROWS, computed_metrics
+from eval_colorization.report.printing import ARROWS, computed_metrics
 from eval_colorization.results import Results, Summary
 
 MAIN_METRICS = (

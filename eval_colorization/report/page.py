@@ -17,13 +17,12 @@ from PIL import Image
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.report.figure_style import INK, inline_svg, method_styles
 from eval_colorization.report.figures import Drawing
-from eval_colorization.report.standings import (
+from eval_colorization.report.printing import (
     ARROWS,
     Summaries,
     computed_metrics,
     per_image_metrics,
     printed,
-    standings,
     summaries_of,
 )
 from eval_colorization.results import CONTROLS, GalleryImage, MethodResult, Results, Summary
@@ -125,11 +124,10 @@ def _tables(summaries: Summaries, results: Results) -> list[dict[str, Any]]:
 def _cells(summaries: Summaries, metric: str) -> dict[str, dict[str, Any]]:
     """method -> what its cell of the column `metric` shows."""
     most = max(of_method[metric].images for of_method in summaries.values() if metric in of_method)
-    standing = standings(summaries, metric)
     return {
         method: {
             "summary": of_method[metric],
-            "standing": standing.get(method, ""),
+            "standing": of_method[metric].standing,
             "fewer": of_method[metric].images < most,
             "interval": _interval(of_method[metric], METRICS[metric].digits),
         }

@@ -15,7 +15,7 @@ from eval_colorization.metrics.table import METRICS
 from eval_colorization.report.figure_style import save_figure
 from eval_colorization.report.figures import MAIN_METRICS, draw_figures
 from eval_colorization.report.page import render_page
-from eval_colorization.report.standings import computed_metrics, printed, standings, summaries_of
+from eval_colorization.report.printing import computed_metrics, printed
 from eval_colorization.results import CONTROLS, GalleryImage, Results
 from pretext.runtime.whole_file import whole_file
 
@@ -78,14 +78,12 @@ def print_table(results: Results) -> None:
     """Print the methods with their main metrics, the best but for the truth marked by a star, and what is missing."""
     computed = computed_metrics(results)
     shown = [key for key in TABLE_METRICS if key in computed]
-    summaries = summaries_of(results)
-    standing = {key: standings(summaries, key) for key in shown}
     rows = [["", *(METRICS[key].label for key in shown)], ["", *(METRICS[key].unit for key in shown)]]
     for method in sorted(results.methods, key=lambda method: method.kind in CONTROLS):
         row = [method.name]
         for key in shown:
             summary = method.summaries.get(key)
-            star = "*" if standing[key].get(method.name) == "best" else " "
+            star = "*" if summary and summary.standing == "best" else " "
             row.append(f"{printed(summary.value, METRICS[key].digits) if summary else '-'}{star}")
         rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -1,10 +1,21 @@
 """Bootstrap intervals against a direct loop, scipy, and the coverage that their level promises."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
 
-from eval_colorization.bootstrap import draw_counts, mean_interval, participants_trials_interval
+from eval_colorization.bootstrap import (
+    draw_counts,
+    participants_trials_interval,
+    percentile_interval,
+    resampled_means,
+)
+
+
+def mean_interval(values: np.ndarray, level: float = 0.95, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    return percentile_interval(resampled_means(values, **options), level)
 
 
 def coverage(low: np.ndarray, high: np.ndarray, truth: float) -> int:

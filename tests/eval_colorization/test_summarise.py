@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from eval_colorization.bootstrap import mean_interval
-from eval_colorization.summarise import summarise
+from eval_colorization.bootstrap import percentile_interval, resampled_means
+from eval_colorization.summarise import standings, summarise
 
 
 def summaries(**values):
@@ -13,7 +13,7 @@ def summaries(**values):
 def test_a_mean_has_the_interval_of_its_bootstrap():
     ssim = np.random.default_rng(0).random((2, 50))
     found = summaries(ssim=ssim)
-    low, high = mean_interval(ssim, seed=0, resamples=200)
+    low, high = percentile_interval(resampled_means(ssim, seed=0, resamples=200))
     for place, name in enumerate(("one", "other")):
         summary = found[name]["ssim"]
         assert summary.value == pytest.approx(ssim[place].mean())
@@ -53,3 +53,46 @@ def test_chosen_images_alone_count():
         chosen=np.array([True, True, False]),
     )
     assert found["one"]["mse"].value == 1.5
+
+
+def standing(better, **values):
+    return standings(list(values), np.array([float(v) for v in values.values()]), None, better)
+
+
+def test_the_best_but_for_the_truth_leads_and_equal_values_share_the_place():
+    assert standing("higher", a=20, b=24, truth=np.inf) == {"a": "behind", "b": "best"}
+    assert standing("lower", a=12, b=12, c=13, truth=0) == {"a": "best", "b": "best", "c": "behind"}
+
+
+def test_a_signed_difference_is_judged_by_its_distance_from_zero_and_colourfulness_by_that_from_the_truth():
+    assert standing("nearer zero", a=-2, b=2.5, truth=0) == {"a": "best", "b": "behind"}
+    assert standing("nearer truth", a=60, b=38, truth=40) == {"a": "behind", "b": "best"}
+    assert standing("nearer truth", a=60, b=38) == {}
+
+
+def test_a_method_without_a_value_has_no_standing():
+    assert standing("lower", a=np.nan, b=30, truth=0) == {"b": "best"}
+    assert standing("lower", a=np.nan) == {}
+
+
+def test_methods_are_told_apart_on_the_same_images_though_their_intervals_overlap():
+    """b is worse than a by 0.01 on every image; images differ by far more. c differs from a without a direction."""
+    rng = np.random.default_rng(0)
+    a = rng.normal(0.8, 0.1, 60)
+    ssim = np.array([a, a - 0.01 + rng.normal(0, 0.002, 60), a - 0.001 + rng.normal(0, 0.05, 60)])
+    found = summarise({"ssim": ssim}, ["a", "b", "c"], seed=0, resamples=500)
+    assert found["b"]["ssim"].high > found["a"]["ssim"].low
+    assert [found[method]["ssim"].standing for method in "abc"] == ["best", "behind", "level"]
+
+
+def test_equal_methods_are_called_behind_in_at_most_5_percent_of_simulations():
+    """The 95 % interval of the difference; one-sided here, as the better of the two is always the best."""
+    rng = np.random.default_rng(1)
+    behind = 0
+    for seed in range(200):
+        ssim = rng.normal(0.8, 0.1, 60) + rng.normal(0, 0.02, (2, 60))
+        found = summarise({"ssim": ssim}, ["a", "b"], seed=seed, resamples=200)
+        behind += "behind" in [found[method]["ssim"].standing for method in "ab"]
+    assert (
+        2 <= behind <= 22
+    )  # 99.9 % of binomial(200, 0.05), and a little for the percentile interval's shortness

@@ -23,6 +23,7 @@ from eval_colorization.results import (
     Summary,
     SweepPoint,
 )
+from eval_colorization.summarise import summarise
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb
 
 METHODS = ("annealed mean, T = 0.38", "mode", "top-k mean", "other system", "grey", "random", "truth")
@@ -89,7 +90,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
         for name in ("psnr", "ab_rmse", "auc", "auc_rebalanced", "ciede2000", "ssim", "colourfulness")
     }
     columns["rebalancing_weight"] = []
-    methods = []
+    kept = {}
     for method in METHODS:
         errors = [ab_errors(p, t) for p, t in zip(pictures[method], truths, strict=True)]
         with np.errstate(divide="ignore"):
@@ -118,36 +119,32 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
             rows = {name: [*row[:-1], np.nan] for name, row in rows.items()}
         for name, row in rows.items():
             columns[name].append(row)
-        summaries = {
-            name: summary(np.array(row)) for name, row in rows.items() if name != "rebalancing_weight"
-        }
-        summaries["auc_rebalanced_per_image"] = summaries["auc_rebalanced"]
-        truth_vivid = np.array(vivid) if method == "truth" else None
-        summaries["fid"] = Summary(
-            value=0.0 if truth_vivid is not None else float(20 + 60 * random.random()),
-            low=None,
-            high=None,
-            images=10,
-        )
+        kept[method] = (curves, harder)
+    values = {name: np.array(rows) for name, rows in columns.items()}
+    summaries = summarise(values, METHODS, seed=0, resamples=200)
+    for method in METHODS:
+        fid = 0.0 if method == "truth" else float(20 + 60 * random.random())
+        summaries[method]["fid"] = Summary(value=fid, low=None, high=None, images=10)
         recognised = {"truth": 80.0, "grey": 50.0, "random": 40.0}.get(method, 55 + 15 * random.random())
-        summaries["accuracy"] = Summary(
+        summaries[method]["accuracy"] = Summary(
             value=recognised, low=recognised - 12, high=recognised + 11, images=10
         )
         if method in METHODS[:3]:
-            summaries["cross_entropy"] = Summary(value=3.412, low=3.1, high=3.7, images=10)
-        methods.append(
-            MethodResult(
-                name=method,
-                kind=KINDS.get(method, "network"),
-                description="outputs/other/, matched by name"
-                if method == METHODS[3]
-                else f"runs/sample, {method}",
-                summaries=summaries,
-                auc_curve=curves.mean(axis=0),
-                auc_rebalanced_curve=harder.mean(axis=0),
-                ab_histogram=histogram(pictures[method]),
-            )
+            summaries[method]["cross_entropy"] = Summary(value=3.412, low=3.1, high=3.7, images=10)
+    methods = [
+        MethodResult(
+            name=method,
+            kind=KINDS.get(method, "network"),
+            description="outputs/other/, matched by name"
+            if method == METHODS[3]
+            else f"runs/sample, {method}",
+            summaries=summaries[method],
+            auc_curve=curves.mean(axis=0),
+            auc_rebalanced_curve=harder.mean(axis=0),
+            ab_histogram=histogram(pictures[method]),
         )
+        for method, (curves, harder) in kept.items()
+    ]
     results = Results(
         title="Colours of a small run",
         protocol="photographs inside scikit-image and scikit-learn, as squares of 64 px",
@@ -155,7 +152,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
         images=tuple(names),
         labels=tuple(LABELS[name.split("/")[0]] for name in names),
         grey_truths=np.arange(len(names)) == 3,
-        values={name: np.array(rows) for name, rows in columns.items()},
+        values=values,
         sha256=np.array(
             [[f"{place:x}{row:063x}" for place in range(len(names))] for row in range(len(methods))]
         ),
@@ -189,16 +186,6 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
     ]
     gallery[-1].pictures.pop("other system")
     return results, gallery
-
-
-def summary(values: np.ndarray) -> Summary:
-    """Their mean, with a normal interval."""
-    finite = values[np.isfinite(values)]
-    if not len(finite):
-        return Summary(value=float(values[0]), low=None, high=None, images=len(values))
-    half = 1.96 * float(finite.std()) / len(finite) ** 0.5
-    mean = float(finite.mean())
-    return Summary(value=mean, low=mean - half, high=mean + half, images=len(finite))
 
 
 def network(name: str) -> NetworkResult:
