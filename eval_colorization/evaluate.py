@@ -1,18 +1,22 @@
 """`eval_colorization report`: open what is compared, measure batch by batch, report."""
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
+import torch
 import yaml
+from threadpoolctl import threadpool_limits
 
 from eval_colorization.assemble import assemble
 from eval_colorization.collect import collect
 from eval_colorization.comparison import open_comparison
 from eval_colorization.config import MethodConfig, ReportConfig
 from eval_colorization.gallery import choose_images_to_show, paint_gallery
-from eval_colorization.images import ImageSet, read_batches
+from eval_colorization.images import ImageBatch, ImageSet, read_batches
 from eval_colorization.learned import open_learned
 from eval_colorization.manifest import identity, make_manifest
 from eval_colorization.measure import Measurer
@@ -40,7 +44,12 @@ def make_report(config: ReportConfig) -> None:
         StoppedError: Ctrl-C or SIGTERM; what was measured is kept.
     """
     out = Path(config.out)
-    with join_world(config.device) as world:
+    # On a CPU batches are measured side by side, each by one thread: with more, the order in which a convolution or a
+    # sum adds up depends on their number, and with it the last bits of the report.
+    num_threads = torch.get_num_threads()
+    with threadpool_limits(1), join_world(config.device) as world:
+        if world.device.type == "cuda":
+            num_threads = 1
         comparison = open_comparison(
             data=config.data,
             subset=config.subset,
@@ -62,7 +71,7 @@ def make_report(config: ReportConfig) -> None:
         batch_size = config.batch_size or BATCH_SIZE[world.device.type]
         starts = range(0, len(images), batch_size)
         batches = [range(start, min(start + batch_size, len(images))) for start in starts]
-        _measure(measurer, images, batches, parts, world, config.num_workers)
+        _measure(measurer, images, batches, parts, world, config.num_workers, num_threads)
         world.wait()
         if world.is_main:
             collected = collect(parts.read(len(batches)), comparison)
@@ -107,6 +116,7 @@ def _measure(
     parts: Parts,
     world: World,
     num_workers: int,
+    num_threads: int,
 ) -> None:
     """Measure this process's share of the batches that are still to be measured."""
     to_do = [number for number in range(len(batches)) if not parts.is_done(number)]
@@ -115,19 +125,45 @@ def _measure(
     done = len(batches) - len(to_do)
     if done and world.is_main:
         print(f"goes on: {done} of {len(batches)} batches were measured before")
+
+    def measure(number: int, batch: ImageBatch) -> ImageBatch:
+        parts.write(number, measurer.measure(batch))
+        return batch
+
     start = time.perf_counter()
-    with StopSignal(world) as stop, Progress(len(mine), unit="batch", visible=world.is_main) as progress:
+    with (
+        StopSignal(world) as stop,
+        Progress(len(mine), unit="batch", visible=world.is_main) as progress,
+        ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         found = read_batches(images, [batches[number] for number in mine], num_workers=num_workers)
-        for count, (number, batch) in enumerate(zip(mine, found, strict=True), start=1):
+        for count, batch in enumerate(_side_by_side(pool, num_threads, measure, mine, found), start=1):
             for position, reason in batch.left_out:
                 progress.say(f"left out: {images.names[position]} ({reason})")
-            parts.write(number, measurer.measure(batch))
             progress.advance()
             elapsed = time.perf_counter() - start
-            rate = count * world.size * len(batches[number]) / elapsed
+            rate = count * world.size * len(batches[0]) / elapsed
             progress.show(count, {"images/s": rate}, elapsed / count * (len(mine) - count))
             if stop.received:
                 raise StoppedError(
-                    f"stopped; {done + count} of {len(batches)} batches are measured, give the same command to go on",
+                    f"stopped; {sum(map(parts.is_done, range(len(batches))))} of {len(batches)} batches are measured, "
+                    "give the same command to go on",
                     stop.received,
                 )
+
+
+def _side_by_side(
+    pool: ThreadPoolExecutor,
+    num_threads: int,
+    measure: Callable[[int, ImageBatch], ImageBatch],
+    numbers: Sequence[int],
+    batches: Iterable[ImageBatch],
+) -> Iterator[ImageBatch]:
+    """`measure(number, batch)` of all, in order, with one batch waiting for each that is being measured."""
+    under_way: deque[Future[ImageBatch]] = deque()
+    for number, batch in zip(numbers, batches, strict=True):
+        under_way.append(pool.submit(measure, number, batch))
+        if len(under_way) == 2 * num_threads:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()

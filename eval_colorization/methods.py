@@ -1,7 +1,7 @@
 """What is compared: trained networks, folders that other systems painted, and the controls."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -20,11 +20,17 @@ from pretext.pretrained import Pretrained, load_pretrained
 
 @dataclass(frozen=True, kw_only=True)
 class Canvas:
-    """A batch on the device where it is painted and measured; `lab` is that of the truth."""
+    """A batch on the device where it is painted and measured.
+
+    Attributes:
+        lab: of the truth.
+        outputs: what networks have answered for it, so that each looks at it once however many methods decode it.
+    """
 
     batch: ImageBatch
     truth: UInt8[Tensor, "batch 3 size size"]
     lab: Float[Tensor, "batch 3 size size"]
+    outputs: dict["TrainedNetwork", Tensor] = field(default_factory=dict)
 
 
 def on_device(batch: ImageBatch, device: torch.device) -> Canvas:
@@ -100,18 +106,17 @@ class Folder:
 
 
 class TrainedNetwork:
-    """A network that several methods decode: it looks at a batch once."""
+    """A network that several methods decode."""
 
     def __init__(self, pretrained: Pretrained, size: int) -> None:
         self.pretrained, self.size = pretrained, size
         self.colorizer = Colorizer(pretrained.network, pretrained.bins, size=size)
-        self._last: tuple[Canvas, Tensor] | None = None
 
     def output(self, canvas: Canvas) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """Its output for the lightness of `canvas`."""
-        if self._last is None or self._last[0] is not canvas:
-            self._last = (canvas, self.colorizer.network_output(canvas.lab[:, :1]))
-        return self._last[1]
+        if self not in canvas.outputs:
+            canvas.outputs[self] = self.colorizer.network_output(canvas.lab[:, :1])
+        return canvas.outputs[self]
 
 
 class Network:

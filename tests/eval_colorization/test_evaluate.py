@@ -240,14 +240,14 @@ def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, p
     assert numbers(whole) == numbers(killed)
 
 
-def test_several_processes_give_the_same_numbers_bit_for_bit(run, photos, tmp_path):
+def test_several_processes_give_the_numbers_of_one_process_of_several_threads_bit_for_bit(
+    run, photos, tmp_path
+):
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--no_python")
-    for out, launcher in ((alone, ()), (shared, torchrun)):
-        command = [*launcher, sys.executable, "-m", "eval_colorization"]
-        with start(["report", str(run), *map(str, options(photos, out))], launcher=command) as process:
-            output = process.stdout.read()
-        assert process.returncode == 0, output
+    for out, launcher, threads in ((alone, (), 3), (shared, torchrun, 1)):
+        argv = ["report", str(run), *map(str, options(photos, out))]
+        finish(argv, launcher=[*launcher, *LAUNCHER], threads=threads)
     assert numbers(alone) == numbers(shared)
 
 
