@@ -4,25 +4,28 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from eval_colorization.comparison import Comparison
 from eval_colorization.images import read_batch
 from eval_colorization.methods import on_device
 from eval_colorization.results import CONTROLS, GalleryImage, Results
 
-CHOSEN_BY = "ciede2000"
-"""A colour difference made for eyes, defined for every method and image."""
-
 
 def choose_images_to_show(results: Results, num_images: int) -> list[int]:
-    """Places in `results.images` of at most `num_images`: all, or the best, worst and median of each method in turn.
+    """Places in `results.images` of the images to show, in order: see `best_worst_median`.
 
-    By CIEDE2000, controls aside. In the order of the images.
+    Chosen by CIEDE2000, a colour difference made for eyes and defined for every image; controls have no say.
     """
-    if len(results.images) <= num_images:
-        return list(range(len(results.images)))
     rows = [place for place, method in enumerate(results.methods) if method.name not in CONTROLS]
-    orders = np.argsort(results.values[CHOSEN_BY][rows], axis=1, kind="stable")
+    return best_worst_median(results.values["ciede2000"][rows], num_images)
+
+
+def best_worst_median(differences: Float[np.ndarray, "methods images"], num_images: int) -> list[int]:
+    """At most `num_images` images, in order: all, or in turn each method's best, worst and median ones."""
+    if differences.shape[1] <= num_images:
+        return list(range(differences.shape[1]))
+    orders = np.argsort(differences, axis=1, kind="stable")
     middle_out = sorted(range(orders.shape[1]), key=lambda rank: abs(rank - orders.shape[1] // 2))
     chosen: dict[int, None] = {}
     for step in range(orders.shape[1]):

@@ -10,7 +10,7 @@ from eval_colorization.comparison import Comparison, open_comparison
 from eval_colorization.config import TuringConfig
 from eval_colorization.images import RESIZE_FILTER, read_batch
 from eval_colorization.manifest import describe_software
-from eval_colorization.methods import Canvas, Network, is_grey, on_device
+from eval_colorization.methods import Network, is_grey, on_device
 from eval_colorization.turing.export import SIDE, write_test
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
@@ -36,24 +36,24 @@ def export_test(config: TuringConfig) -> None:
         methods=config.methods,
         device=device,
     )
-    canvases: dict[str, Canvas] = {}
+    images = comparison.images
+    positions: dict[str, int] = {}
     left_out = dict(comparison.lacking)
-    with Progress(len(comparison.images), unit="photo") as progress:
-        for position, name in enumerate(comparison.images.names):
-            batch = read_batch(comparison.images, [position])
-            canvas = on_device(batch, device)
+    with Progress(len(images), unit="photo") as progress:
+        for position, name in enumerate(images.names):
+            batch = read_batch(images, [position])
             if batch.left_out:
                 left_out[name] = batch.left_out[0][1]
-            elif is_grey(canvas)[0]:
+            elif is_grey(on_device(batch, device))[0]:
                 left_out[name] = "it is grey"
             else:
-                canvases[name] = canvas
+                positions[name] = position
             progress.advance()
     for name, reason in left_out.items():
         print(f"left out: {name} ({reason})")
 
     def paint(photo: str) -> dict[str, np.ndarray]:
-        canvas = canvases[photo]
+        canvas = on_device(read_batch(images, [positions[photo]]), device)
         painted = {name: method.paint(canvas) for name, method in comparison.methods.items()}
         pictures = painted | {"truth": canvas.truth}
         return {name: images[0].permute(1, 2, 0).cpu().numpy() for name, images in pictures.items()}
@@ -61,7 +61,7 @@ def export_test(config: TuringConfig) -> None:
     out = Path(config.out)
     key = write_test(
         out,
-        photos=list(canvases),
+        photos=list(positions),
         methods=list(comparison.methods),
         paint=paint,
         manifest=_manifest(config, comparison, left_out),

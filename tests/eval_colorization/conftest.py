@@ -47,3 +47,16 @@ def regression_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_dir = tmp_path_factory.mktemp("runs") / "regression"
     finish(small(run_dir, objective__name="regression"))
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def learned_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for TORCH_HOME with random weights of LPIPS and FID."""
+    pytest.importorskip(
+        "torch_fidelity", reason="FID is missing: pip install 'colorization-benchmark[perceptual]'"
+    )
+    from tests.eval_colorization.learned_weights import save_learned_weights
+
+    home = tmp_path_factory.mktemp("torch_home")
+    save_learned_weights(home)
+    return home

@@ -221,6 +221,19 @@ def test_a_classifier_of_the_users_own_recognises_truth_grey_and_painted_images(
     assert read(out)["diagnosticity"]["ordered_by"] == "accuracy difference"
 
 
+def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(
+    evaluate, run, photos, tmp_path, monkeypatch, learned_weights
+):
+    monkeypatch.setenv("TORCH_HOME", str(learned_weights))
+    out = tmp_path / "report"
+    assert evaluate("report", run, *options(photos, out, "--image_size", 64))[0] == 0
+    assert value(out, "truth", "lpips") == 0
+    assert value(out, "truth", "fid") == pytest.approx(0, abs=1e-6)
+    assert value(out, "grey", "lpips") > 0
+    assert value(out, "random", "fid") > 1e-3
+    assert not {"lpips", "fid"} & {entry["metric"] for entry in read(out)["not_computed"]}
+
+
 def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, photos, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for out, number in ((whole, None), (killed, signal.SIGKILL), (killed, signal.SIGTERM), (killed, None)):

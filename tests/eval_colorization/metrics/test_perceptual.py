@@ -1,61 +1,34 @@
 """LPIPS and Inception features on self-made weights, against torchmetrics' own classes on the same weights."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
-from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
-from torchmetrics.image.fid import FrechetInceptionDistance, NoTrainInceptionV3
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from eval_colorization.metrics.availability import NotAvailableError
 from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
+from tests.eval_colorization.learned_weights import ALEXNET, INCEPTION
 from tests.eval_colorization.metrics.photographs import painted_and_truth, photographs
 
 CPU = torch.device("cpu")
-ALEXNET = "hub/checkpoints/alexnet-owt-7be5be79.pth"
-INCEPTION = "hub/checkpoints/weights-inception-2015-12-05-6726825d.pth"
 PACKAGES: dict[type, str] = {
     Lpips: "torchmetrics.image.lpip",
     InceptionFeatures: "torch_fidelity.feature_extractor_inceptionv3",
 }
 
 
-def random_weights(build: Callable[[], torch.nn.Module]) -> dict[str, Tensor]:
-    """Weights of a built network's shapes that keep activations alive; all but convolutions take no room on disk."""
-    with torch.device("meta"):
-        shapes = build().state_dict()
-    generator = torch.Generator().manual_seed(0)
-    weights = {}
-    for name, like in shapes.items():
-        if like.ndim == 4:
-            spread = (2 / like[0].numel()) ** 0.5
-            weights[name] = torch.randn(like.shape, generator=generator) * spread
-        else:
-            neutral = float(name.endswith(("bn.weight", "running_var")))
-            weights[name] = torch.tensor(neutral, dtype=like.dtype).expand(like.shape)
-    return weights
-
-
 @pytest.fixture(scope="module")
-def torch_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def torch_home(learned_weights: Path) -> Iterator[Path]:
     """A TORCH_HOME that holds random weights of both networks."""
-    home = tmp_path_factory.mktemp("torch_home")
-    (home / ALEXNET).parent.mkdir(parents=True)
-    torch.save(random_weights(torchvision.models.alexnet), home / ALEXNET)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "torch_fidelity.feature_extractor_inceptionv3.load_state_dict_from_url", lambda *_, **__: {}
-        )
-        patch.setattr(NoTrainInceptionV3, "load_state_dict", lambda *_: None)
-        torch.save(random_weights(lambda: NoTrainInceptionV3("inception", ["2048"])), home / INCEPTION)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(home))
-        yield home
+        patch.setenv("TORCH_HOME", str(learned_weights))
+        yield learned_weights
 
 
 @pytest.fixture(scope="module")
