@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval_colorization.config import ReportConfig, TuringConfig
-from pretext.runtime.command_line import parse_config, run_command
+from pretext.runtime.command_line import Command, Launchable, parse_config, run_command
 
 
-def report(argv: Sequence[str]) -> None:
+def parse_report(argv: Sequence[str]) -> ReportConfig:
     argv = list(argv)
     if argv and not argv[0].startswith("-") and Path(argv[0]).suffix not in (".yaml", ".yml"):
         model = argv.pop(0)
         argv = ["--model", model, "--out", f"reports/{Path(model).resolve().name}", *argv]
-    config = parse_config(
-        "eval_colorization report", ReportConfig, argv, "CONFIG | RUN_OR_WEIGHTS --data DATA"
-    )
+    return parse_config("eval_colorization report", ReportConfig, argv, "CONFIG | RUN_OR_WEIGHTS --data DATA")
+
+
+def report(argv: Sequence[str]) -> None:
+    config = parse_report(argv)
     from eval_colorization.evaluate import make_report
 
     make_report(config)
@@ -79,10 +81,14 @@ def turing_score(argv: Sequence[str]) -> None:
 
 
 COMMANDS = {
-    "report": (report, "measure and show how good the colours of methods are"),
-    "turing-export": (turing_export, "make a visual Turing test: a folder to send, or to serve"),
-    "turing-serve": (turing_serve, "put such a test to people by links"),
-    "turing-score": (turing_score, "fooling rates from people's answers"),
+    "report": Command(
+        report,
+        "measure and show how good the colours of methods are",
+        Launchable(parse=parse_report, folder="out", progress="parts/*.npz"),
+    ),
+    "turing-export": Command(turing_export, "make a visual Turing test: a folder to send, or to serve"),
+    "turing-serve": Command(turing_serve, "put such a test to people by links"),
+    "turing-score": Command(turing_score, "fooling rates from people's answers"),
 }
 
 

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import get_args
 
 from pretext.config import Decoding, TrainConfig
-from pretext.runtime.command_line import parse_config, run_command
+from pretext.runtime.command_line import Command, Launchable, parse_config, run_command
+
+
+def parse_train(argv: Sequence[str]) -> TrainConfig:
+    return parse_config("pretext train", TrainConfig, argv)
 
 
 def train(argv: Sequence[str]) -> None:
-    config = parse_config("pretext train", TrainConfig, argv)
+    config = parse_train(argv)
     from pretext.train import train
 
     train(config)
@@ -94,10 +98,14 @@ def export(argv: Sequence[str]) -> None:
 
 
 COMMANDS = {
-    "train": (train, "train a network to colorize, from a configuration file"),
-    "prior": (prior, "measure the colours of a data set: ab bins and their prior"),
-    "colorize": (colorize, "paint images with a run or with published weights"),
-    "export": (export, "write a run's weights as safetensors"),
+    "train": Command(
+        train,
+        "train a network to colorize, from a configuration file",
+        Launchable(parse=parse_train, folder="run_dir", progress="checkpoints/last.pt"),
+    ),
+    "prior": Command(prior, "measure the colours of a data set: ab bins and their prior"),
+    "colorize": Command(colorize, "paint images with a run or with published weights"),
+    "export": Command(export, "write a run's weights as safetensors"),
 }
 
 

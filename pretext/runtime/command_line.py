@@ -9,11 +9,13 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from pretext.runtime.launch_options import LAUNCH_HELP, wants_cluster
 from pretext.spelling import did_you_mean, unknown_name
 
 Config = TypeVar("Config")
@@ -34,24 +36,45 @@ class StoppedError(RuntimeError):
         self.exit_status = 128 + signal_number
 
 
-Command = Callable[[Sequence[str]], None]
+@dataclass(frozen=True, kw_only=True)
+class Launchable:
+    """What the launcher must know of a command that can run on a cluster.
+
+    Attributes:
+        parse: command line -> configuration.
+        folder: the configuration's key that names the folder which the command writes and goes on from.
+        progress: pattern of the files in there that hold what was saved.
+    """
+
+    parse: Callable[[Sequence[str]], Any]
+    folder: str
+    progress: str
 
 
-def run_command(
-    prog: str, commands: Mapping[str, tuple[Command, str]], argv: Sequence[str] | None = None
-) -> int:
+class Command(NamedTuple):
+    """A sub-command: a function of the rest of the command line, and one line of help."""
+
+    run: Callable[[Sequence[str]], None]
+    help: str
+    launchable: Launchable | None = None
+
+
+def run_command(prog: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
     """Run the sub-command that `argv` names and return the exit status.
 
     Args:
         prog: name of the console script.
-        commands: name -> (function of the rest of the command line, one line of help).
+        commands: by name.
         argv: the command line without the program's name; `sys.argv[1:]` by default.
 
     With the environment variable TRACEBACK=1 an error keeps its traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     width = max(len(name) for name in commands)
-    listing = "\n".join(f"  {name:<{width}}  {text}" for name, (_, text) in commands.items())
+    listing = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in commands.items())
+    launchable = [name for name, command in commands.items() if command.launchable]
+    if launchable:
+        listing += f"\n\n{', '.join(launchable)} {LAUNCH_HELP}"
     parser = argparse.ArgumentParser(
         prog=prog,
         usage=f"{prog} COMMAND ...",
@@ -63,7 +86,12 @@ def run_command(
     if name not in commands:
         parser.error(unknown_name("command", name, commands))
     try:
-        commands[name][0](argv[1:])
+        if wants_cluster(argv[1:]):
+            from pretext.runtime.launch import launch  # submitit is needed only here
+
+            launch(prog, name, commands, argv[1:])
+        else:
+            commands[name].run(argv[1:])
     except StoppedError as stopped:
         print(f"{prog} {name}: {stopped}", file=sys.stderr)
         return stopped.exit_status

@@ -7,6 +7,7 @@ curves.png         the losses so far
 tensorboard/       the same numbers and the galleries
 checkpoints/       last.pt and step_*.pt
 samples/           galleries: grey | painted | truth
+job/               of runs on a cluster: history.jsonl, logs, the code that runs
 """
 
 import json
@@ -62,7 +63,9 @@ class RunDir:
         """
         if self.config.exists():
             self._refuse_another(config)
-        elif self.path.exists() and any(p for p in self.path.iterdir() if p.suffix != ".tmp"):
+        elif self.path.exists() and any(
+            p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name != "job"
+        ):
             raise ValueError(
                 f"{self.path} holds files but no config.yaml, so it is not a run; choose another run_dir"
             )

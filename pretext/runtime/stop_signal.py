@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a flag that the training loop asks at step boundaries."""
+"""Ctrl-C, SIGTERM and a job's SIGUSR2 as a flag that the training loop asks at step boundaries."""
 
 import signal
 from types import FrameType
@@ -8,11 +8,12 @@ import torch.distributed as dist
 
 from pretext.runtime.distributed import World
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGUSR2 is how submitit's jobs learn of their time limit and of preemption.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 
 class StopSignal:
-    """Remembers SIGINT and SIGTERM while it is entered; a second signal ends the process at once."""
+    """Remembers these signals while it is entered; a second signal ends the process at once."""
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from pretext.config import TrainConfig
-from pretext.runtime.command_line import RunFailedError, StoppedError, parse_config, run_command
+from pretext.runtime.command_line import Command, RunFailedError, StoppedError, parse_config, run_command
 
 REQUIRED = "{data: {train: photos}, run_dir: runs/a, steps: 10}"
 
@@ -81,9 +81,9 @@ def test_exit_statuses_tell_bad_input_failure_and_signals_apart(capsys):
         def command(argv):
             raise error
 
-        return {"x": (command, "")}
+        return {"x": Command(command, "")}
 
-    assert run_command("pretext", {"x": (lambda argv: None, "")}, ["x"]) == 0
+    assert run_command("pretext", {"x": Command(lambda argv: None, "")}, ["x"]) == 0
     assert run_command("pretext", raising(ValueError("bad value")), ["x"]) == 2
     assert run_command("pretext", raising(FileNotFoundError("no file")), ["x"]) == 2
     assert run_command("pretext", raising(RunFailedError("NaN")), ["x"]) == 1
@@ -94,7 +94,7 @@ def test_exit_statuses_tell_bad_input_failure_and_signals_apart(capsys):
 
 def test_an_unknown_command_is_refused_with_the_nearest_one(capsys):
     with pytest.raises(SystemExit, match="2"):
-        run_command("pretext", {"train": (print, ""), "prior": (print, "")}, ["trian"])
+        run_command("pretext", {"train": Command(print, ""), "prior": Command(print, "")}, ["trian"])
     assert "did you mean 'train'?" in capsys.readouterr().err
 
 

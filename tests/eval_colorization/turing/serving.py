@@ -23,10 +23,10 @@ SERVE = """
 import json, sys
 from pathlib import Path
 from eval_colorization.turing.serve import serve
-from pretext.runtime.command_line import run_command
+from pretext.runtime.command_line import Command, run_command
 
 folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-command = (lambda argv: serve(folder, **options), "")
+command = Command(lambda argv: serve(folder, **options), "")
 sys.exit(run_command("eval_colorization", {"turing-serve": command}, ["turing-serve"]))
 """
 

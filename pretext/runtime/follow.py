@@ -1,0 +1,141 @@
+"""Following submitted jobs to their end."""
+
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pretext.runtime.job import JobFolder
+from pretext.runtime.metrics_log import read_metrics
+from pretext.runtime.run_dir import RunDir
+
+POLL_SECONDS = 1.0
+OVER = {
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+    "TIMEOUT",
+    "OUT_OF_MEMORY",
+    "NODE_FAIL",
+    "PREEMPTED",
+    "BOOT_FAIL",
+    "DEADLINE",
+}
+
+
+@dataclass(kw_only=True)
+class Submitted:
+    """A job, its run, and how it ended: Slurm's `state` (empty elsewhere) and exit `status`."""
+
+    name: str
+    run_dir: Path
+    id: str
+    log: Path
+    job: Any
+    state: str = ""
+    status: int | None = field(default=None)
+
+
+def follow(submitted: Sequence[Submitted], *, on_slurm: bool) -> int:
+    """Wait until all have ended, printing changes of state and, of a single job, its log; the exit status of all.
+
+    That is the job's own; of several 1 if one failed.
+    """
+    shown: dict[str, str] = {}
+    log = _Log(submitted[0].log) if len(submitted) == 1 else None
+    open_jobs = list(submitted)
+    while open_jobs:
+        states = states_in_queue([run.id.partition("_")[0] for run in open_jobs]) if on_slurm else {}
+        for run in list(open_jobs):
+            if run.id in states if on_slurm else not run.job.done():
+                if shown.get(run.id) != states.get(run.id, ""):
+                    shown[run.id] = states[run.id]
+                    print(f"job {run.id}: {states[run.id]}", flush=True)
+                continue
+            open_jobs.remove(run)
+            run.state, run.status = _ending(run, on_slurm)
+            if log:
+                log.show()
+            print(
+                f"job {run.id} ({run.name}) ended: {run.state} status {run.status}; log {run.log}", flush=True
+            )
+        if log:
+            log.show()
+        if open_jobs:
+            time.sleep(POLL_SECONDS)
+    statuses = [run.status or 0 for run in submitted]
+    return statuses[0] if len(statuses) == 1 else int(any(statuses))
+
+
+def states_in_queue(ids: Sequence[str]) -> dict[str, str]:
+    """job -> state and reason, of those jobs and arrays' members that Slurm has not done with.
+
+    Not from accounting: that says NODE_FAIL for a while of a job that is back in the queue.
+    """
+    command = [
+        "squeue",
+        "--noheader",
+        "--array",
+        "--jobs",
+        ",".join(dict.fromkeys(ids)),
+        "--format",
+        "%i|%T|%r",
+    ]
+    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    found = {}
+    for line in lines:
+        job, state, reason = line.strip().split("|")
+        if state not in OVER:
+            found[job] = state if reason == "None" else f"{state} ({reason})"
+    return found
+
+
+def sweep_table(submitted: Sequence[Submitted]) -> str:
+    """A row a run: how it ended, how far it came, and its last losses."""
+    rows: list[tuple[str, ...]] = [("run", "status", "step", "loss", "validation_loss")]
+    for run in submitted:
+        metrics = read_metrics(RunDir(run.run_dir).metrics)
+        last = {key: value for row in metrics for key, value in row.items()}
+        numbers = [f"{last[key]:.4g}" if key in last else "-" for key in ("loss", "validation_loss")]
+        rows.append((run.name, str(run.status), str(last.get("step", "-")), *numbers))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _ending(run: Submitted, on_slurm: bool) -> tuple[str, int]:
+    """Slurm's state of a job that is over, and its exit status: its own, where it lived to say it."""
+    events = JobFolder(run.run_dir).history.read()
+    last = events[-1] if events and events[-1]["job"] == run.id else {}
+    own = last.get("status") if last.get("event") == "end" else None
+    if not on_slurm:
+        return "", 1 if own is None else own
+    state = ""
+    for _ in range(10):  # accounting is a moment behind
+        command = ["sacct", "-j", run.id, "-X", "--noheader", "--parsable2", "--format=State"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+        state = found[0] if found else ""
+        if state in OVER or (not state and own is not None):
+            break
+        time.sleep(POLL_SECONDS)
+    if state == "COMPLETED":
+        return state, 0
+    return state, own if state == "FAILED" and own else 1
+
+
+class _Log:
+    """Prints what has been added to a file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._position = path, 0
+
+    def show(self) -> None:
+        if self._path.exists():
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                text = file.read()
+            self._position += len(text)
+            print(text.decode(errors="replace"), end="", flush=True)

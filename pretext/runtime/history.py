@@ -1,0 +1,60 @@
+"""What became of a run's attempts: a line when one starts, a line when it ends in order."""
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ATTEMPTS_WITHOUT_PROGRESS = 3
+
+
+class History:
+    """The file `history.jsonl` of a job's folder.
+
+    A start has job, hosts, tasks and progress (what the run had saved by then); an end has status and reason. An
+    attempt whose node died has no end: the next one asks Slurm and writes what it says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """All events, oldest first."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def start(self, job: str, hosts: list[str], tasks: int, progress: str) -> None:
+        """A new attempt; first the end of the last one, if nobody has written it."""
+        events = self.read()
+        if events and events[-1]["event"] == "start":
+            self.end(events[-1]["job"], None, f"killed: {_state(events[-1]['job'])}")
+        attempt = 1 + sum(event["event"] == "start" and event["job"] == job for event in events)
+        self._write(event="start", job=job, attempt=attempt, hosts=hosts, tasks=tasks, progress=progress)
+
+    def end(self, job: str, status: int | None, reason: str) -> None:
+        """The attempt under way ended; `status` is None where it could not say so itself."""
+        self._write(event="end", job=job, status=status, reason=reason)
+
+    def is_stuck(self, job: str) -> bool:
+        """Whether the last attempts of the job all started with nothing new saved."""
+        starts = [event for event in self.read() if event["event"] == "start" and event["job"] == job]
+        last = [event["progress"] for event in starts[-ATTEMPTS_WITHOUT_PROGRESS:]]
+        return len(last) == ATTEMPTS_WITHOUT_PROGRESS and len(set(last)) == 1
+
+    def _write(self, **event: Any) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds")} | event) + "\n")
+
+
+def _state(job: str) -> str:
+    """What Slurm's accounting says of the attempt before this one."""
+    command = ["sacct", "-j", job, "-X", "--duplicates", "--noheader", "--parsable2", "--format=State"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.split(
+            "\n"
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "nobody knows why"
+    ended = [state for state in found if state and state not in ("RUNNING", "PENDING")]
+    return ended[-1] if ended else "nobody knows why"
