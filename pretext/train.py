@@ -24,6 +24,7 @@ from pretext.data.loader import training_batches, validation_batches
 from pretext.figures import draw_curves
 from pretext.gallery import Gallery
 from pretext.networks import build_network
+from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.running_losses import RunningLosses
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
@@ -106,6 +107,8 @@ def train(config: TrainConfig) -> None:
             num_workers=config.data.num_workers,
             pin_memory=device.type == "cuda",
         )
+        if world.size > 1:
+            synchronise_batch_norm(network)  # so that a step is the same however many processes share it
         if config.compile:
             network.compile()
         model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)

@@ -29,8 +29,8 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     """`nn.BatchNorm2d` on the CPU whose statistics in training are those of the batch of all processes.
 
     Every process must bring a batch of the same shape. One small collective in forward, one in backward.
-    Statistics are float32 whatever the features are. In evaluation, and where there is one process, it is
-    `nn.BatchNorm2d`.
+    Statistics have the dtype of `weight`, float32, under autocast too. In evaluation, and where there is one
+    process, it is `nn.BatchNorm2d`.
     """
 
     @classmethod
@@ -45,7 +45,7 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(input)
-        mean, variance = _batch_statistics(input)
+        mean, variance = _batch_statistics(input, self.weight.dtype)
         self._update_running_statistics(mean, variance, input.numel() // len(mean) * dist.get_world_size())
         return _Normalise.apply(input, self.weight, self.bias, mean, variance, self.eps)
 
@@ -75,8 +75,18 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         features, weight, mean, variance = ctx.saved_tensors
         # With g the gradient, and x the features normalised: the layer's own gradients are sums over g x and g.
+        # In the weight's dtype: torch 2.14 adds up bfloat16 in channels_last in bfloat16.
         _, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
-            gradient, features, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
+            gradient.to(weight.dtype),
+            features.to(weight.dtype),
+            weight,
+            mean,
+            variance,
+            None,
+            None,
+            False,
+            ctx.eps,
+            [False, True, True],
         )
         count = features.numel() // len(mean)
         average_gx, average_g = _average(torch.stack([weight_gradient, bias_gradient]) / count)
@@ -90,15 +100,15 @@ class _Normalise(torch.autograd.Function):
         return features_gradient.to(features.dtype), weight_gradient, bias_gradient, None, None, None
 
 
-def _batch_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel over all processes, float32."""
-    # Float32 running statistics, thrown away here, ask for float32 results from bfloat16 features.
-    unused = torch.zeros(2, features.shape[1])
+def _batch_statistics(features: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel over all processes."""
+    # Running statistics, thrown away here, say which dtype to compute in.
+    unused = torch.zeros(2, features.shape[1], dtype=dtype)
     mean, variance = torch.batch_norm_update_stats(features.detach(), unused[0], unused[1], 0.0)
     # In float64 the second moment loses nothing of the variance to the square of the mean.
     mean, variance = mean.double(), variance.double()
     mean, second_moment = _average(torch.stack([mean, variance + mean.square()]))
-    return mean.float(), (second_moment - mean.square()).float()
+    return mean.to(dtype), (second_moment - mean.square()).to(dtype)
 
 
 def _average(values: Tensor) -> Tensor:

@@ -112,7 +112,8 @@ def shared_layers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, di
 def test_two_processes_normalise_as_batch_norm_does_on_the_whole_batch(
     case: str, shared_layers: list[dict[str, dict[str, Tensor]]]
 ) -> None:
-    whole = forward_backward(layer(), *batch_and_gradient(**LAYER_CASES[case]))
+    features, gradient = batch_and_gradient(**LAYER_CASES[case])
+    whole = forward_backward(layer(), features.float(), gradient.float())
     first, second = (results[case] for results in shared_layers)
     shares = {name: torch.cat([first[name], second[name]]) for name in ("output", "gradient of input")}
     # DDP divides by the number of processes, as it does each one's loss.
@@ -131,7 +132,7 @@ def assert_close(found: dict[str, Tensor], whole: dict[str, Tensor], tolerance: 
     """Within `tolerance` of the largest value of each tensor."""
     for name, value in found.items():
         atol = tolerance * float(whole[name].abs().max())
-        torch.testing.assert_close({name: value}, {name: whole[name]}, atol=atol, rtol=0)
+        torch.testing.assert_close({name: value}, {name: whole[name]}, atol=atol, rtol=0, check_dtype=False)
 
 
 def test_the_layout_of_the_features_is_kept(shared_layers: list[dict[str, dict[str, Tensor]]]) -> None:
@@ -167,12 +168,13 @@ def test_parameters_buffers_and_names_stay_the_same() -> None:
 
 def small_network() -> Eccv16:
     torch.manual_seed(0)
-    return Eccv16(num_bins=None, width=0.125).to(memory_format=torch.channels_last)
+    return Eccv16(num_bins=None, width=0.125).double().to(memory_format=torch.channels_last)
 
 
 def lightness_and_targets() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return 100 * torch.rand(4, 1, 32, 32, generator=generator), torch.randn(4, 2, 8, 8, generator=generator)
+    lightness = 100 * torch.rand(4, 1, 32, 32, generator=generator)
+    return lightness.double(), torch.randn(4, 2, 8, 8, generator=generator).double()
 
 
 def train_two_steps(network: nn.Module, model: nn.Module, share: slice) -> dict[str, Tensor]:
@@ -199,12 +201,15 @@ def train_on_a_share(rank: int) -> dict[str, Tensor]:
 
 
 def test_eccv16_trained_by_two_processes_is_that_of_one_process(tmp_path: Path) -> None:
-    """To 1e-5 of the largest value in each tensor, gradients and state alike."""
+    """In float64 to 1e-9 of the largest value in each tensor.
+
+    In float32 both are as far from that as from each other: rounding decides at the ReLUs.
+    """
     network = small_network()
     whole = train_two_steps(network, network, slice(None))
     first, second = run_on_processes(train_on_a_share, tmp_path)
     torch.testing.assert_close(first, second, atol=0, rtol=0)
-    assert_close(first, whole, 1e-5)
+    assert_close(first, whole, 1e-9)
 
 
 if __name__ == "__main__":
