@@ -6,12 +6,14 @@ import threading
 
 
 def guard_worker(parent: int, worker: int) -> None:
-    """Leave Ctrl-C and SIGTERM to the parent, and end when the parent is gone; called in worker `worker`.
+    """Leave Ctrl-C, SIGTERM and SIGUSR2 to the parent, and end when it is gone; called in worker `worker`.
 
     A terminal and a scheduler signal the whole process group or job. The parent answers by saving at the next
     step boundary, and needs its workers until then. It ends them by a SIGTERM of its own, which counts.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGUSR2"):  # how a job learns of its time limit
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     if hasattr(signal, "sigtimedwait"):  # not on macOS: there a SIGTERM to the group ends the workers too
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_watch, args=(parent, os.getppid()), daemon=True).start()

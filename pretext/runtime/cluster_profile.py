@@ -25,7 +25,7 @@ class ClusterProfile:
             validation and a checkpoint.
         max_timeouts: how often a job may reach its time limit.
         array_parallelism: runs of a sweep that run at one time; null sets no limit.
-        environment: lines of shell before the job, such as module load.
+        environment: lines of shell before a job of Slurm, such as module load.
     """
 
     cluster: Literal["slurm", "local", "debug"]
@@ -44,3 +44,14 @@ class ClusterProfile:
     max_timeouts: int = 1000
     array_parallelism: int | None = None
     environment: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for key in ("nodes", "tasks_per_node", "cpus_per_task", "array_parallelism", "time_limit_minutes"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"{key} must be at least 1, not {value}")
+        if self.signal_delay_seconds >= 60 * self.time_limit_minutes:
+            raise ValueError(
+                f"signal_delay_seconds, {self.signal_delay_seconds}, must be less than the time limit, "
+                f"{self.time_limit_minutes} minutes"
+            )

@@ -1,6 +1,7 @@
 """Following submitted jobs to their end."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,16 +44,30 @@ def follow(submitted: Sequence[Submitted], *, on_slurm: bool) -> int:
 
     That is the job's own; of several 1 if one failed.
     """
+    try:
+        return _follow(submitted, on_slurm)
+    except KeyboardInterrupt:
+        jobs = dict.fromkeys(run.id.partition("_")[0] for run in submitted)
+        cancel = f"{'scancel' if on_slurm else 'kill'} {' '.join(jobs)}"
+        print(f"\nno longer following; the job goes on (cancel it with: {cancel})", file=sys.stderr)
+        raise
+
+
+def _follow(submitted: Sequence[Submitted], on_slurm: bool) -> int:
     shown: dict[str, str] = {}
     log = _Log(submitted[0].log) if len(submitted) == 1 else None
     open_jobs = list(submitted)
     while open_jobs:
         states = states_in_queue([run.id.partition("_")[0] for run in open_jobs]) if on_slurm else {}
+        if states is None:
+            time.sleep(POLL_SECONDS)
+            continue
         for run in list(open_jobs):
             if run.id in states if on_slurm else not run.job.done():
-                if shown.get(run.id) != states.get(run.id, ""):
-                    shown[run.id] = states[run.id]
-                    print(f"job {run.id}: {states[run.id]}", flush=True)
+                state = states.get(run.id, "")
+                if shown.get(run.id, "") != state:
+                    shown[run.id] = state
+                    print(f"job {run.id}: {state}", flush=True)
                 continue
             open_jobs.remove(run)
             run.state, run.status = _ending(run, on_slurm)
@@ -69,8 +84,8 @@ def follow(submitted: Sequence[Submitted], *, on_slurm: bool) -> int:
     return statuses[0] if len(statuses) == 1 else int(any(statuses))
 
 
-def states_in_queue(ids: Sequence[str]) -> dict[str, str]:
-    """job -> state and reason, of those jobs and arrays' members that Slurm has not done with.
+def states_in_queue(ids: Sequence[str]) -> dict[str, str] | None:
+    """job -> state and reason, of those jobs and arrays' members that Slurm has not done with; None: it is silent.
 
     Not from accounting: that says NODE_FAIL for a while of a job that is back in the queue.
     """
@@ -83,9 +98,11 @@ def states_in_queue(ids: Sequence[str]) -> dict[str, str]:
         "--format",
         "%i|%T|%r",
     ]
-    lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode and "Invalid job id" not in answer.stderr:  # invalid: it ended long ago
+        return None
     found = {}
-    for line in lines:
+    for line in answer.stdout.splitlines():
         job, state, reason = line.strip().split("|")
         if state not in OVER:
             found[job] = state if reason == "None" else f"{state} ({reason})"
@@ -123,6 +140,8 @@ def _ending(run: Submitted, on_slurm: bool) -> tuple[str, int]:
         time.sleep(POLL_SECONDS)
     if state == "COMPLETED":
         return state, 0
+    if not state:  # a cluster without accounting
+        return state, 1 if own is None else own
     return state, own if state == "FAILED" and own else 1
 
 

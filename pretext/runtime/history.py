@@ -37,10 +37,10 @@ class History:
         self._write(event="end", job=job, status=status, reason=reason)
 
     def is_stuck(self, job: str) -> bool:
-        """Whether the last attempts of the job all started with nothing new saved."""
+        """Whether the attempts before this one, which has started, have saved nothing new."""
         starts = [event for event in self.read() if event["event"] == "start" and event["job"] == job]
-        last = [event["progress"] for event in starts[-ATTEMPTS_WITHOUT_PROGRESS:]]
-        return len(last) == ATTEMPTS_WITHOUT_PROGRESS and len(set(last)) == 1
+        last = [event["progress"] for event in starts[-ATTEMPTS_WITHOUT_PROGRESS - 1 :]]
+        return len(last) > ATTEMPTS_WITHOUT_PROGRESS and len(set(last)) == 1
 
     def _write(self, **event: Any) -> None:
         with self._path.open("a") as file:

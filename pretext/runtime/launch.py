@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,14 @@ from submitit.slurm import slurm
 
 import pretext
 from pretext.runtime.cluster_profile import ClusterProfile
+from pretext.runtime.code_snapshot import snapshot_code
 from pretext.runtime.command_line import Command, parse_config, run_command
 from pretext.runtime.follow import Submitted, follow, states_in_queue, sweep_table
 from pretext.runtime.job import Job, JobFolder
 from pretext.runtime.launch_options import LaunchOptions, split_launch_options
+
+# Reasons for which a cluster that does not enforce its partitions' limits keeps a job in the queue for ever.
+NEVER_STARTS = ("PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +44,15 @@ def launch(prog: str, name: str, commands: Mapping[str, Command], argv: Sequence
 
     Raises:
         ValueError: the profile, the command's own configuration or the sweep is wrong, or the cluster refuses the job.
-        RunFailedError: with --wait, the job failed; its exit status is the job's.
+        SystemExit: a job in this process, or one that --wait followed, has failed; the status is the job's.
     """
     argv, options = split_launch_options(argv)
-    profile = parse_config(f"{prog} {name} --cluster", ClusterProfile, options.profile, "PROFILE")
+    try:
+        profile = parse_config(f"{prog} {name} --cluster", ClusterProfile, options.profile, "PROFILE")
+    except ValueError as error:
+        raise ValueError(f"--cluster: {error}") from error
     runs = plan_runs(commands[name], argv, options)
-    base = runs[0].run_dir if not options.sweep else runs[0].run_dir.parent
-    folder = JobFolder(base)
+    folder = JobFolder(runs[0].run_dir.parent if options.sweep else runs[0].run_dir)
     parameters = slurm_parameters(profile, f"{prog} {name}", folder.code, options.after)
     if options.dry_run:
         _print_plan(runs, profile, parameters, folder)
@@ -55,22 +63,31 @@ def launch(prog: str, name: str, commands: Mapping[str, Command], argv: Sequence
             if status:
                 sys.exit(status)
         return
-    _refuse_second_job(profile, folder)
-    folder.submitit.mkdir(parents=True, exist_ok=True)
-    snapshot_code(folder.code)
-    for run in runs:
-        JobFolder(run.run_dir).path.mkdir(parents=True, exist_ok=True)
+    _check(profile, runs, folder, options.after)
     launchable = commands[name].launchable
     assert launchable is not None
     jobs = [
-        Job(prog=prog, argv=(name, *run.argv), run_dir=run.run_dir.absolute(), progress=launchable.progress)
+        Job(
+            prog=prog,
+            argv=(name, str(_frozen_config(run))),
+            run_dir=run.run_dir.absolute(),
+            progress=launchable.progress,
+        )
         for run in runs
     ]
-    found = _submit(profile, parameters, folder, jobs)
+    try:
+        found = _submit(profile, parameters, folder, jobs)
+    except ValueError:
+        for left in (folder, *(JobFolder(run.run_dir) for run in runs)):
+            if not left.last_id.exists():
+                shutil.rmtree(left.path, ignore_errors=True)
+        raise
     submitted = [
         Submitted(name=run.name, run_dir=run.run_dir, id=job.job_id, log=job.paths.stdout, job=job)
         for run, job in zip(runs, found, strict=True)
     ]
+    for one in submitted:
+        JobFolder(one.run_dir).last_id.write_text(one.id)
     folder.last_id.write_text(submitted[0].id.partition("_")[0])
     _print_submitted(submitted, profile)
     if options.wait:
@@ -99,6 +116,11 @@ def plan_runs(command: Command, argv: Sequence[str], options: LaunchOptions) -> 
     return runs
 
 
+def as_yaml(config: Any) -> str:
+    """A configuration as a file from which the command reads it again."""
+    return yaml.safe_dump(asdict(config), sort_keys=False)
+
+
 def slurm_parameters(profile: ClusterProfile, job_name: str, code: Path, after: str | None) -> dict[str, Any]:
     """The profile as submitit's parameters of a Slurm job."""
     tasks = profile.tasks_per_node or max(1, profile.gpus_per_node)
@@ -109,17 +131,20 @@ def slurm_parameters(profile: ClusterProfile, job_name: str, code: Path, after: 
         "ntasks_per_node": tasks,
         "cpus_per_task": profile.cpus_per_task,
         "signal_delay_s": profile.signal_delay_seconds,
+        "array_parallelism": profile.array_parallelism or sys.maxsize,
         "stderr_to_stdout": True,
         "additional_parameters": {"requeue": True},
-        # If one task fails the others wait for it in vain.
-        "srun_args": ["--kill-on-bad-exit=1"],
+        # If one task fails the others wait for it in vain. From Slurm 22.05 on srun does not take over sbatch's CPUs.
+        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={profile.cpus_per_task}"],
         "setup": [
             *profile.environment,
             f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{profile.cpus_per_task}}}",
-            *use_code(code),
+            # The packages come from the snapshot, not from where the job starts.
+            f"export PYTHONPATH={shlex.quote(str(code.absolute()))}${{PYTHONPATH:+:$PYTHONPATH}}",
+            "export PYTHONSAFEPATH=1",
         ],
     }
-    for key in ("partition", "account", "qos", "constraint", "array_parallelism"):
+    for key in ("partition", "account", "qos", "constraint"):
         if getattr(profile, key) is not None:
             parameters[key] = getattr(profile, key)
     if profile.gpus_per_node:
@@ -134,56 +159,32 @@ def slurm_parameters(profile: ClusterProfile, job_name: str, code: Path, after: 
     return parameters
 
 
-def use_code(code: Path) -> list[str]:
-    """Lines of shell after which Python takes this project's packages from `code`, not from where the job starts."""
-    return [
-        f"export PYTHONPATH={shlex.quote(str(code.absolute()))}${{PYTHONPATH:+:$PYTHONPATH}}",
-        "export PYTHONSAFEPATH=1",
-    ]
+def refusal(message: str) -> str:
+    """sbatch's own words in a failed submission."""
+    lines = [line.split("error:", 1)[1].strip() for line in message.splitlines() if "error:" in line]
+    return "; ".join(dict.fromkeys(lines)) or " ".join(message.split())
 
 
-def snapshot_code(code: Path) -> None:
-    """Copy this project's packages into `code`, so that no later edit reaches an attempt of the job.
-
-    From a git checkout all that git tracks or does not ignore is taken, local changes included; an installed
-    package is copied as it is.
-    """
-    shutil.rmtree(code, ignore_errors=True)
-    root = Path(pretext.__file__).parents[1]
-    packages = ("pretext", "eval_colorization", "transfer")
-    if (root / ".git").exists():
-        command = [
-            "git",
-            "-C",
-            str(root),
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            *packages,
-        ]
-        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        files = [Path(name) for name in listed.split("\0") if name]
-    else:
-        files = [file.relative_to(root) for package in packages for file in (root / package).rglob("*.*")]
-    for file in files:
-        if (root / file).is_file():
-            (code / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / file, code / file)
+def _frozen_config(run: Run) -> Path:
+    """The configuration in the job's folder: like the code, the user's file may change while the job waits."""
+    path = JobFolder(run.run_dir).path.absolute() / "config.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(as_yaml(run.config))
+    return path
 
 
 def _submit(
     profile: ClusterProfile, parameters: dict[str, Any], folder: JobFolder, jobs: Sequence[Job]
 ) -> list[submitit.Job[None]]:
+    folder.submitit.mkdir(parents=True, exist_ok=True)
+    snapshot_code(Path(pretext.__file__).parents[1], folder.code)
     executor: submitit.SlurmExecutor | submitit.LocalExecutor
     if profile.cluster == "local":
-        if profile.nodes > 1:
-            raise ValueError(f"cluster: local is this machine alone, but nodes is {profile.nodes}")
-        for line in use_code(folder.code):
-            key, _, value = line.removeprefix("export ").partition("=")
-            os.environ[key] = str(folder.code.absolute()) if key == "PYTHONPATH" else value
-        executor = submitit.LocalExecutor(folder.submitit)
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(folder.code.absolute()), before)))
+        os.environ["PYTHONSAFEPATH"] = "1"
+        os.environ.setdefault("OMP_NUM_THREADS", str(profile.cpus_per_task))
+        executor = submitit.LocalExecutor(folder.submitit, max_num_timeout=profile.max_timeouts)
         executor.update_parameters(
             timeout_min=profile.time_limit_minutes,
             tasks_per_node=parameters["ntasks_per_node"],
@@ -192,37 +193,56 @@ def _submit(
             stderr_to_stdout=True,
         )
         return [executor.submit(job) for job in jobs]
+    executor = submitit.SlurmExecutor(folder.submitit, max_num_timeout=profile.max_timeouts)
+    executor.update_parameters(**parameters)
+    try:
+        with redirect_stderr(StringIO()), executor.batch():  # submitit shows there what it raises as well
+            found = [executor.submit(job) for job in jobs]
+    except FailedJobError as error:
+        raise ValueError(f"the cluster refused the job: {refusal(str(error))}") from error
+    first = found[0].job_id.partition("_")[0]  # known once the batch is over
+    for state in (states_in_queue([first]) or {}).values():
+        if any(reason in state for reason in NEVER_STARTS):
+            subprocess.run(["scancel", first], check=True)
+            raise ValueError(f"the cluster would never start the job, it is cancelled: {state}")
+    return found
+
+
+def _check(profile: ClusterProfile, runs: Sequence[Run], folder: JobFolder, after: str | None) -> None:
+    """Raises ValueError if the profile asks for what is not here, or another job writes one of the directories."""
+    if profile.cluster == "local":
+        for asked, what in (
+            (profile.nodes > 1, f"nodes is {profile.nodes}"),
+            (after, f"--after {after} is given"),
+        ):
+            if asked:
+                raise ValueError(
+                    f"cluster: local is this machine and has no queue, but {what}; use cluster: slurm"
+                )
+        return
     if shutil.which("srun") is None:
         raise ValueError(
             "there is no Slurm on this machine (no srun); log in where there is, or set cluster: local"
         )
-    executor = submitit.SlurmExecutor(folder.submitit, max_num_timeout=profile.max_timeouts)
-    executor.update_parameters(**parameters)
-    try:
-        if len(jobs) == 1:
-            return [executor.submit(jobs[0])]
-        with executor.batch():
-            found = [executor.submit(job) for job in jobs]
-    except FailedJobError as error:
-        raise ValueError(f"the cluster refused the job: {refusal(str(error))}") from error
-    return found  # whose ids are known once the batch is over
+    if after is not None and not _may_end_well(after):
+        raise ValueError(f"--after {after}: Slurm knows of no job {after} that has ended well or still may")
+    for job_folder in (folder, *(JobFolder(run.run_dir) for run in runs)):
+        if job_folder.last_id.exists():
+            last = job_folder.last_id.read_text()
+            if states_in_queue([last]):
+                raise ValueError(
+                    f"{job_folder.path.parent} is being written by job {last}; follow it, cancel it "
+                    f"(scancel {last}), or give another directory"
+                )
 
 
-def refusal(message: str) -> str:
-    """sbatch's own words in a failed submission."""
-    lines = [line.split("error:", 1)[1].strip() for line in message.splitlines() if "error:" in line]
-    return "; ".join(dict.fromkeys(lines)) or " ".join(message.split())
-
-
-def _refuse_second_job(profile: ClusterProfile, folder: JobFolder) -> None:
-    """Two jobs must not write one run directory."""
-    if profile.cluster == "slurm" and folder.last_id.exists():
-        last = folder.last_id.read_text()
-        if states_in_queue([last]):
-            raise ValueError(
-                f"{folder.path.parent} is being written by job {last}; follow it, cancel it (scancel {last}), or give "
-                "another directory"
-            )
+def _may_end_well(job: str) -> bool:
+    """Whether a job is to be waited for. Slurm takes a dependency on one that it has forgotten for fulfilled."""
+    if states_in_queue([job]):
+        return True
+    command = ["sacct", "-j", job, "-X", "--noheader", "--parsable2", "--format=State"]
+    states = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return bool(states) and set(states) == {"COMPLETED"}
 
 
 def _print_plan(
@@ -234,7 +254,7 @@ def _print_plan(
         map_count = len(runs) if len(runs) > 1 else None
         print(slurm._make_sbatch_string(command=command, folder=logs, map_count=map_count, **parameters))
     for run in runs:
-        print(f"# {run.run_dir}\n{yaml.safe_dump(asdict(run.config), sort_keys=False)}")
+        print(f"# {run.run_dir}\n{as_yaml(run.config)}")
 
 
 def _print_submitted(submitted: Sequence[Submitted], profile: ClusterProfile) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 LAUNCH_HELP = """on a cluster:
   --cluster PROFILE       send this command to the cluster that a file of slurm/ describes
-  --cluster.KEY VALUE     another value than the profile's, such as --cluster.nodes 2
+  --cluster.KEY VALUE     another value than the profile's, such as --cluster.nodes 2;
+                          --cluster PROFILE --help explains each
   --dry-run               print the job script and the configuration, send nothing
   --wait                  follow the log to the end; the exit status is the job's
   --after JOB             begin when that job has ended well
@@ -39,8 +40,8 @@ class LaunchOptions:
 
 
 def wants_cluster(argv: Sequence[str]) -> bool:
-    """Whether a command line is to be sent to a cluster."""
-    return any(re.match(r"--cluster(=|\.|$)", word) for word in argv)
+    """Whether a command line has any of the launcher's flags."""
+    return any(re.match(r"--(cluster|dry-run|wait|after|sweep)(=|\.|$)", word) for word in argv)
 
 
 def split_launch_options(argv: Sequence[str]) -> tuple[list[str], LaunchOptions]:
@@ -65,14 +66,23 @@ def split_launch_options(argv: Sequence[str]) -> tuple[list[str], LaunchOptions]
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--wait", action="store_true")
     parser.add_argument("--after")
-    parser.add_argument("--sweep", nargs="+", default=[])
+    parser.add_argument("--sweep", nargs="+", action="extend", default=[])
     try:
         options, command = parser.parse_known_args(command)
     except argparse.ArgumentError as error:
         raise ValueError(str(error)) from error
     if options.cluster is None:
-        raise ValueError("--cluster.KEY needs --cluster PROFILE beside it")
-    sweep = dict(map(parse_sweep, options.sweep))
+        raise ValueError(
+            "--cluster.KEY, --dry-run, --wait, --after and --sweep need --cluster PROFILE beside them"
+        )
+    if "--help" in command:
+        profile.append("--help")
+    sweep: dict[str, list[str]] = {}
+    for text in options.sweep:
+        name, values = parse_sweep(text)
+        if name in sweep:
+            raise ValueError(f"--sweep has {name} twice; give all its values at once: {name}=VALUE,VALUE,...")
+        sweep[name] = values
     return command, LaunchOptions(
         profile=[str(options.cluster), *profile],
         dry_run=options.dry_run,
@@ -93,4 +103,6 @@ def parse_sweep(text: str) -> tuple[str, list[str]]:
     found = [str(n) for n in range(int(span[1]), int(span[2]) + 1)] if span else values.split(",")
     if not (key and equals and found and all(found)):
         raise ValueError(f"a sweep is KEY=VALUE,VALUE,... or KEY=FIRST..LAST, not {text!r}")
+    if len(set(found)) < len(found):
+        raise ValueError(f"a sweep has a run for each value, but one of {text!r} comes twice")
     return key, found

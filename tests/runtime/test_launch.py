@@ -1,0 +1,184 @@
+"""The launcher up to the moment when it submits, on a machine without Slurm, and without submitting at all."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pretext.__main__ import main, parse_train
+from pretext.runtime.code_snapshot import snapshot_code
+from pretext.runtime.launch import refusal
+from pretext.runtime.metrics_log import read_metrics
+from tests.end_to_end.small_run import finish, small, start
+
+GOLDEN = Path(__file__).parent / "golden" / "train.sh"
+PROFILE = {
+    "cluster": "slurm",
+    "partition": "gpu",
+    "account": "vision",
+    "qos": "long",
+    "constraint": "a100",
+    "container": "image.sqsh",
+    "nodes": 2,
+    "gpus_per_node": 8,
+    "cpus_per_task": 6,
+    "memory_gb": 200.5,
+    "time_limit_minutes": 240,
+    "array_parallelism": 1,
+    "environment": ["module load cuda"],
+}
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """Writes a profile; the way to it."""
+
+    def write(**values):
+        path = tmp_path / "profile.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def pretext(monkeypatch, capsys, tmp_path):
+    """Runs a command line here, where no program of Slurm is found; returns status, output and complaint."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["pretext", *map(str, argv)])
+        status = main()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def test_a_dry_run_prints_the_golden_script_and_configurations_that_the_command_reads_and_leaves_nothing(
+    pretext, profile, tmp_path
+):
+    """Every key of the profile is in it; tests/slurm gives scripts made so to a real sbatch."""
+    argv = small(tmp_path / "runs")
+    status, printed, _ = pretext(
+        *argv, "--cluster", profile(**PROFILE), "--dry-run", "--after", 42, "--sweep", "optim.lr=1e-3,1e-4"
+    )
+    assert status == 0
+    script, *configs = printed.replace(sys.executable, "PYTHON").split(f"\n# {tmp_path}/runs/")
+    assert script.replace(str(tmp_path), "/home") == GOLDEN.read_text()
+    for text, lr in zip(configs, ("1e-3", "1e-4"), strict=True):
+        name, _, config = text.partition("\n")
+        assert name == f"optim.lr={lr}"
+        path = tmp_path / "config.yaml"
+        path.write_text(config)
+        asked = parse_train([*argv[1:], "--optim.lr", lr, "--run_dir", str(tmp_path / "runs" / name)])
+        assert parse_train([str(path)]) == asked
+        assert dataclasses.asdict(asked)["optim"]["lr"] == float(lr)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "values", "flags", "message"),
+    [
+        (
+            ["prior", "sample"],
+            {"cluster": "slurm"},
+            [],
+            "this command is quick and runs on this machine only",
+        ),
+        (None, {"cluster": "slurm"}, [], "there is no Slurm on this machine"),
+        (None, {"cluster": "slurm", "nodez": 2}, [], "error: --cluster: Option 'nodez'"),
+        (None, {"cluster": "slurm"}, ["--sweep", "sed=1,2"], "unknown configuration key 'sed'"),
+        (None, {"cluster": "local", "nodes": 2}, [], "nodes is 2; use cluster: slurm"),
+        (None, {"cluster": "local"}, ["--after", "7"], "--after 7 is given; use cluster: slurm"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_in_one_line_and_leaves_nothing(
+    pretext, profile, tmp_path, command, values, flags, message
+):
+    argv = command or small(tmp_path / "run")
+    status, _, complaint = pretext(*argv, "--cluster", profile(**values), *flags)
+    assert status == 2
+    assert message in complaint
+    assert len(complaint.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_beside_a_profile_explains_the_profiles_keys(pretext, profile, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        pretext("train", "--cluster", profile(cluster="slurm"), "--help")
+    assert "--signal_delay_seconds" in capsys.readouterr().out
+
+
+def test_sbatchs_own_words_are_on_one_line_and_once():
+    message = (
+        "subprocess.CalledProcessError: Command '['sbatch', 'x.sh']' returned non-zero exit status 1.\n"
+        "sbatch: error: invalid partition specified: nope\nsbatch: error: invalid partition specified: nope\n"
+        "sbatch: error: Batch job submission failed: Invalid partition name specified\n"
+    )
+    assert refusal(message) == (
+        "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified"
+    )
+    assert refusal("Connection\nrefused") == "Connection refused"
+
+
+def test_the_snapshot_of_a_checkout_has_local_changes_and_new_files_but_nothing_ignored_or_deleted(tmp_path):
+    root, code = tmp_path / "root", tmp_path / "code"
+
+    def write(**files):
+        for name, text in files.items():
+            file = root / "pretext" / name.replace("_", ".", 1)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+
+    def git(*words):
+        subprocess.run(["git", "-C", root, *words], check=True, capture_output=True)
+
+    write(a_py="committed", b_py="committed", c_json="asset")
+    (root / ".gitignore").write_text("*.log\n")
+    (root / "unrelated.txt").write_text("")
+    git("init")
+    git("add", ".")
+    write(a_py="changed", d_py="new", e_log="ignored")
+    (root / "pretext" / "b.py").unlink()
+    (code / "pretext").mkdir(parents=True)
+    (code / "pretext" / "old.py").write_text("of the job before")
+
+    snapshot_code(root, code)
+    found = {str(file.relative_to(code)): file.read_text() for file in code.rglob("*") if file.is_file()}
+    assert found == {"pretext/a.py": "changed", "pretext/c.json": "asset", "pretext/d.py": "new"}
+
+
+def test_the_snapshot_of_an_installed_package_is_all_of_it_but_its_byte_code(tmp_path):
+    package = tmp_path / "root" / "pretext" / "color"
+    (package / "__pycache__").mkdir(parents=True)
+    for name in ("lab.py", "bins.npy", "__pycache__/lab.pyc"):
+        (package / name).write_text("")
+    snapshot_code(tmp_path / "root", tmp_path / "code")
+    assert sorted(file.name for file in (tmp_path / "code").rglob("*.*")) == ["bins.npy", "lab.py"]
+
+
+def test_debug_runs_in_this_process(pretext, profile, tmp_path):
+    status, printed, _ = pretext(*small(tmp_path / "run", steps=1), "--cluster", profile(cluster="debug"))
+    assert status == 0
+    assert f"checkpoint  {tmp_path}/run/checkpoints/last.pt" in printed
+    assert not (tmp_path / "run" / "job").exists()
+
+
+def test_debug_and_local_end_with_the_commands_own_status(profile, tmp_path):
+    for cluster in ("debug", "local"):
+        argv = small(tmp_path / cluster, data__train="/nowhere")
+        with start([*argv, "--cluster", profile(cluster=cluster), "--wait"]) as process:
+            output = process.stdout.read()
+        assert process.returncode == 2, output
+        assert "/nowhere is not a folder" in output
+
+
+def test_a_local_job_runs_in_two_processes_in_the_background_and_wait_follows_it(profile, tmp_path):
+    flags = ["--cluster", profile(cluster="local", tasks_per_node=2), "--wait"]
+    printed = finish([*small(tmp_path / "run", steps=2), *flags])
+    assert "on cpu x 2" in printed
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 2
