@@ -111,9 +111,7 @@ def train(config: TrainConfig) -> None:
             synchronise_batch_norm(network)  # so that a step is the same however many processes share it
         if config.compile:
             network.compile()
-        model: nn.Module = network
-        if world.size > 1:  # the buffers, all of BatchNorm, are the same everywhere without being sent
-            model = DistributedDataParallel(network, broadcast_buffers=False)
+        model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)
         log = opened.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
         gallery = Gallery(gallery_sources, config.data.image_size, config.gallery_images)
         progress = opened.enter_context(Progress(config.steps, initial=first_step, visible=world.is_main))

@@ -12,8 +12,9 @@ ATTEMPTS_WITHOUT_PROGRESS = 3
 class History:
     """The file `history.jsonl` of a job's folder.
 
-    A start has job, hosts, tasks and progress (what the run had saved by then); an end has status and reason. An
-    attempt whose node died has no end: the next one asks Slurm and writes what it says.
+    A start has job, attempt, hosts, tasks, progress (what the run had saved by then) and after: what Slurm's
+    accounting says of the attempt before, such as REQUEUED or NODE_FAIL. An end has status and reason; if the attempt
+    could not write it, the next one does.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,9 +29,12 @@ class History:
         """A new attempt; first the end of the last one, if nobody has written it."""
         events = self.read()
         if events and events[-1]["event"] == "start":
-            self.end(events[-1]["job"], None, f"killed: {_state(events[-1]['job'])}")
+            self.end(events[-1]["job"], None, "killed")
         attempt = 1 + sum(event["event"] == "start" and event["job"] == job for event in events)
-        self._write(event="start", job=job, attempt=attempt, hosts=hosts, tasks=tasks, progress=progress)
+        after = _last_state(events[-1]["job"]) if events else None
+        self._write(
+            event="start", job=job, attempt=attempt, after=after, hosts=hosts, tasks=tasks, progress=progress
+        )
 
     def end(self, job: str, status: int | None, reason: str) -> None:
         """The attempt under way ended; `status` is None where it could not say so itself."""
@@ -47,14 +51,12 @@ class History:
             file.write(json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds")} | event) + "\n")
 
 
-def _state(job: str) -> str:
-    """What Slurm's accounting says of the attempt before this one."""
+def _last_state(job: str) -> str | None:
+    """What Slurm's accounting says of the last attempt of a job that is over; None where there is no accounting."""
     command = ["sacct", "-j", job, "-X", "--duplicates", "--noheader", "--parsable2", "--format=State"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.split(
-            "\n"
-        )
+        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return "nobody knows why"
-    ended = [state for state in found if state and state not in ("RUNNING", "PENDING")]
-    return ended[-1] if ended else "nobody knows why"
+        return None
+    over = [state for state in found.stdout.splitlines() if state not in ("RUNNING", "PENDING")]
+    return over[-1] if over else None

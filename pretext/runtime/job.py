@@ -88,6 +88,7 @@ class Job:
         return status
 
     def _run(self) -> int:
+        sys.argv = [self.prog, *self.argv]  # what environment.json and messages call the command
         commands = importlib.import_module(f"{self.prog}.__main__").COMMANDS
         return run_command(self.prog, commands, list(self.argv))
 

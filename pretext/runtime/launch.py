@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -192,7 +193,12 @@ def _submit(
             signal_delay_s=profile.signal_delay_seconds,
             stderr_to_stdout=True,
         )
-        return [executor.submit(job) for job in jobs]
+        # Ctrl-C ends the following of the jobs, not the jobs, whose parents are in the terminal's process group.
+        before_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return [executor.submit(job) for job in jobs]
+        finally:
+            signal.signal(signal.SIGINT, before_interrupt)
     executor = submitit.SlurmExecutor(folder.submitit, max_num_timeout=profile.max_timeouts)
     executor.update_parameters(**parameters)
     try:

@@ -29,21 +29,23 @@ def test_attempts_are_counted_for_each_job(history):
     assert [(start["job"], start["attempt"]) for start in starts] == [("7", 1), ("7", 2), ("8", 1)]
 
 
-def test_an_attempt_that_could_not_say_how_it_ended_gets_what_slurm_says(history):
+def test_an_attempt_that_was_killed_gets_its_end_and_what_slurm_says_from_the_next(history):
     history.start("7", HOSTS, 2, "")
     history.start("7", HOSTS, 2, "")
-    end = history.read()[1]
-    assert (end["event"], end["status"], end["reason"]) == ("end", None, "killed: NODE_FAIL")
+    first, end, second = history.read()
+    assert first["after"] is None
+    assert (end["event"], end["status"], end["reason"]) == ("end", None, "killed")
+    assert second["after"] == "NODE_FAIL"
 
 
-def test_an_attempt_on_a_machine_without_slurm_ends_for_an_unknown_reason(history, monkeypatch):
+def test_where_there_is_no_slurm_an_attempt_begins_all_the_same(history, monkeypatch):
     def no_sacct(command, **options):
         raise FileNotFoundError(command[0])
 
     monkeypatch.setattr(history_module.subprocess, "run", no_sacct)
     history.start("7", HOSTS, 2, "")
     history.start("7", HOSTS, 2, "")
-    assert history.read()[1]["reason"] == "killed: nobody knows why"
+    assert history.read()[-1]["after"] is None
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,12 @@ def training(run_dir: Path, **changes: Any) -> list[str]:
 
 def on_cluster(**changes: Any) -> list[str]:
     """The launcher's flags for two nodes of one task each; `changes` to the profile."""
-    profile = {"nodes": 2, "tasks_per_node": 1, "time_limit_minutes": 10, "signal_delay_seconds": 20} | changes
+    profile = {
+        "nodes": 2,
+        "tasks_per_node": 1,
+        "time_limit_minutes": 10,
+        "signal_delay_seconds": 20,
+    } | changes
     return ["--cluster", str(PROFILE), *(f"--cluster.{key}={value}" for key, value in profile.items())]
 
 
@@ -130,4 +135,12 @@ def assert_same_weights(run_dir: Path, expected: dict[str, torch.Tensor]) -> Non
     assert [name for name in found if not torch.equal(found[name], expected[name])] == []
 
 
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "pretext")
+TORCHRUN = (
+    sys.executable,
+    "-m",
+    "torch.distributed.run",
+    "--standalone",
+    "--nproc_per_node=2",
+    "-m",
+    "pretext",
+)
