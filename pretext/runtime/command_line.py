@@ -143,10 +143,13 @@ def _one_line(message: str, keys: Sequence[str]) -> str:
     message = re.sub(r"\s+", " ", message).strip()
     unknown_flag = re.search(r"unrecognized arguments: --([\w.]+)", message)
     unknown_key = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
+    unknown_top_key = re.match(r"Option '([\w.]+)' is not accepted", message)
     if unknown_flag:
         key = unknown_flag[1]
     elif unknown_key:
         key = f"{unknown_key[1]}.{unknown_key[2]}"
+    elif unknown_top_key:
+        key = unknown_top_key[1]
     else:
         return message
     return f"unknown configuration key {key!r}{did_you_mean(key, keys)}; --help lists every key"

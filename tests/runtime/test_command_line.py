@@ -55,7 +55,8 @@ def test_a_wrong_flag_is_explained_on_one_line(config_file, argv, message):
             "optim: {weight_decy: 1}",
             r"unknown configuration key 'optim.weight_decy' \(did you mean 'optim.weight_decay'",
         ),
-        ("optimm: {lr: 1}", r"optimm"),
+        ("optimm: {lr: 1}", r"unknown configuration key 'optimm\.lr' \(did you mean 'optim\.lr'\?\)"),
+        ("batchsize: 1", r"unknown configuration key 'batchsize' \(did you mean 'batch_size'\?\)"),
         ("network: {width: wide}", r"width.*wide"),
     ],
 )

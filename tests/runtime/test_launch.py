@@ -90,7 +90,12 @@ def test_a_dry_run_prints_the_golden_script_and_configurations_that_the_command_
             "this command is quick and runs on this machine only",
         ),
         (None, {"cluster": "slurm"}, [], "there is no Slurm on this machine"),
-        (None, {"cluster": "slurm", "nodez": 2}, [], "error: --cluster: Option 'nodez'"),
+        (
+            None,
+            {"cluster": "slurm", "nodez": 2},
+            [],
+            "error: --cluster: unknown configuration key 'nodez' (did you mean 'nodes'?)",
+        ),
         (None, {"cluster": "slurm"}, ["--sweep", "sed=1,2"], "unknown configuration key 'sed'"),
         (None, {"cluster": "local", "nodes": 2}, [], "nodes is 2; use cluster: slurm"),
         (None, {"cluster": "local"}, ["--after", "7"], "--after 7 is given; use cluster: slurm"),
