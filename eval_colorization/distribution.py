@@ -29,15 +29,16 @@ class DistributionStatistics:
     Args:
         trained: a network that answers with a distribution.
         device: where it is.
+        weighing: the bins whose prior rebalances the AuC, whatever the network's own are.
     """
 
-    def __init__(self, trained: TrainedNetwork, device: torch.device) -> None:
+    def __init__(self, trained: TrainedNetwork, device: torch.device, weighing: AbBins) -> None:
         bins = trained.pretrained.bins
         assert bins is not None
         self._trained = trained
         self._centres = bins.centres.to(device)
         self._table = NeighbourTable(bins.centres, min(5, len(bins.centres))).to(device)
-        self._published = AbBins.published()
+        self._weighing = weighing
 
     @torch.inference_mode()
     def measure(self, canvas: Canvas) -> tuple[Float[np.ndarray, " batch"], dict[str, np.ndarray]]:
@@ -58,7 +59,7 @@ class DistributionStatistics:
             "confidence": torch.bincount(cell, confidence.flatten().double(), minlength=CELLS),
             "truth_chroma": _chroma_sum(ab),
         }
-        weight = rebalancing_weights(ab, self._published)
+        weight = rebalancing_weights(ab, self._weighing)
         sweep: dict[str, list[Tensor]] = {name: [] for name in ("chroma", "squares", "errors", "weighted")}
         for temperature in TEMPERATURES:
             decoded = annealed_mean(logits, self._centres, temperature)

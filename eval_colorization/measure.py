@@ -60,7 +60,11 @@ class Measurer:
     def __post_init__(self) -> None:
         trained = dict.fromkeys(m.trained for m in self.methods.values() if isinstance(m, Network))
         self.networks = [network for network in trained if network.pretrained.bins is not None]
-        self._statistics = [DistributionStatistics(network, self.device) for network in self.networks]
+        self._statistics = [
+            DistributionStatistics(network, self.device, self.bins) for network in self.networks
+        ]
+        # Their table takes a second to build: once, here, not by every thread at its first batch.
+        nearest_bins(torch.zeros(1, 2, 1, 1, device=self.device), self.bins)
 
     @torch.inference_mode()
     def measure(self, batch: ImageBatch) -> Part:

@@ -32,7 +32,7 @@ def canvas():
 
 
 def result(trained, canvas):
-    per_image, sums = DistributionStatistics(trained, CPU).measure(canvas)
+    per_image, sums = DistributionStatistics(trained, CPU, AbBins.published()).measure(canvas)
     return per_image, network_result("run", ["method"], sums)
 
 
