@@ -29,14 +29,21 @@ def resampled_means(
         values: finite or NaN.
         weights: not negative; the mean is then sum(weight x value) / sum(weight).
     """
-    defined = ~np.isnan(values)
-    weight = defined.astype(np.float64) if weights is None else np.where(defined, weights, 0.0)
-    weighted = weight * np.where(defined, values, 0.0)
+    if weights is None:
+        weights = np.ones_like(values)
     images = values.shape[-1]
-    terms = np.stack([weighted, weight]).reshape(-1, images).T
+    terms = np.stack(_weighted(values, weights)).reshape(-1, images).T
     sums = np.concatenate([draws @ terms for draws in draw_counts(images, resamples, seed)])
     numerator, denominator = np.split(sums, 2, axis=1)
     return _quotient(numerator, denominator).reshape(resamples, *values.shape[:-1])
+
+
+def weighted_mean(
+    values: Float[np.ndarray, "*rows images"], weights: Float[np.ndarray, "*rows images"]
+) -> Float[np.ndarray, "*rows"]:
+    """What `resampled_means` resamples: sum(weight x value) / sum(weight) without the NaN values."""
+    weighted, weight = _weighted(values, weights)
+    return _quotient(weighted.sum(axis=-1), weight.sum(axis=-1))
 
 
 def percentile_interval(
@@ -99,7 +106,14 @@ def _blocks(resamples: int, numel: int) -> Iterator[int]:
         yield min(rows, resamples - start)
 
 
-def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> Float[np.ndarray, "resamples rows"]:
-    """NaN where a resample drew nothing that counts for the row."""
+def _weighted(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """weight x value, and weight; both 0 where there is no value."""
+    defined = ~np.isnan(values)
+    weight = np.where(defined, weights, 0.0)
+    return weight * np.where(defined, values, 0.0), weight
+
+
+def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """NaN where nothing counts for the row."""
     empty = np.full(numerator.shape, np.nan)
     return np.divide(numerator, denominator, out=empty, where=denominator > 0)

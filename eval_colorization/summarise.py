@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Float
 
-from eval_colorization.bootstrap import percentile_interval, resampled_means
+from eval_colorization.bootstrap import percentile_interval, resampled_means, weighted_mean
 from eval_colorization.metrics.table import METRICS, Better, Metric
 from eval_colorization.results import Standing, Summary
 
@@ -109,13 +109,3 @@ def _badness(
 def column_of(name: str, metric: Metric) -> str:
     """The column of per_image.csv that a metric is made from."""
     return metric.column or name
-
-
-def weighted_mean(
-    values: Float[np.ndarray, "*rows images"], weights: Float[np.ndarray, "*rows images"]
-) -> Float[np.ndarray, "*rows"]:
-    """sum(weight x value) / sum(weight) without the NaN values; NaN where nothing is left."""
-    defined = ~np.isnan(values)
-    total = (weights * defined).sum(axis=-1)
-    weighted = (weights * np.where(defined, values, 0.0)).sum(axis=-1)
-    return np.divide(weighted, total, out=np.full(total.shape, np.nan), where=total > 0)

@@ -17,7 +17,7 @@ from eval_colorization.report.figures import MAIN_METRICS, draw_figures
 from eval_colorization.report.page import render_page
 from eval_colorization.report.printing import computed_metrics, printed
 from eval_colorization.results import CONTROLS, GalleryImage, Results
-from pretext.runtime.whole_file import whole_file
+from pretext.runtime.whole_file import write_whole
 
 PER_IMAGE = ("values", "sha256")
 TABLE_METRICS = (*MAIN_METRICS[:-2], "fid", *MAIN_METRICS[-2:])
@@ -29,12 +29,12 @@ def write_report(out: Path, results: Results, gallery: Sequence[GalleryImage]) -
     Each file is written whole, so whoever reads it finds the last report's or this one's.
     """
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    _write(out / "report.json", json.dumps(report_json(results), indent=1, allow_nan=False) + "\n")
-    _write(out / "per_image.csv", per_image_csv(results))
+    write_whole(out / "report.json", json.dumps(report_json(results), indent=1, allow_nan=False) + "\n")
+    write_whole(out / "per_image.csv", per_image_csv(results))
     drawings = draw_figures(results)
     for name, drawing in drawings.items():
         save_figure(drawing.figure, out / "figures" / name)
-    _write(out / "index.html", render_page(results, gallery, drawings))
+    write_whole(out / "index.html", render_page(results, gallery, drawings))
 
 
 def report_json(results: Results) -> dict[str, Any]:
@@ -111,9 +111,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value
-
-
-def _write(path: Path, text: str) -> None:
-    # A file name that is no UTF-8 comes from the file system as lone surrogates, which cannot be encoded.
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")

@@ -1,6 +1,5 @@
 """Following submitted jobs to their end."""
 
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -11,19 +10,9 @@ from typing import Any
 from pretext.runtime.job import JobFolder
 from pretext.runtime.metrics_log import read_metrics
 from pretext.runtime.run_dir import RunDir
+from pretext.runtime.slurm_states import OVER, accounted_states, states_in_queue
 
 POLL_SECONDS = 1.0
-OVER = {
-    "COMPLETED",
-    "FAILED",
-    "CANCELLED",
-    "TIMEOUT",
-    "OUT_OF_MEMORY",
-    "NODE_FAIL",
-    "PREEMPTED",
-    "BOOT_FAIL",
-    "DEADLINE",
-}
 
 
 @dataclass(kw_only=True)
@@ -84,31 +73,6 @@ def _follow(submitted: Sequence[Submitted], on_slurm: bool) -> int:
     return statuses[0] if len(statuses) == 1 else int(any(statuses))
 
 
-def states_in_queue(ids: Sequence[str]) -> dict[str, str] | None:
-    """job -> state and reason, of those jobs and arrays' members that Slurm has not done with; None: it is silent.
-
-    Not from accounting: that says NODE_FAIL for a while of a job that is back in the queue.
-    """
-    command = [
-        "squeue",
-        "--noheader",
-        "--array",
-        "--jobs",
-        ",".join(dict.fromkeys(ids)),
-        "--format",
-        "%i|%T|%r",
-    ]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    if answer.returncode and "Invalid job id" not in answer.stderr:  # invalid: it ended long ago
-        return None
-    found = {}
-    for line in answer.stdout.splitlines():
-        job, state, reason = line.strip().split("|")
-        if state not in OVER:
-            found[job] = state if reason == "None" else f"{state} ({reason})"
-    return found
-
-
 def sweep_table(submitted: Sequence[Submitted]) -> str:
     """A row a run: how it ended, how far it came, and its last losses."""
     rows: list[tuple[str, ...]] = [("run", "status", "step", "loss", "validation_loss")]
@@ -132,9 +96,7 @@ def _ending(run: Submitted, on_slurm: bool) -> tuple[str, int]:
         return "", 1 if own is None else own
     state = ""
     for _ in range(10):  # accounting is a moment behind
-        command = ["sacct", "-j", run.id, "-X", "--noheader", "--parsable2", "--format=State"]
-        found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-        state = found[0] if found else ""
+        state = next(iter(accounted_states(run.id)), "").partition(" ")[0]
         if state in OVER or (not state and own is not None):
             break
         time.sleep(POLL_SECONDS)

@@ -1,10 +1,11 @@
 """What became of a run's attempts: a line when one starts, a line when it ends in order."""
 
 import json
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pretext.runtime.slurm_states import accounted_states
 
 ATTEMPTS_WITHOUT_PROGRESS = 3
 
@@ -53,10 +54,6 @@ class History:
 
 def _last_state(job: str) -> str | None:
     """What Slurm's accounting says of the last attempt of a job that is over; None where there is no accounting."""
-    command = ["sacct", "-j", job, "-X", "--duplicates", "--noheader", "--parsable2", "--format=State"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    over = [state for state in found.stdout.splitlines() if state not in ("RUNNING", "PENDING")]
+    states = accounted_states(job, all_attempts=True)
+    over = [state for state in states if state not in ("RUNNING", "PENDING")]
     return over[-1] if over else None

@@ -22,9 +22,10 @@ import pretext
 from pretext.runtime.cluster_profile import ClusterProfile
 from pretext.runtime.code_snapshot import snapshot_code
 from pretext.runtime.command_line import Command, parse_config, run_command
-from pretext.runtime.follow import Submitted, follow, states_in_queue, sweep_table
+from pretext.runtime.follow import Submitted, follow, sweep_table
 from pretext.runtime.job import Job, JobFolder
 from pretext.runtime.launch_options import LaunchOptions, split_launch_options
+from pretext.runtime.slurm_states import accounted_states, states_in_queue
 
 # Reasons for which a cluster that does not enforce its partitions' limits keeps a job in the queue for ever.
 NEVER_STARTS = ("PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints")
@@ -246,8 +247,7 @@ def _may_end_well(job: str) -> bool:
     """Whether a job is to be waited for. Slurm takes a dependency on one that it has forgotten for fulfilled."""
     if states_in_queue([job]):
         return True
-    command = ["sacct", "-j", job, "-X", "--noheader", "--parsable2", "--format=State"]
-    states = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    states = accounted_states(job)
     return bool(states) and set(states) == {"COMPLETED"}
 
 

@@ -23,6 +23,10 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` as a `whole_file`."""
+    """Write `text` as a `whole_file`, in UTF-8.
+
+    A file name that is no UTF-8 comes from the file system as lone surrogates, which cannot be encoded: they are
+    written as backslash escapes.
+    """
     with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")

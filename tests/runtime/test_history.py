@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from pretext.runtime import history as history_module
+from pretext.runtime import slurm_states
 from pretext.runtime.history import History
 
 HOSTS = ["n1", "n2"]
@@ -17,7 +17,7 @@ def history(tmp_path, monkeypatch):
     def sacct(command, **options):
         return subprocess.CompletedProcess(command, 0, stdout="NODE_FAIL\nRUNNING\n")
 
-    monkeypatch.setattr(history_module.subprocess, "run", sacct)
+    monkeypatch.setattr(slurm_states.subprocess, "run", sacct)
     return History(tmp_path / "history.jsonl")
 
 
@@ -42,7 +42,7 @@ def test_where_there_is_no_slurm_an_attempt_begins_all_the_same(history, monkeyp
     def no_sacct(command, **options):
         raise FileNotFoundError(command[0])
 
-    monkeypatch.setattr(history_module.subprocess, "run", no_sacct)
+    monkeypatch.setattr(slurm_states.subprocess, "run", no_sacct)
     history.start("7", HOSTS, 2, "")
     history.start("7", HOSTS, 2, "")
     assert history.read()[-1]["after"] is None

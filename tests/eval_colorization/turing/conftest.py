@@ -1,9 +1,14 @@
-"""A small test, exported once."""
+"""A small test, exported once; and one without images, with simulated participants."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from eval_colorization.turing.export import write_test
+from eval_colorization.turing.key import Key
 from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, paint
+from tests.eval_colorization.turing.simulation import FOOLING, make_key, simulate
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +27,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         display_seconds=0.05,
     )
     return Exported(folder, key)
+
+
+@pytest.fixture(scope="module")
+def key() -> Key:
+    """Two forms of two methods, as `turing-score` reads them."""
+    return make_key(np.random.default_rng(0), tuple(method for method in FOOLING if method), test=6)
+
+
+@pytest.fixture
+def results(key: Key) -> list[dict[str, Any]]:
+    """The result files of four simulated participants."""
+    return simulate(key, np.random.default_rng(1), 4, FOOLING)

@@ -11,7 +11,25 @@ from typing import Any
 import numpy as np
 
 from eval_colorization.turing import database
+from eval_colorization.turing.answers import AnswerSheet
 from eval_colorization.turing.key import Form, Key, Trial
+
+METHODS = ("annealed mean", "grey")
+FOOLING = {"annealed mean": 0.4, "grey": 0.1, None: 0.1}
+
+
+def choices(sheet: AnswerSheet) -> set[tuple[str, str, str, float | None]]:
+    """Who chose what in which trial, and in what time."""
+    return {
+        (p.name, answer.trial.trial, answer.chosen, answer.seconds)
+        for p in sheet.participants
+        for answer in p.answers
+    }
+
+
+def complaints(sheet: AnswerSheet) -> str:
+    """All that was found wrong with the files."""
+    return "\n".join(problem.what for problem in sheet.problems)
 
 
 def make_key(

@@ -9,47 +9,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from eval_colorization.turing import admin, database
-from eval_colorization.turing.answers import AnswerSheet, read_answers
+from eval_colorization.turing.answers import read_answers
 from eval_colorization.turing.key import Key
 from tests.eval_colorization.turing.simulation import (
+    choices,
+    complaints,
     crowd_rows,
-    make_key,
     save,
     save_database,
     save_table,
-    simulate,
 )
 
-METHODS = ("annealed mean", "grey")
-FOOLING = {"annealed mean": 0.4, "grey": 0.1, None: 0.1}
-
 Result = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def key() -> Key:
-    return make_key(np.random.default_rng(0), METHODS, test=6)
-
-
-@pytest.fixture
-def results(key: Key) -> list[Result]:
-    return simulate(key, np.random.default_rng(1), 4, FOOLING)
-
-
-def choices(sheet: AnswerSheet) -> set[tuple[str, str, str, float | None]]:
-    return {
-        (p.name, answer.trial.trial, answer.chosen, answer.seconds)
-        for p in sheet.participants
-        for answer in p.answers
-    }
-
-
-def complaints(sheet: AnswerSheet) -> str:
-    return "\n".join(problem.what for problem in sheet.problems)
 
 
 def test_the_database_and_its_download_read_as_the_result_files_do(
