@@ -12,10 +12,8 @@ from eval_colorization.distribution import network_result
 from eval_colorization.measure import Measurer
 from eval_colorization.methods import Network
 from eval_colorization.metrics.auc import auc_curve
-from eval_colorization.metrics.availability import NotAvailableError
 from eval_colorization.metrics.diagnosticity import ab_entropy, colour_diagnosticity, split_by_diagnosticity
 from eval_colorization.metrics.frechet import frechet_distance
-from eval_colorization.metrics.labels import Labels
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.results import (
     ClassResult,
@@ -27,6 +25,8 @@ from eval_colorization.results import (
     Summary,
 )
 from eval_colorization.summarise import standings, summarise
+from pretext.data.labels import Labels
+from pretext.library_weights import NotAvailableError
 
 
 def assemble(

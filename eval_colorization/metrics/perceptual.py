@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from eval_colorization.metrics.availability import downloaded_weights, missing_package, named_when_damaged
+from pretext.library_weights import downloaded_weights, missing_package, named_when_damaged
 
 
 class Lpips:

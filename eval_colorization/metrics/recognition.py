@@ -5,23 +5,20 @@ The paper's figure is the top-1 accuracy of VGG-16 (section 3.2, "semantic inter
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.transforms import v2
 
-from eval_colorization.metrics.availability import (
-    NotAvailableError,
+from pretext.library_weights import (
+    cached_timm_weights,
     downloaded_weights,
     missing_package,
     named_when_damaged,
+    read_weights,
 )
-from pretext.runtime.checkpoint import load_checkpoint
 from pretext.spelling import did_you_mean
 
 Prepare = Callable[[Tensor], Tensor]
@@ -90,7 +87,6 @@ def _from_torchvision(architecture: str, weights: Path | None) -> tuple[nn.Modul
 def _from_timm(architecture: str, weights: Path | None) -> tuple[nn.Module, Prepare]:
     try:
         import timm
-        from huggingface_hub import constants, try_to_load_from_cache
     except ModuleNotFoundError as error:
         raise missing_package(f"the classifier timm:{architecture}", error, "timm") from error
 
@@ -104,15 +100,10 @@ def _from_timm(architecture: str, weights: Path | None) -> tuple[nn.Module, Prep
     if weights is not None:
         network = _with_weights_of(weights, lambda **kwargs: timm.create_model(architecture, **kwargs))
     else:
-        cached = try_to_load_from_cache(config.hf_hub_id, "model.safetensors") if config.hf_hub_id else None
-        if not isinstance(cached, str):
-            raise NotAvailableError(
-                f"the weights of timm:{architecture} are not in {constants.HF_HUB_CACHE}",
-                f"hf download {config.hf_hub_id} model.safetensors",
-            )
-        with named_when_damaged(Path(cached)):
+        cached = cached_timm_weights(architecture, config.hf_hub_id)
+        with named_when_damaged(cached):
             network = timm.create_model(
-                architecture, pretrained=True, pretrained_cfg_overlay={"file": cached}
+                architecture, pretrained=True, pretrained_cfg_overlay={"file": str(cached)}
             )
     resolved = timm.data.resolve_model_data_config(network)
     return network, timm.data.create_transform(**resolved, is_training=False)
@@ -120,7 +111,7 @@ def _from_timm(architecture: str, weights: Path | None) -> tuple[nn.Module, Prep
 
 def _with_weights_of(path: Path, build: Callable[..., nn.Module]) -> nn.Module:
     """`build(num_classes=...)` for as many classes as the weights at `path` have, with these weights."""
-    state = _read(path)
+    state = read_weights(path)
     with torch.device("meta"):
         last_layer = list(build().named_parameters())[-1][0]
     network = build(num_classes=len(state[last_layer])) if last_layer in state else build()
@@ -133,14 +124,3 @@ def _with_weights_of(path: Path, build: Callable[..., nn.Module]) -> nn.Module:
             f"{detail[:300]}"
         ) from error
     return network
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if path.suffix != ".safetensors":
-        return load_checkpoint(path)
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}"
-        ) from error

@@ -24,24 +24,36 @@ def random_crop_and_mirror(
     """
     assert 0 < crop_size <= image_size
     side = min(image.size) * crop_size / image_size
-    left = rng.random() * (image.width - side)
-    top = rng.random() * (image.height - side)
-    crop = _resized_square(image, left, top, side, crop_size)
-    return _to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop)
+    return random_box_and_mirror(image, rng, side, side, crop_size)
+
+
+def random_box_and_mirror(
+    image: Image.Image, rng: random.Random, width: float, height: float, size: int
+) -> UInt8[Tensor, "3 {size} {size}"]:
+    """A box of `width` x `height` pixels anywhere in an RGB picture, resized to a square of `size`, in 0..255.
+
+    Mirrored in half of the cases.
+    """
+    left = rng.random() * (image.width - width)
+    top = rng.random() * (image.height - height)
+    crop = resized_box(image, (left, top, left + width, top + height), size)
+    return to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop)
 
 
 def central_square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
     """The central square of an RGB picture, as large as its short side, resized to `size`. In 0..255."""
     side = float(min(image.size))
-    return _to_tensor(_resized_square(image, (image.width - side) / 2, (image.height - side) / 2, side, size))
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return to_tensor(resized_box(image, (left, top, left + side, top + side), size))
 
 
-def _resized_square(image: Image.Image, left: float, top: float, side: float, size: int) -> Image.Image:
-    box = (left, top, left + side, top + side)
+def resized_box(image: Image.Image, box: tuple[float, float, float, float], size: int) -> Image.Image:
+    """What lies in the box (left, top, right, bottom; pixels), resized to a square of `size`."""
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
-def _to_tensor(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    """An RGB picture as a tensor in 0..255."""
     # Pillow separates the channels of each line ("RGB;L") faster than numpy or torch permutes pixels.
     lines = np.frombuffer(image.tobytes("raw", "RGB;L"), np.uint8).reshape(image.height, 3, image.width)
     return torch.from_numpy(lines.transpose(1, 0, 2).copy())

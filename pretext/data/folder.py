@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pretext.data.images import image_extensions, open_rgb
+from pretext.data.images import file_stamp, image_extensions, open_rgb
 from pretext.data.packed_names import PackedNames
 
 
@@ -46,6 +46,10 @@ class FolderSource:
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB; see `open_rgb`. Raises BrokenImageError."""
         return open_rgb(self._root / self._names[index], short_side)
+
+    def stamp(self, index: int) -> str:
+        """The file's size and time."""
+        return file_stamp(self._root / self._names[index])
 
 
 def _image_names(root: Path) -> Iterator[str]:

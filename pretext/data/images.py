@@ -62,6 +62,15 @@ def open_rgb(file: Path | io.BytesIO, short_side: int | None = None) -> Image.Im
         raise BrokenImageError(_reason(error)) from error
 
 
+def file_stamp(file: Path) -> str:
+    """Size in bytes and time of the last change, in one word; `missing` where there is no such file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}@{status.st_mtime_ns}"
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """An 8-bit RGB picture of the same size, from any Pillow mode.
 

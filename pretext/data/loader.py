@@ -1,43 +1,26 @@
 """Batches of images, decoded by worker processes, in an order that does not depend on them."""
 
 import os
+import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader
 
+from pretext.data.batch import Batch, Cuts
 from pretext.data.crops import central_square, random_crop_and_mirror
-from pretext.data.images import BrokenImageError
 from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
 from pretext.data.sources import ImageSource
 from pretext.data.workers import guard_worker
 
-
-@dataclass(frozen=True, kw_only=True)
-class Batch:
-    """Images of one size, RGB in 0..255.
-
-    `positions` are places in the run's global sequence of samples (in validation, of images), `indices` those
-    in the source. A broken file keeps its place, black, with `broken` set: black is grey, so the objective
-    masks it. `errors` holds its (name, reason), once for each time it comes.
-    """
-
-    rgb: UInt8[Tensor, "batch 3 size size"]
-    positions: Int64[np.ndarray, " batch"]
-    indices: Int64[np.ndarray, " batch"]
-    broken: Bool[np.ndarray, " batch"]
-    errors: list[tuple[str, str]]
-
-    def pin_memory(self) -> "Batch":
-        """The batch with its images in page-locked memory; called by the DataLoader."""
-        return replace(self, rgb=self.rgb.pin_memory())
+RandomCut = Callable[[Image.Image, random.Random], Tensor]
+"""What training cuts out of a picture; it passes between processes, so it is a function or a `partial` of one."""
+Cut = Callable[[Image.Image], Tensor]
+"""The same for validation, where nothing is left to chance."""
 
 
 def training_batches(
@@ -55,36 +38,25 @@ def training_batches(
     num_workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """This rank's random crops of steps `start_step` to `num_steps` (exclusive), `micro_batches` a step.
-
-    `batch_size` is the global one. Bit for bit the same images come at a position whatever `start_step`,
-    `world_size`, `micro_batches` and `num_workers` are. Workers (0: this process) start at once and live to
-    the end of training, with no pause between epochs.
+    """Random squares of the published training: `shuffled_batches` of `random_crop_and_mirror`.
 
     Raises ValueError if the batch cannot be shared evenly or the crop is larger than the image.
     """
-    if batch_size % (world_size * micro_batches):
-        raise ValueError(
-            f"a batch of {batch_size} cannot be shared by {world_size} processes with {micro_batches} "
-            f"micro-batches each; choose a multiple of {world_size * micro_batches}"
-        )
     if not 0 < crop_size <= image_size:
         raise ValueError(f"crop_size {crop_size} must be at least 1 and at most image_size, {image_size}")
-
-    order = DataOrder(source.group_sizes, seed)
-    return _batches(
-        _Cuts(
-            source, partial(_random_crop, seed, image_size, crop_size), size=crop_size, short_side=image_size
-        ),
-        (
-            order.samples(positions)
-            for step in range(start_step, num_steps)
-            for positions in rank_positions(
-                step, batch_size=batch_size, rank=rank, world_size=world_size, micro_batches=micro_batches
-            )
-        ),
-        num_workers,
-        pin_memory,
+    return shuffled_batches(
+        source,
+        partial(random_crop_and_mirror, image_size=image_size, crop_size=crop_size),
+        short_side=image_size,
+        seed=seed,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        start_step=start_step,
+        rank=rank,
+        world_size=world_size,
+        micro_batches=micro_batches,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
     )
 
 
@@ -98,13 +70,81 @@ def validation_batches(
     num_workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """The central squares of all images once, in order, in constant memory: rank r has r, r + world_size, ...
+    """The central squares of all images: `batches_in_order` of `central_square`."""
+    return batches_in_order(
+        source,
+        partial(central_square, size=size),
+        short_side=size,
+        batch_size=batch_size,
+        rank=rank,
+        world_size=world_size,
+        num_workers=num_workers,
+        pin_memory=pin_memory,
+    )
+
+
+def shuffled_batches(
+    source: ImageSource,
+    cut: RandomCut,
+    *,
+    short_side: int | None,
+    seed: int,
+    num_steps: int,
+    batch_size: int,
+    start_step: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    micro_batches: int = 1,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """This rank's random cuts of steps `start_step` to `num_steps` (exclusive), `micro_batches` a step.
+
+    `batch_size` is the global one. Bit for bit the same images come at a position whatever `start_step`,
+    `world_size`, `micro_batches` and `num_workers` are. Workers (0: this process) start at once and live to
+    the end of training, with no pause between epochs. `short_side` lets JPEG files be decoded smaller, see
+    `open_rgb`.
+
+    Raises ValueError if the batch cannot be shared evenly.
+    """
+    if batch_size % (world_size * micro_batches):
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared by {world_size} processes with {micro_batches} "
+            f"micro-batches each; choose a multiple of {world_size * micro_batches}"
+        )
+    order = DataOrder(source.group_sizes, seed)
+    return _batches(
+        Cuts(source, partial(_random_cut, cut, seed), short_side),
+        (
+            order.samples(positions)
+            for step in range(start_step, num_steps)
+            for positions in rank_positions(
+                step, batch_size=batch_size, rank=rank, world_size=world_size, micro_batches=micro_batches
+            )
+        ),
+        num_workers,
+        pin_memory,
+    )
+
+
+def batches_in_order(
+    source: ImageSource,
+    cut: Cut,
+    *,
+    short_side: int | None,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+    num_workers: int = 0,
+    pin_memory: bool = False,
+) -> Iterator[Batch]:
+    """The cuts of all images once, in order, in constant memory: rank r has r, r + world_size, ...
 
     `batch_size` is that of one rank; the last batch may be smaller.
     """
     mine = range(rank, len(source), world_size)
     return _batches(
-        _Cuts(source, partial(_central_square, size), size=size, short_side=size),
+        Cuts(source, partial(_same_cut, cut), short_side),
         (
             [Sample(position=index, epoch=0, index=index) for index in mine[first : first + batch_size]]
             for first in range(0, len(mine), batch_size)
@@ -114,50 +154,16 @@ def validation_batches(
     )
 
 
-def _random_crop(seed: int, image_size: int, crop_size: int, image: Image.Image, sample: Sample) -> Tensor:
-    return random_crop_and_mirror(image, augmentation_rng(seed, sample), image_size, crop_size)
+def _random_cut(cut: RandomCut, seed: int, image: Image.Image, sample: Sample) -> Tensor:
+    return cut(image, augmentation_rng(seed, sample))
 
 
-def _central_square(size: int, image: Image.Image, sample: Sample) -> Tensor:
-    return central_square(image, size)
-
-
-class _Cuts(Dataset[Batch]):
-    """Decodes whole batches; lives in the workers, so it is pickled where they are not forked."""
-
-    def __init__(
-        self, source: ImageSource, cut: Callable[[Image.Image, Sample], Tensor], *, size: int, short_side: int
-    ) -> None:
-        self._source = source
-        self._cut = cut
-        self._size = size
-        self._short_side = short_side
-
-    def __getitems__(self, samples: list[Sample]) -> Batch:
-        """Called by the DataLoader with one batch of the sampler."""
-        images = []
-        broken = np.zeros(len(samples), bool)
-        errors = []
-        for place, sample in enumerate(samples):
-            try:
-                image = self._source.open(sample.index, self._short_side)
-            except BrokenImageError as error:
-                images.append(torch.zeros(3, self._size, self._size, dtype=torch.uint8))
-                broken[place] = True
-                errors.append((self._source.name(sample.index), str(error)))
-            else:
-                images.append(self._cut(image, sample))
-        return Batch(
-            rgb=default_collate(images),  # in a worker it stacks straight into shared memory
-            positions=np.array([sample.position for sample in samples]),
-            indices=np.array([sample.index for sample in samples]),
-            broken=broken,
-            errors=errors,
-        )
+def _same_cut(cut: Cut, image: Image.Image, sample: Sample) -> Tensor:
+    return cut(image)
 
 
 def _batches(
-    cuts: _Cuts, samples_of_batches: Iterable[list[Sample]], num_workers: int, pin_memory: bool
+    cuts: Cuts, samples_of_batches: Iterable[list[Sample]], num_workers: int, pin_memory: bool
 ) -> Iterator[Batch]:
     loader = DataLoader(
         cuts,

@@ -56,6 +56,10 @@ class SampleSource:
         """The picture in RGB, in full size whatever `short_side` is."""
         return self._pictures[index]
 
+    def stamp(self, index: int) -> str:
+        """The picture's size: its name says all else."""
+        return "{}x{}".format(*self._pictures[index].size)
+
 
 def sample_source(part: Literal["train", "validation", "held-out"]) -> SampleSource:
     """The bundled sample's part for training or validation, or the photographs held out whole.

@@ -7,36 +7,24 @@ so the cache folder must have room for the data set.
 
 import contextlib
 import glob
-import hashlib
 import io
 import os
 import re
 import shutil
-import tarfile
-import tempfile
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Int64
 from PIL import Image
 from tqdm import tqdm
 
-from pretext.data.images import image_extensions, open_rgb
+from pretext.data.images import file_stamp, open_rgb
 from pretext.data.packed_names import PackedNames
+from pretext.data.shard_index import atomic_write, cached_index, digest, read_member
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
-
-
-class _ShardIndex(NamedTuple):
-    """Where a tar's images lie, one entry for each sample that has one, in the order of the file."""
-
-    keys: list[str]
-    offsets: Int64[np.ndarray, " samples"]
-    sizes: Int64[np.ndarray, " samples"]
 
 
 class ShardSource:
@@ -59,7 +47,7 @@ class ShardSource:
             for shard in tqdm(addresses, desc="Fetching shards", disable=None, leave=False)
         ]
         indices = [
-            _cached_index(path, cache_folder / "shard-indices")
+            cached_index(path, cache_folder / "shard-indices")
             for path in tqdm(self._paths, desc="Indexing shards", disable=None, leave=False)
         ]
         self._group_sizes = tuple(len(index.keys) for index in indices)
@@ -69,9 +57,10 @@ class ShardSource:
                 f"{address} holds no images ({len(addresses)} tar files); expected members such as KEY.jpg, "
                 "KEY.png or KEY.webp"
             )
-        self._offsets = np.concatenate([index.offsets for index in indices])
-        self._sizes = np.concatenate([index.sizes for index in indices])
+        self._images = np.concatenate([index.images for index in indices])
+        self._classes = np.concatenate([index.classes for index in indices])
         self._keys = PackedNames(key for index in indices for key in index.keys)
+        self._stamps = [file_stamp(path) for path in self._paths]
         self._shard_names = [shard.rsplit("/", 1)[-1] for shard in addresses]
 
     def __len__(self) -> int:
@@ -89,9 +78,27 @@ class ShardSource:
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB; see `open_rgb`. Raises BrokenImageError."""
         with self._paths[self._shard_of(index)].open("rb") as tar:
-            tar.seek(self._offsets[index])
-            member = tar.read(self._sizes[index])
+            member = read_member(tar, self._images[index])
         return open_rgb(io.BytesIO(member), short_side)
+
+    def stamp(self, index: int) -> str:
+        """The shard's size and time, and the image's place in it."""
+        return f"{self._stamps[self._shard_of(index)]}+{self._images[index, 0]}"
+
+    def class_texts(self) -> list[str]:
+        """What the .cls member of each sample says. Raises ValueError naming samples that have none."""
+        without = [self.name(int(index)) for index in np.flatnonzero(self._classes[:, 0] == 0)]
+        if without:
+            more = f" and {len(without) - 3} more" if len(without) > 3 else ""
+            raise ValueError(
+                f"{', '.join(without[:3])}{more} have no .cls member beside their image; write the class of each "
+                "sample into its shard, or give a CSV file of image,class"
+            )
+        texts = []
+        for path, start, end in zip(self._paths, self._starts[:-1], self._starts[1:], strict=True):
+            with path.open("rb") as tar:
+                texts += [read_member(tar, place).decode().strip() for place in self._classes[start:end]]
+        return texts
 
     def _shard_of(self, index: int) -> int:
         return int(np.searchsorted(self._starts, index, side="right")) - 1
@@ -134,12 +141,12 @@ def _fetched(url: str, folder: Path) -> Path:
     """The local copy of a remote shard. It appears whole or not at all, whoever else fetches it meanwhile."""
     # pipe:curl ... URL ends in the name too, so the last path component is readable for all schemes.
     readable = re.sub(r"[^\w.-]", "_", url.rsplit("/", 1)[-1])
-    path = folder / f"{_digest(url)}-{readable}"
+    path = folder / f"{digest(url)}-{readable}"
     with _locked(path):
         if not path.exists():
             try:
                 # The remote end closes first: only then is its exit status known, and the copy kept.
-                with _atomic_write(path) as local, _webdataset().gopen(url) as remote:
+                with atomic_write(path) as local, _webdataset().gopen(url) as remote:
                     shutil.copyfileobj(remote, local, 1 << 20)
             except (OSError, ValueError) as error:
                 reason = str(error).rpartition(": ")[2].removesuffix(" (read) {}")
@@ -147,44 +154,6 @@ def _fetched(url: str, folder: Path) -> Path:
                     f"the shard {url} cannot be fetched ({reason}); check the address and the access to it"
                 ) from error
     return path
-
-
-def _cached_index(tar: Path, folder: Path) -> _ShardIndex:
-    """The index of a tar, read from the cache if it was made of the file as it is now."""
-    status = tar.stat()
-    stamp = np.array([status.st_size, status.st_mtime_ns])
-    path = folder / f"{_digest(str(tar))}.npz"
-    if path.exists():
-        with np.load(path) as stored:
-            if np.array_equal(stored["stamp"], stamp):
-                keys = stored["keys"].tobytes().decode(errors="surrogateescape").split("\0")
-                return _ShardIndex(keys if len(stored["sizes"]) else [], stored["offsets"], stored["sizes"])
-    index = _index(tar)
-    joined = np.frombuffer("\0".join(index.keys).encode(errors="surrogateescape"), np.uint8)
-    with _atomic_write(path) as file:
-        np.savez(file, stamp=stamp, keys=joined, offsets=index.offsets, sizes=index.sizes)
-    return index
-
-
-def _index(tar: Path) -> _ShardIndex:
-    extensions = image_extensions()
-    places: dict[str, tuple[int, int]] = {}
-    try:
-        with tarfile.open(tar, "r:") as members:
-            for member in members:
-                folder, _, file_name = member.name.rpartition("/")
-                stem, dot, extension = file_name.partition(
-                    "."
-                )  # WebDataset's rule: the key ends at the first dot
-                if member.isfile() and stem and dot + extension.lower() in extensions:
-                    key = f"{folder}/{stem}" if folder else stem
-                    places.setdefault(key, (member.offset_data, member.size))
-    except tarfile.TarError as error:
-        raise ValueError(
-            f"{tar} is not a whole, uncompressed tar file ({error}); WebDataset shards must be plain .tar"
-        ) from error
-    table = np.array(list(places.values()), np.int64).reshape(-1, 2)
-    return _ShardIndex(list(places), table[:, 0], table[:, 1])
 
 
 def _webdataset() -> ModuleType:
@@ -198,19 +167,6 @@ def _webdataset() -> ModuleType:
 
 
 @contextlib.contextmanager
-def _atomic_write(path: Path) -> Iterator[BinaryIO]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-
-
-@contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Only one process at a time fetches a file; the others wait and find it."""
     import fcntl  # absent on Windows, where local shards still work
@@ -219,7 +175,3 @@ def _locked(path: Path) -> Iterator[None]:
     with Path(f"{path}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

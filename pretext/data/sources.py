@@ -35,6 +35,10 @@ class ImageSource(Protocol):
         """
         ...
 
+    def stamp(self, index: int) -> str:
+        """A word that is another one when the image of this name is another one."""
+        ...
+
 
 def open_source(
     address: str,
@@ -95,6 +99,10 @@ class SubsetSource:
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """As the whole source opens it."""
         return self._source.open(int(self._indices[index]), short_side)
+
+    def stamp(self, index: int) -> str:
+        """As in the whole source."""
+        return self._source.stamp(int(self._indices[index]))
 
 
 def split_source(source: ImageSource, *, num_validation: int, seed: int) -> tuple[SubsetSource, SubsetSource]:

@@ -1,13 +1,16 @@
-"""torchvision's data sets as sources of images: by name, labels ignored."""
+"""torchvision's data sets as sources of images: by name, with labels for those who want them."""
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from pretext.data.images import BrokenImageError, to_rgb
+from pretext.data.labels import Labels
 
 _SPLIT_NAMES = {"train": ("train", "trainval", "train-standard"), "validation": ("val", "valid", "test")}
 
@@ -33,7 +36,7 @@ class TorchvisionSource:
         download: bool = False,
     ) -> None:
         self._name = name
-        self._dataset = _dataset(name, root=root, split=split, part=part, download=download)
+        self._dataset, self._arguments = _dataset(name, root=root, split=split, part=part, download=download)
         if not isinstance(_first(self._dataset[0]), Image.Image):
             raise ValueError(f"torchvision:{name} does not hold images; choose an image data set")
 
@@ -56,12 +59,66 @@ class TorchvisionSource:
         except Exception as error:  # data sets decode, unpickle and seek in ways of their own
             raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 
+    def stamp(self, index: int) -> str:
+        """Where the data set lies and which of its parts this is."""
+        return str(self._arguments)
+
+    def labels(self) -> Labels:
+        """The class of every image, numbered and named as the data set does it; without names by its number.
+
+        Raises ValueError for a data set whose images have no class, or more than a class.
+        """
+        indices = self._class_indices()
+        names = [", ".join([name] if isinstance(name, str) else name) for name in self._class_names()]
+        class_names = {}
+        for index in sorted(set(indices)):
+            name = names[index] if index < len(names) else str(index)
+            # ImageNet has two classes called crane.
+            class_names[index] = name if names.count(name) <= 1 else f"{name} ({index})"
+        return Labels(tuple(indices), class_names, given=True)
+
+    def _class_names(self) -> Sequence[str | Sequence[str]]:
+        return getattr(self._dataset, "classes", ())
+
+    def _class_indices(self) -> list[int]:
+        for attribute in ("targets", "labels", "_labels"):
+            indices = _as_indices(getattr(self._dataset, attribute, None))
+            if indices is not None:
+                return indices
+        indices = _as_indices([self._read_class(index) for index in range(len(self))])
+        if indices is None:
+            raise ValueError(
+                f"torchvision:{self._name} does not give each image one class (a whole number from 0); choose a "
+                "classification data set, or give a CSV file of image,class"
+            )
+        return indices
+
+    def _read_class(self, index: int) -> Any:
+        try:
+            return self._dataset[index][1]
+        except Exception as error:  # as in `open`
+            raise ValueError(
+                f"the class of {self.name(index)} cannot be read ({type(error).__name__}: {error}); repair the "
+                "image, or leave it out"
+            ) from error
+
+
+def _as_indices(values: Any) -> list[int] | None:
+    try:
+        array = np.asarray(values)
+    except ValueError:  # annotations of different lengths
+        return None
+    return array.tolist() if array.ndim == 1 and array.dtype.kind in "iu" and array.min() >= 0 else None
+
 
 def _first(item: Any) -> Any:
     return item[0] if isinstance(item, tuple) else item
 
 
-def _dataset(name: str, *, root: Path, split: str, part: str | None, download: bool) -> Any:
+def _dataset(
+    name: str, *, root: Path, split: str, part: str | None, download: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The data set, and the arguments that say where it lies and which part it is."""
     from torchvision import datasets
 
     if name not in datasets.__all__:
@@ -76,7 +133,7 @@ def _dataset(name: str, *, root: Path, split: str, part: str | None, download: b
     choices = _choices_of_part(name, set(parameters), split, part)
     for choice in choices:
         try:
-            return constructor(**common, **choice)
+            return constructor(**common, **choice), {"root": str(root)} | choice
         except Exception as error:  # each data set has its own exceptions for missing files and bad arguments
             # torchvision's wording for a split that this data set does not have: try the next usual name.
             if "Unknown value" in str(error) and choice is not choices[-1]:

@@ -1,3 +1,5 @@
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +85,33 @@ def test_a_hold_out_that_leaves_nothing_on_one_side_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=f"{num_validation} images cannot be held out for validation of 11"):
         split_source(FolderSource(photo_folder), num_validation=num_validation, seed=0)
+
+
+def test_a_stamp_tells_a_changed_file_and_a_subset_has_those_of_its_images(
+    tmp_path: Path, photo_folder: Path, shard_address: str
+) -> None:
+    folder = shutil.copytree(photo_folder, tmp_path / "copy", copy_function=shutil.copy2)
+    for kept, changed, source in (
+        (0, 3, FolderSource(folder)),
+        (0, 10, open_source(shard_address, split="train")),
+        (0, 3, open_source("sample", split="train")),
+    ):
+        subset = SubsetSource(source, np.array([changed, kept]))
+        assert [subset.stamp(0), subset.stamp(1)] == [source.stamp(kept), source.stamp(changed)]
+    stamps = [FolderSource(folder).stamp(index) for index in range(11)]
+    assert stamps == [FolderSource(photo_folder).stamp(index) for index in range(11)]
+    source = FolderSource(folder)
+    (folder / source.name(3)).write_bytes(b"changed")
+    (folder / source.name(4)).unlink()
+    assert [i for i in range(11) if source.stamp(i) != stamps[i]] == [3, 4]
+    assert source.stamp(4) == "missing"
+
+
+def test_images_of_a_shard_have_stamps_of_their_own_and_others_when_the_shard_has_changed(
+    shard_address: str, tmp_path: Path
+) -> None:
+    before = [open_source(shard_address, split="train").stamp(index) for index in range(11)]
+    os.utime(tmp_path / "p2.tar", ns=(1, 1))
+    after = [open_source(shard_address, split="train").stamp(index) for index in range(11)]
+    assert len(set(before)) == 11
+    assert [i for i in range(11) if after[i] != before[i]] == [8, 9, 10]

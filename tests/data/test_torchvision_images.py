@@ -89,3 +89,33 @@ def test_a_misspelt_data_set_is_answered_with_the_nearest_name(tmp_path: Path) -
 def test_a_data_set_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"torchvision:CIFAR10 cannot be opened in .*download: true"):
         source_of("CIFAR10", tmp_path)
+
+
+def test_labels_are_those_of_torchvisions_image_folder(tmp_path: Path, photograph: Image.Image) -> None:
+    for label in ("zebra", "ape"):
+        (tmp_path / label).mkdir()
+        photograph.save(tmp_path / label / "a.png")
+    source = source_of("ImageFolder", tmp_path)
+    assert source.labels().indices == tuple(source._dataset.targets) == (0, 1)
+    assert source.labels().class_names == {0: "ape", 1: "zebra"}
+
+
+@pytest.mark.parametrize("label", [-1, 0.5, {"boxes": []}, (1, 2)])
+def test_a_data_set_that_does_not_give_each_image_one_class_is_refused(
+    label: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """-1 is torchvision's label of STL10's unlabelled images, (1, 2) what multi-target data sets return."""
+    source = source_of("FakeData", tmp_path)
+    monkeypatch.setattr(source._dataset, "targets", [label] * len(source), raising=False)
+    monkeypatch.setattr(type(source._dataset), "__getitem__", lambda self, index: (None, label))
+    with pytest.raises(ValueError, match="torchvision:FakeData does not give each image one class"):
+        source.labels()
+
+
+def test_a_class_that_cannot_be_read_is_an_error_that_names_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of("FakeData", tmp_path)
+    monkeypatch.setattr(type(source._dataset), "__getitem__", lambda self, index: 1 / 0)
+    with pytest.raises(ValueError, match=r"the class of FakeData:00000 cannot be read \(ZeroDivisionError"):
+        source.labels()

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from eval_colorization.metrics.availability import NotAvailableError
 from eval_colorization.metrics.frechet import GaussianStatistics, frechet_distance
+from pretext.library_weights import NotAvailableError
 
 
 def features(num: int, seed: int, width: int = 24) -> Tensor:

@@ -11,8 +11,8 @@ from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
 from torchmetrics.functional.image import learned_perceptual_image_patch_similarity
 from torchmetrics.image.fid import FrechetInceptionDistance
 
-from eval_colorization.metrics.availability import NotAvailableError
 from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
+from pretext.library_weights import NotAvailableError
 from tests.eval_colorization.learned_weights import ALEXNET, INCEPTION
 from tests.eval_colorization.metrics.photographs import painted_and_truth, photographs
 

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.transforms.functional import to_pil_image
 
-from eval_colorization.metrics.availability import NotAvailableError
 from eval_colorization.metrics.recognition import open_classifier
+from pretext.library_weights import NotAvailableError
 from tests.eval_colorization.metrics.photographs import photographs
 
 CPU = torch.device("cpu")

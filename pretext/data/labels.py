@@ -1,4 +1,4 @@
-"""The classes of images, from their folders or from a CSV file, and the classifier outputs that mean them."""
+"""The classes of images, from their folders or from texts or a CSV file, and the classifier outputs that mean them."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -75,6 +75,15 @@ def labels_from_csv(path: Path, names: Sequence[str]) -> Labels:
             "names must be those of the data set, with folders and extension"
         )
     wanted, classes = [class_of[name] for name in names], class_of.values()
+    return _numbered(wanted, classes=classes)
+
+
+def labels_from_texts(texts: Sequence[str]) -> Labels:
+    """The classes of images from a text for each, a shard's .cls: numbered as those of a CSV file."""
+    return _numbered(texts, classes=texts)
+
+
+def _numbered(wanted: Sequence[str], *, classes: Iterable[str]) -> Labels:
     if all(label.isdecimal() for label in classes):
         return Labels(tuple(map(int, wanted)), {int(label): label for label in classes}, given=True)
     return _numbered_by_name(wanted, classes=classes)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from eval_colorization.metrics.labels import labels_from_csv, labels_from_folders
+from pretext.data.labels import labels_from_csv, labels_from_folders, labels_from_texts
 
 NAMES = ["zebra/1.png", "apple/b.png", "apple/a.png", "lamp/deep/x.png"]
 
@@ -89,3 +89,8 @@ def test_a_csv_file_without_the_header_is_an_error(tmp_path: Path) -> None:
         ValueError, match=r"must begin with the line image,class but begins with '1\.png,cat'"
     ):
         labels_from_csv(path, ["1.png"])
+
+
+def test_texts_are_indices_where_all_are_numbers_and_names_otherwise() -> None:
+    assert labels_from_texts(["10", "9"]).class_names == {9: "9", 10: "10"}
+    assert labels_from_texts(["10", "9", "cat"]).indices == (0, 1, 2)
