@@ -1,0 +1,164 @@
+"""Labelled images: where they come from, and the classes that training and test images share."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int8, Int64
+
+from pretext.data.labels import Labels, labels_from_csv, labels_from_folders, labels_from_texts
+from pretext.data.sample import SampleSource
+from pretext.data.shards import ShardSource, is_url
+from pretext.data.sources import ImageSource, SubsetSource, open_source
+from pretext.data.torchvision_images import TorchvisionSource
+from transfer.config import DataConfig
+from transfer.data.voc import open_voc
+
+_VOC = "voc:"
+_SPLITS = ("train", "training", "val", "valid", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LabelledImages:
+    """Images, and the class of each or whether it shows each class.
+
+    Attributes:
+        source: the images.
+        classes: their names; an index there is a label.
+        labels: the class of each image; or, where an image may show several, 1 (it does), -1 (it does not) or 0 (not
+            to be counted: VOC's "difficult") for each class.
+        name: of the data set, in the results table.
+    """
+
+    source: ImageSource
+    classes: tuple[str, ...]
+    labels: Int64[np.ndarray, " images"] | Int8[np.ndarray, "images classes"]
+    name: str
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several classes."""
+        return self.labels.ndim == 2
+
+    def fingerprint(self) -> str:
+        """SHA-256 in hex of the images' names, stamps and labels and of the classes: what caches go by."""
+        digest = hashlib.sha256(repr((self.classes, self.labels.shape)).encode(errors="surrogateescape"))
+        digest.update(self.labels.tobytes())
+        for index in range(len(self.source)):
+            line = f"{self.source.name(index)}\0{self.source.stamp(index)}\n"
+            digest.update(line.encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
+    def subset(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledImages":
+        """The images of these indices, in ascending order; all classes remain."""
+        return replace(self, source=SubsetSource(self.source, indices), labels=self.labels[np.sort(indices)])
+
+
+def open_labelled(config: DataConfig) -> tuple[LabelledImages, LabelledImages]:
+    """The training and the test images of a configuration, with the same classes in the same order.
+
+    The class of an image is its first folder (numbered as torchvision's ImageFolder does it), its line in the CSV
+    file, its .cls member in a shard, torchvision's label, or its photograph's name in `sample`; `voc:FOLDER:SPLIT`
+    gives several.
+
+    Raises ValueError where images cannot be found or have no class, and for a class that only training or only the test
+    images show.
+    """
+    name = config.name or default_name(config.test)
+    if config.train.startswith(_VOC) != config.test.startswith(_VOC):
+        raise ValueError(
+            f"{config.train} and {config.test}: voc: gives an image several classes and other data one; train and test "
+            "on the same kind"
+        )
+    if config.test.startswith(_VOC):
+        train = _open_voc(config.train, config.train_labels, name)
+        test = _open_voc(config.test, config.test_labels, name)
+        _check_same_classes(config, train.classes, test.classes)
+        return train, test
+    train_source, train_labels = _open(config, config.train, config.train_labels, "train")
+    test_source, test_labels = _open(config, config.test, config.test_labels, "validation")
+    classes, shown_in_test = _shown(train_labels), _shown(test_labels)
+    _check_same_classes(config, classes, shown_in_test)
+    return (
+        LabelledImages(
+            source=train_source, classes=classes, labels=_renumbered(train_labels, classes), name=name
+        ),
+        LabelledImages(
+            source=test_source, classes=classes, labels=_renumbered(test_labels, classes), name=name
+        ),
+    )
+
+
+def default_name(address: str) -> str:
+    """What the results table calls the data at an address: VOC2007 test, imagenet val, CIFAR10, ..."""
+    if address.startswith(_VOC):
+        folder, split = _voc_parts(address)
+        return f"{folder.absolute().name} {split}"
+    if address.startswith("torchvision:"):
+        return address.removeprefix("torchvision:").replace(":", " ")
+    if address == "sample" or is_url(address) or ".tar" in address:
+        parts = address.split("/")
+        parts[-1] = re.sub(r"[-_.]?(\{.*\}|\*+)?\.tar$", "", parts[-1])
+    else:
+        parts = list(Path(address).expanduser().absolute().parts)
+    return " ".join(parts[-2:]).strip() if parts[-1] in ("", *_SPLITS) else parts[-1]
+
+
+def _open_voc(address: str, csv: str | None, name: str) -> LabelledImages:
+    if csv is not None:
+        raise ValueError(f"{address} has labels of its own; leave out the CSV file {csv}")
+    source, classes, labels = open_voc(*_voc_parts(address))
+    return LabelledImages(source=source, classes=classes, labels=labels, name=name)
+
+
+def _voc_parts(address: str) -> tuple[Path, str]:
+    folder, _, split = address.removeprefix(_VOC).rpartition(":")
+    if not folder:
+        raise ValueError(f"{address} should be voc:FOLDER:SPLIT, such as voc:VOCdevkit/VOC2007:trainval")
+    return Path(folder).expanduser(), split
+
+
+def _open(
+    config: DataConfig, address: str, csv: str | None, split: Literal["train", "validation"]
+) -> tuple[ImageSource, Labels]:
+    source = open_source(
+        address, split=split, download=config.download, torchvision_root=Path(config.torchvision_root)
+    )
+    names = [source.name(index) for index in range(len(source))]
+    if csv is not None:
+        return source, labels_from_csv(Path(csv), names)
+    match source:
+        case TorchvisionSource():
+            return source, source.labels()
+        case ShardSource():
+            return source, labels_from_texts(source.class_texts())
+        case SampleSource():
+            return source, labels_from_texts([name.partition(" (")[0] for name in names])
+    return source, labels_from_folders(names)
+
+
+def _shown(labels: Labels) -> tuple[str, ...]:
+    """The classes that an image shows, in order of their indices."""
+    return tuple(labels.class_names[index] for index in sorted(set(labels.indices)))
+
+
+def _renumbered(labels: Labels, classes: Sequence[str]) -> Int64[np.ndarray, " images"]:
+    number = {name: number for number, name in enumerate(classes)}
+    return np.array([number[labels.class_names[index]] for index in labels.indices], np.int64)
+
+
+def _check_same_classes(config: DataConfig, train: Sequence[str], test: Sequence[str]) -> None:
+    for only, here, there in (
+        (sorted(set(train) - set(test)), config.train, config.test),
+        (sorted(set(test) - set(train)), config.test, config.train),
+    ):
+        if only:
+            more = f" and {len(only) - 3} more" if len(only) > 3 else ""
+            raise ValueError(
+                f"the classes of training and test must be the same, but only {here} and not {there} has images of "
+                f"{', '.join(only[:3])}{more}"
+            )

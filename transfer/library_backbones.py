@@ -1,0 +1,198 @@
+"""Networks of torchvision and timm as backbones, behind their libraries' normalisation of colours.
+
+timm is optional and imported only here. Pretrained weights are used when they are on this machine, never downloaded.
+"""
+
+import copy
+import re
+from abc import abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from pretext.library_weights import (
+    NotAvailableError,
+    cached_timm_weights,
+    downloaded_weights,
+    missing_package,
+    named_when_damaged,
+)
+from pretext.networks import StageSpec
+from pretext.spelling import did_you_mean, unknown_name
+from transfer.stages import TransferBackbone
+from transfer.weights_file import read_backbone_weights
+
+TORCHVISION_FAMILIES = ("alexnet", "vgg", "resnet", "resnext", "wide_resnet")
+
+Weights = Path | Literal["pretrained", "random"]
+
+
+def open_library_backbone(name: str, weights: Weights) -> TransferBackbone:
+    """The backbone `torchvision:NAME` or `timm:NAME`, without its head, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: there is no such weights file.
+        ValueError: no such network, timm or the pretrained weights are not on this machine, or a file does not hold
+            the network's weights; see `read_backbone_weights`.
+    """
+    library, _, architecture = name.partition(":")
+    backbone_class = TorchvisionBackbone if library == "torchvision" else TimmBackbone
+    try:
+        return backbone_class(architecture, weights).eval()
+    except NotAvailableError as error:
+        raise ValueError(str(error)) from error
+
+
+class LibraryBackbone(TransferBackbone):
+    """A library's network on RGB that is normalised by the mean and deviation of each channel."""
+
+    mean: Tensor
+    std: Tensor
+
+    def _set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        # Not persistent: a file of weights has none.
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def _compute_stages(self, rgb: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        outputs = {}
+        for name, output in self._run_stages((rgb - self.mean) / self.std):
+            if name in names:
+                outputs[name] = output
+            if len(outputs) == len(set(names)):
+                break
+        return outputs
+
+    @abstractmethod
+    def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]: ...
+
+
+class TorchvisionBackbone(LibraryBackbone):
+    """A chain of torchvision's layers; its parameters have torchvision's names behind `network.`.
+
+    Stages of a ResNet are layer1..layer4; of AlexNet and VGG conv1..conv5, the ReLU that ends a convolution or a
+    block of them, before the pooling.
+    """
+
+    def __init__(self, architecture: str, weights: Weights) -> None:
+        super().__init__()
+        supported = [
+            name for name in models.list_models(module=models) if name.startswith(TORCHVISION_FAMILIES)
+        ]
+        if architecture not in supported:
+            raise ValueError(
+                f"{unknown_name('torchvision backbone', architecture, supported)}; for others see timm:NAME"
+            )
+        published = models.get_model_weights(architecture).DEFAULT
+        if weights == "pretrained":
+            with named_when_damaged(downloaded_weights(f"torchvision:{architecture}", published.url)):
+                self.network = models.get_model(architecture, weights=published)
+        else:
+            self.network = models.get_model(architecture)
+        for head in {"avgpool", "classifier", "fc"} & dict(self.network.named_children()).keys():
+            delattr(self.network, head)
+        if isinstance(weights, Path):
+            expected = self.network.state_dict()
+            _load(self.network, read_backbone_weights(weights, expected), {name: name for name in expected})
+        self._set_normalisation(published.transforms().mean, published.transforms().std)
+        self._stage_ends = _stage_ends(self._layers)
+        self.stages = self._measure_stages()
+
+    @property
+    def _layers(self) -> nn.Module:
+        return getattr(self.network, "features", self.network)
+
+    def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
+        features = normalised
+        for child, layer in self._layers.named_children():
+            features = layer(features)
+            if child in self._stage_ends:
+                yield self._stage_ends[child], features
+
+    def _measure_stages(self) -> dict[str, StageSpec]:
+        layout = copy.deepcopy(self).to("meta").eval()  # shapes without arithmetic
+        small, large = (dict(layout._run_stages(torch.empty(1, 3, s, s, device="meta"))) for s in (512, 1024))
+        growth = {name: large[name].shape[-1] - small[name].shape[-1] for name in small}
+        return {name: StageSpec(small[name].shape[1], 512 // growth[name]) for name in small}
+
+
+def _stage_ends(layers: nn.Module) -> dict[str, str]:
+    """Child of a chain of layers -> the stage that it ends."""
+    children = dict(layers.named_children())
+    residual = [name for name in children if name.startswith("layer")]
+    if residual:
+        return {name: name for name in residual}
+    ends = [name for name, layer in children.items() if isinstance(layer, nn.ReLU)]
+    if len(ends) > 5:  # VGG: blocks of convolutions between poolings
+        ends = [name for name in ends if isinstance(children[str(int(name) + 1)], nn.MaxPool2d)]
+    return {name: f"conv{number}" for number, name in enumerate(ends, start=1)}
+
+
+class TimmBackbone(LibraryBackbone):
+    """A timm network in its `features_only` form, whose stages have the names of timm's modules; all are computed."""
+
+    def __init__(self, architecture: str, weights: Weights) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ModuleNotFoundError as error:
+            raise missing_package(f"the backbone timm:{architecture}", error, "timm") from error
+
+        config = timm.models.get_pretrained_cfg(architecture)
+        if config is None:
+            raise ValueError(
+                f"timm has no network {architecture!r}{did_you_mean(architecture, timm.list_models())}; "
+                "timm.list_models() lists them"
+            )
+        try:
+            network: Any = timm.create_model(architecture, features_only=True)
+        except RuntimeError as error:
+            raise ValueError(f"timm gives no features of {architecture} ({error}); choose another") from error
+        if weights == "pretrained":
+            path = cached_timm_weights(architecture, config.hf_hub_id)
+            with named_when_damaged(path):
+                overlay = {"file": str(path)}
+                plain = timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay)
+            _load(network, plain.state_dict(), _plain_names(network, plain))
+        elif isinstance(weights, Path):
+            with torch.device("meta"):
+                plain = timm.create_model(architecture)
+            names, expected = _plain_names(network, plain), plain.state_dict()
+            found = read_backbone_weights(weights, {name: expected[name] for name in names.values()})
+            _load(network, found, names)
+        self.network = network
+        self._set_normalisation(config.mean, config.std)
+        self.only_size = config.input_size[1:] if config.fixed_input_size else None
+        info = network.feature_info
+        specs = map(StageSpec, info.channels(), info.reduction())
+        self.stages = dict(zip(_unique(info.module_name()), specs, strict=True))
+
+    def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
+        channels_last = getattr(self.network, "output_fmt", None) == "NHWC"
+        for name, output in zip(self.stages, self.network(normalised), strict=True):
+            yield name, output.movedim(-1, 1) if channels_last else output
+
+
+def _plain_names(features: nn.Module, plain: nn.Module) -> dict[str, str]:
+    """Tensor of a `features_only` network -> its name in the plain one: timm prefixes, and writes stem_0 for stem.0."""
+    flat = {name.replace("_", "."): name for name in plain.state_dict()}
+    return {own: flat[re.sub(r"^(model|body)\.", "", own).replace("_", ".")] for own in features.state_dict()}
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """The names, a repeated one (coat's scales, crossvit's branches) with its number."""
+    repeated = {name for name in names if names.count(name) > 1}
+    return [
+        f"{name}#{names[: i + 1].count(name)}" if name in repeated else name for i, name in enumerate(names)
+    ]
+
+
+def _load(network: nn.Module, weights: Mapping[str, Tensor], names: Mapping[str, str]) -> None:
+    """Load `weights`; `names` gives each tensor's name among them."""
+    state = {own: weights[name] for own, name in names.items() if name in weights}
+    missing, _ = network.load_state_dict(state, strict=False)
+    assert all(name.endswith("num_batches_tracked") for name in missing)

@@ -1,0 +1,82 @@
+"""Other weights for the same function: BatchNorm folded into convolutions, layers of unit variance.
+
+Zhang et al. (2016) fine-tune an AlexNet so: the BatchNorm of pretraining is absorbed, then every layer is rescaled
+on data, after Krahenbuhl et al. (2016), "Data-dependent initializations of convolutional neural networks".
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from pretext.networks.alexnet import AlexNet
+
+BATCH = 32
+
+
+def absorb_batch_norm(network: nn.Module) -> None:
+    """Fold every BatchNorm into the convolution before it, in place; an identity takes its place.
+
+    In the networks of this project and of torchvision, modules are registered in the order in which they run.
+
+    Raises:
+        ValueError: a BatchNorm follows something else, or there is none; then nothing was changed.
+    """
+    pairs = []
+    for path, parent in network.named_modules():
+        before, previous = "", None
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                if not isinstance(previous, (nn.Conv2d, nn.ConvTranspose2d)):
+                    raise ValueError(
+                        f"absorb_batch_norm: the BatchNorm {path}.{name} follows no convolution but a "
+                        f"{type(previous).__name__}, and the zero-padded convolution after it cannot take in its "
+                        "shift; alexnet, resnet50 and torchvision's networks with BatchNorm can absorb theirs"
+                    )
+                pairs.append((parent, before, previous, name, layer))
+            before, previous = name, layer
+    if not pairs:
+        raise ValueError("absorb_batch_norm: the backbone has no BatchNorm; leave the key out")
+    for parent, before, convolution, name, layer in pairs:
+        fused = fuse_conv_bn_eval(convolution, layer, transpose=isinstance(convolution, nn.ConvTranspose2d))
+        parent.add_module(before, fused)
+        parent.add_module(name, nn.Identity())
+
+
+@torch.no_grad()
+def rescale_layers(network: AlexNet, lightness: Float[Tensor, "batch 1 height width"]) -> None:
+    """Scale every layer so that its stage has unit standard deviation on these images, in place.
+
+    ReLU and max-pooling commute with a positive scale, so each layer undoes that of the layer before it and fc8 the
+    last one: the network's output stays the same. The BatchNorms must have been absorbed.
+
+    Args:
+        lightness: L in [0, 100].
+
+    Raises:
+        ValueError: a stage is the same everywhere on these images.
+    """
+    arriving = 1.0
+    for stage, deviation in _stage_deviations(network, lightness).items():
+        if deviation == 0:
+            raise ValueError(f"rescale: the stage {stage} does not vary over the images; it has no scale")
+        convolution = network.get_submodule(f"{stage}.0")
+        assert isinstance(convolution, nn.Conv2d)
+        assert convolution.bias is not None, "without its BatchNorm a layer has a bias"
+        convolution.weight *= arriving / deviation
+        convolution.bias /= deviation
+        arriving = deviation
+    network.fc8.weight *= arriving
+
+
+def _stage_deviations(network: AlexNet, lightness: Tensor) -> dict[str, float]:
+    count, total, squares = (dict.fromkeys(network.stages, 0.0) for _ in range(3))
+    for batch in lightness.split(BATCH):
+        for stage, output in network.forward_stages(batch, network.stages).items():
+            count[stage] += output.numel()
+            total[stage] += output.double().sum().item()
+            squares[stage] += output.double().square().sum().item()
+    return {
+        stage: max(0.0, squares[stage] / count[stage] - (total[stage] / count[stage]) ** 2) ** 0.5
+        for stage in network.stages
+    }

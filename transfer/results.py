@@ -1,0 +1,84 @@
+"""Result records: one JSON line a measured number. The results table is made from them alone."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from pretext.runtime.whole_file import write_whole
+
+FILE = "results.jsonl"
+Selection = Literal["last", "best"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One measured number and all that is needed to know what it means.
+
+    Attributes:
+        task: linear, knn, svm, low_shot_svm, finetune, ...
+        data: name of the data set.
+        protocol: what was done, such as `zhang16`, or `zhang16, 112 px` where the user changed its crop.
+        backbone: its name in the table.
+        weights: SHA-256 of the weights that were tested.
+        stage: layer1, conv5, ...; of fine-tuning the first stage that was trained.
+        metric: top1, top5, mAP, mAP_11_point; all in percent.
+        value: the number.
+        selection: `last` is the end of training; `best` was chosen by this very metric on the test images.
+        seed: of the run.
+        settings: what else distinguishes it from its neighbours: {"lr": 0.01}, {"k": 20}, {"shots": 4, "sample": 2}.
+        details: what the table does not group by: epoch, counts of images, cost by class, ...
+        versions: of the packages that computed it.
+    """
+
+    task: str
+    data: str
+    protocol: str
+    backbone: str
+    weights: str
+    stage: str
+    metric: str
+    value: float
+    seed: int
+    selection: Selection = "last"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {
+            name: version(name) for name in ("colorization-benchmark", "torch", "torchvision", "scikit-learn")
+        }
+    )
+
+
+def write_records(folder: Path, records: Iterable[Record]) -> Path:
+    """Write all records of a command into its folder, replacing those of an earlier call; the file's path."""
+    path = folder / FILE
+    write_whole(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
+    return path
+
+
+def read_records(paths: Iterable[Path]) -> list[Record]:
+    """The records in these files, and in every results.jsonl below those that are folders; each number once.
+
+    Raises:
+        FileNotFoundError: a path is not there.
+        ValueError: a folder holds no records, or a line is not one; file and line are named.
+    """
+    records: dict[str, Record] = {}
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"there are no results at {path}")
+        files = sorted(path.rglob(FILE)) if path.is_dir() else [path]
+        if not files:
+            raise ValueError(f"no {FILE} in {path} or below; give the --out folder of a transfer command")
+        for file in files:
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+                try:
+                    records[line] = Record(**json.loads(line))
+                except (json.JSONDecodeError, TypeError) as error:
+                    raise ValueError(
+                        f"{file}, line {number} is not a result record ({error}); delete the line"
+                    ) from error
+    return list(records.values())

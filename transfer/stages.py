@@ -1,0 +1,80 @@
+"""A backbone behind RGB: named stages, which of them were asked for, and which parameters make one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pretext.networks import StageSpec
+from pretext.spelling import unknown_name
+
+
+class TransferBackbone(nn.Module, ABC):
+    """A network that turns RGB into named stages, whatever it makes of the colours inside.
+
+    Attributes:
+        stages: name -> channels and stride, in order of depth.
+        only_size: height and width of the images, where the network takes no others.
+    """
+
+    stages: dict[str, StageSpec]
+    only_size: tuple[int, int] | None = None
+
+    @abstractmethod
+    def _compute_stages(self, rgb: Tensor, names: Collection[str]) -> dict[str, Tensor]:
+        """The outputs of at least these stages, all of which exist."""
+
+    def forward_stages(
+        self, rgb: Float[Tensor, "batch 3 height width"], names: Collection[str]
+    ) -> dict[str, Float[Tensor, "batch _ _ _"]]:
+        """The outputs of the stages asked for, in order of depth, of RGB in [0, 1].
+
+        Raises:
+            ValueError: if a name is not one of `stages`, or the images do not have the size that the network takes.
+        """
+        for name in names:
+            if name not in self.stages:
+                raise ValueError(unknown_name("stage", name, self.stages))
+        if self.only_size not in (None, (size := tuple(rgb.shape[-2:]))):
+            raise ValueError(
+                f"the backbone takes images of {_pixels(self.only_size)} only, got {_pixels(size)}; set data.crop_size"
+            )
+        outputs = self._compute_stages(rgb, names)
+        return {name: outputs[name] for name in self.stages if name in names}
+
+
+def choose_stages(network: TransferBackbone, asked: Sequence[str] | None) -> list[str]:
+    """The stages asked for, in order of depth; None is all of them.
+
+    Raises:
+        ValueError: there is no stage of a name, or none was asked for.
+    """
+    if asked is None:
+        return list(network.stages)
+    if not asked:
+        raise ValueError(f"stages is an empty list; leave it out for all of {', '.join(network.stages)}")
+    for name in asked:
+        if name not in network.stages:
+            raise ValueError(unknown_name("stage", name, network.stages))
+    return [name for name in network.stages if name in asked]
+
+
+def parameters_up_to(network: TransferBackbone, stage: str) -> set[str]:
+    """Names of the trainable parameters on which the output of `stage` depends, as autograd finds them.
+
+    The network is in evaluation mode, so that the random image leaves its BatchNorm statistics alone.
+    """
+    assert not network.training
+    named = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+    device = next(iter(named.values())).device
+    rgb = torch.full((1, 3, *(network.only_size or (64, 64))), 0.5, device=device)
+    output = network.forward_stages(rgb, [stage])[stage]
+    gradients = torch.autograd.grad(output.sum(), list(named.values()), allow_unused=True)
+    return {name for name, gradient in zip(named, gradients, strict=True) if gradient is not None}
+
+
+def _pixels(size: Sequence[int]) -> str:
+    height, width = size
+    return f"{height} x {width} px"
