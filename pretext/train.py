@@ -79,6 +79,7 @@ def train(config: TrainConfig) -> None:
         run_dir = RunDir(config.run_dir)
         if world.is_main:
             run_dir.prepare(dataclasses.asdict(config))
+            run_dir.samples.mkdir(exist_ok=True)
         world.wait()
         first_step = 0
         broken_validation = BrokenFiles({}, num_images=len(validation_source), max_share=1.0)

@@ -14,7 +14,7 @@ ADAPTERS = {
     "webdataset": ("pretext.data.shards",),
     "torchmetrics": ("eval_colorization.metrics.perceptual",),
     "torch_fidelity": ("eval_colorization.metrics.perceptual",),
-    "timm": ("eval_colorization.metrics.recognition",),
+    "timm": ("eval_colorization.metrics.recognition", "transfer.library_backbones"),
     "starlette": ("eval_colorization.turing.web",),
     "uvicorn": ("eval_colorization.turing.serve",),
 }
@@ -58,7 +58,12 @@ def violations(importers, forbidden):
 
 
 def test_the_source_was_found():
-    assert {"pretext.train", "pretext.color.lab", "eval_colorization.__main__"} <= FILES.keys()
+    assert {
+        "pretext.train",
+        "pretext.color.lab",
+        "eval_colorization.__main__",
+        "transfer.__main__",
+    } <= FILES.keys()
 
 
 def test_pretext_imports_neither_of_the_packages_that_build_on_it():

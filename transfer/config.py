@@ -150,12 +150,13 @@ class SvmConfig:
 
     Args:
         out: folder of the results.
-        costs: to choose among; null takes 0.5^4 ... 0.5^19 and the decades 1e-7 ... 1e2.
+        costs: to choose among by cross-validation, which one cost alone does not need; null takes
+            0.5^4 ... 0.5^19 and the decades 1e-7 ... 1e2.
         folds: of the cross-validation, at most as many as a class has images.
         shots: positive images a class for low-shot SVMs ([1, 2, 4, 8, 16, 32, 64, 96] in the paper); null trains on all
             images.
         samples: independent draws of the low-shot images.
-        num_jobs: classes trained at one time.
+        num_jobs: processes that train SVMs, a class each at one time.
         seed: of the folds, of the low-shot draws and of a random backbone.
         device: auto takes a GPU where there is one.
     """
@@ -186,7 +187,8 @@ class FinetuneConfig:
         steps: optimiser steps in all; null takes the protocol's. The decays of the learning rate keep their share.
         batch_size: images of one step, over all processes; null takes the protocol's.
         lr: null takes the protocol's.
-        head_lr_factor: learning rate of the new head, as a multiple of lr; null takes the protocol's.
+        head_lr_factor: learning rate of the new head, as a multiple of lr; null takes the protocol's: 1 for
+            voc07, else 10.
         seed: of the head, of the order and crops of the images, of the label share, and of a random backbone.
         save_every: steps between two checkpoints.
         evaluate_every: steps between two tests; the last step is always tested.

@@ -20,7 +20,7 @@ class Record:
     Attributes:
         task: linear, knn, svm, low_shot_svm, finetune, ...
         data: name of the data set.
-        protocol: what was done, such as `zhang16`, or `zhang16, 112 px` where the user changed its crop.
+        protocol: what was done, such as `zhang16`, or `zhang16, 112 px of 128` where the user changed its crop.
         backbone: its name in the table.
         weights: SHA-256 of the weights that were tested.
         stage: layer1, conv5, ...; of fine-tuning the first stage that was trained.

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from scipy.ndimage import gaussian_filter
 
-from eval_colorization.report.figure_style import INK, WIDTH, house_style, literal
 from eval_colorization.results import MethodResult
 from pretext.color.bins import HISTOGRAM_ORIGIN, HISTOGRAM_SIDE, PUBLISHED_B_RANGES
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb
+from pretext.figure_style import INK, WIDTH, house_style, literal
 
 # Without the darkest fifth, which a dark page swallows.
 COUNTS = ListedColormap(matplotlib.colormaps["viridis"](np.linspace(0.2, 1, 256)))

@@ -5,17 +5,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval_colorization.report.figure_style import (
-    GROUND,
-    INK,
-    METHOD_COLOURS,
-    WIDTH,
-    draw_point,
-    house_style,
-    literal,
-    method_styles,
-)
+from eval_colorization.report.figure_style import draw_point, method_styles
 from eval_colorization.results import ClassResult, MethodResult, Results, Summary
+from pretext.figure_style import COLOURS, GROUND, INK, WIDTH, house_style, literal
 
 Halves = dict[str, dict[str, dict[str, Summary]]]
 
@@ -69,7 +61,7 @@ def _draw_classes(axes: Axes, classes: Sequence[ClassResult]) -> None:
     ordered = sorted(classes, key=lambda of: of.ab_entropy)
     across = [of.ab_entropy if with_classifier else rank + 1 for rank, of in enumerate(ordered)]
     up = [100 * (of.diagnosticity or 0) if with_classifier else of.ab_entropy for of in ordered]
-    for half, colour, marker in (("high", METHOD_COLOURS[1], "^"), ("low", METHOD_COLOURS[0], "v")):
+    for half, colour, marker in (("high", COLOURS[1], "^"), ("low", COLOURS[0], "v")):
         chosen = [place for place, of in enumerate(ordered) if of.half == half]
         points = [across[place] for place in chosen], [up[place] for place in chosen]
         axes.scatter(

@@ -9,18 +9,10 @@ from matplotlib.figure import Figure
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.report.ab_histogram_figure import draw_ab_histograms
 from eval_colorization.report.diagnosticity_figure import draw_diagnosticity
-from eval_colorization.report.figure_style import (
-    INK,
-    METHOD_COLOURS,
-    NEUTRAL,
-    WIDTH,
-    draw_point,
-    house_style,
-    literal,
-    method_styles,
-)
+from eval_colorization.report.figure_style import draw_point, method_styles
 from eval_colorization.report.printing import ARROWS, computed_metrics
 from eval_colorization.results import Results, Summary
+from pretext.figure_style import COLOURS, INK, NEUTRAL, WIDTH, house_style, literal
 
 MAIN_METRICS = (
     "psnr",
@@ -155,7 +147,7 @@ def draw_temperature_sweep(results: Results) -> Figure:
             figure.subplots(1, 2), (("auc", "AuC (%)"), ("auc_rebalanced", "AuC rebalanced (%)")), strict=True
         ):
             for place, network in enumerate(results.networks):
-                colour, (dashes, marker) = METHOD_COLOURS[place % 6], NETWORK_LOOKS[place % 4]
+                colour, (dashes, marker) = COLOURS[place % 6], NETWORK_LOOKS[place % 4]
                 chroma = [point.mean_chroma for point in network.sweep]
                 height = [getattr(point, name) for point in network.sweep]
                 axes.plot(
@@ -189,7 +181,7 @@ def draw_reliability(results: Results) -> Figure:
         accuracy, share = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         accuracy.plot([0, 1], [0, 1], color=NEUTRAL, linewidth=1, linestyle=(0, (4, 3)))
         for place, network in enumerate(results.networks):
-            colour, (dashes, marker) = METHOD_COLOURS[place % 6], NETWORK_LOOKS[place % 4]
+            colour, (dashes, marker) = COLOURS[place % 6], NETWORK_LOOKS[place % 4]
             filled = network.count > 0
             label = f"{literal(network.name, 30)}: calibration error {network.calibration_error:.3f}"
             accuracy.plot(

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from eval_colorization.metrics.table import METRICS
-from eval_colorization.report.figure_style import INK, inline_svg, method_styles
+from eval_colorization.report.figure_style import method_styles
 from eval_colorization.report.figures import Drawing
 from eval_colorization.report.printing import (
     ARROWS,
@@ -26,6 +26,7 @@ from eval_colorization.report.printing import (
     summaries_of,
 )
 from eval_colorization.results import CONTROLS, GalleryImage, MethodResult, Results, Summary
+from pretext.figure_style import INK, inline_svg
 from pretext.runtime.run_dir import flatten
 
 PAGE = Path(__file__).parent / "page"

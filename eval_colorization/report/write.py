@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from eval_colorization.metrics.table import METRICS
-from eval_colorization.report.figure_style import save_figure
 from eval_colorization.report.figures import MAIN_METRICS, draw_figures
 from eval_colorization.report.page import render_page
 from eval_colorization.report.printing import computed_metrics, printed
 from eval_colorization.results import CONTROLS, GalleryImage, Results
+from pretext.figure_style import save_figure
 from pretext.runtime.whole_file import write_whole
 
 PER_IMAGE = ("values", "sha256")

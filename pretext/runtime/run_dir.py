@@ -26,11 +26,13 @@ from pretext.runtime.whole_file import write_whole
 # Where these differ from the stored configuration the run is still the same run.
 FREE_KEYS = (
     "run_dir",
+    "out",
     "data.num_workers",
     "log_every",
     "save_every",
     "keep_every",
     "validate_every",
+    "evaluate_every",
     "gallery_images",
 )
 
@@ -67,13 +69,12 @@ class RunDir:
             p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name != "job"
         ):
             raise ValueError(
-                f"{self.path} holds files but no config.yaml, so it is not a run; choose another run_dir"
+                f"{self.path} holds files but no config.yaml, so it is not a run; choose another folder"
             )
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self.config, yaml.safe_dump(dict(config), sort_keys=False))
         write_whole(self.environment, json.dumps(describe_environment(), indent=2))
         self.checkpoints.mkdir(exist_ok=True)
-        self.samples.mkdir(exist_ok=True)
 
     def _refuse_another(self, config: Mapping[str, Any]) -> None:
         stored = flatten(yaml.safe_load(self.config.read_text()))
@@ -86,7 +87,7 @@ class RunDir:
         if differences:
             raise ValueError(
                 f"{self.path} holds a run with another configuration ({'; '.join(differences)}); "
-                "give --run_dir another folder, or the same values"
+                "choose another folder, or give the same values"
             )
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval_colorization.report.figure_style import INK, inline_svg, literal, method_styles, save_figure
+from eval_colorization.report.figure_style import method_styles
 from eval_colorization.report.figures import draw_auc_curves, draw_figures
+from pretext.figure_style import INK, inline_svg, literal, save_figure
 from tests.eval_colorization.report.made_results import made_results
 
 
