@@ -1,0 +1,120 @@
+"""`transfer table`: from records to files, figures and a page."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from tests.transfer.made_records import HOSTILE, random_records, record, table_of
+from transfer.comparison import make_tables
+from transfer.results import write_records
+from transfer.table import make_table
+from transfer.table_figure import draw_accuracy_by_stage, figure_names
+
+
+class Page(HTMLParser):
+    """What a page loads, and the text of its headers of rows."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.in_row = False
+        self.addresses, self.tags, self.ids, self.rows, self.policy = [], [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.tags.append(tag)
+        self.addresses += [
+            given[name] for name in ("src", "href", "srcset", "data", "action") if given.get(name)
+        ]
+        self.ids += [given["id"]] if "id" in given else []
+        self.policy = (
+            given["content"] if given.get("http-equiv") == "Content-Security-Policy" else self.policy
+        )
+        self.in_row = (tag == "th" and given.get("scope") == "row") or (tag == "span" and self.in_row)
+        if tag == "th" and self.in_row:
+            self.rows.append("")
+
+    def handle_endtag(self, tag):
+        self.in_row = self.in_row and tag != "th"
+
+    def handle_data(self, text):
+        if self.in_row:
+            self.rows[-1] += text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """All outputs, of hostile names, two metrics and both selections."""
+    results = tmp_path_factory.mktemp("results")
+    out = tmp_path_factory.mktemp("out") / "table"
+    records = [
+        record(
+            backbone=backbone, stage=stage, metric=metric, selection=selection, seed=seed, value=40.0 + seed
+        )
+        for backbone in (HOSTILE, "colorization")
+        for stage in ("conv1", "conv2")
+        for metric in ("top1", "top5")
+        for selection in ("last", "best")
+        for seed in range(2)
+    ]
+    write_records(results, records)
+    make_table([results], out)
+    return out
+
+
+def test_the_page_loads_nothing_and_runs_nothing(folder):
+    text = (folder / "index.html").read_text()
+    page = Page(text)
+    assert "script" not in page.tags
+    assert all(address.startswith(("#", "data:,")) for address in page.addresses)
+    assert {address[1:] for address in page.addresses if address.startswith("#")} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+    assert page.policy.startswith("default-src 'none';")
+    assert "script-src" not in page.policy
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_page_shows_hostile_names_letter_by_letter(folder):
+    assert HOSTILE in Page((folder / "index.html").read_text()).rows
+
+
+def test_every_table_at_the_end_of_training_has_its_figure_as_png_and_pdf(folder):
+    stems = [
+        "accuracy_by_stage_1_linear_VOC2007_test_zhang16_top1",
+        "accuracy_by_stage_2_linear_VOC2007_test_zhang16_top5",
+    ]
+    figures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")}
+    assert {path.name for path in folder.iterdir()} == figures | {"table.md", "table.tex", "index.html"}
+
+
+def test_the_markdown_is_printed_with_the_place_of_the_page(tmp_path, capsys):
+    write_records(tmp_path, [record()])
+    make_table([tmp_path], tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert printed.startswith((tmp_path / "out" / "table.md").read_text())
+    assert str(tmp_path / "out" / "index.html") in printed
+
+
+def test_the_same_records_give_the_same_bytes(tmp_path):
+    write_records(tmp_path, [record(), record(stage="conv2")])
+    for out in ("a", "b"):
+        make_table([tmp_path], tmp_path / out)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+
+
+def test_the_figure_draws_the_means_with_one_sample_deviation(tmp_path):
+    values, records = random_records(tmp_path)
+    (container,) = draw_accuracy_by_stage(table_of(*records)).axes[0].containers
+    line, _, (bars,) = container.lines
+    np.testing.assert_allclose(line.get_ydata(orig=False), values.mean(1))
+    lengths = [end[1] - start[1] for start, end in bars.get_segments()]
+    np.testing.assert_allclose(lengths, 2 * values.std(1, ddof=1))
+
+
+def test_two_data_sets_whose_names_differ_in_signs_alone_have_two_figures():
+    assert len(figure_names(make_tables([record(data="a/b"), record(data="a b")]))) == 2

@@ -1,0 +1,73 @@
+"""Tables as Markdown and as LaTeX."""
+
+import re
+
+from tests.transfer.made_records import HOSTILE, record, table_of
+from transfer.comparison import make_tables
+from transfer.table_text import latex, latex_escape, markdown, markdown_escape
+
+
+def test_one_seed_has_no_deviation_and_fewer_seeds_than_the_rest_of_the_row_are_told():
+    table = table_of(
+        record(value=41.0),
+        record(value=43.0, seed=1),
+        record(stage="conv2"),
+        record(stage="conv2", backbone="b"),
+    )
+    assert table.rows[1].cells["conv2"].deviation is None
+    first, second = markdown([table]).splitlines()[4:6]
+    assert re.sub(" +", " ", first) == "| colorization | 2 | 42.0 ± 1.4 | **50.0** (n = 1) |"
+    assert re.sub(" +", " ", second) == "| b | 1 | | **50.0** |"
+
+
+def test_bold_are_all_that_print_as_the_best_of_a_column_and_none_that_stands_alone():
+    table = table_of(record(value=50.01), record(backbone="b", value=50.04), record(backbone="c", value=49.9))
+    assert markdown([table]).count("**50.0**") == 2
+    assert "**" not in markdown([table_of(record())])
+
+
+def test_of_one_learning_rate_nothing_is_said():
+    assert "Learning rate" not in markdown([table_of(record(settings={"lr": 0.1}))])
+
+
+def test_published_numbers_stand_beside_with_source_and_mark_and_say_whether_they_compare():
+    text = markdown(make_tables([record()]))
+    assert "### Published, on ImageNet val: AlexNet" in text
+    assert "not comparable with the numbers above, on VOC2007 test under zhang16." in text
+    assert "| colorization †" in text
+    assert "Split-Brain Autoencoders" in text
+    assert "not comparable" not in markdown(make_tables([record(data="imagenet val")]))
+    assert "Published" not in markdown(make_tables([record(task="knn")]))
+
+
+def test_markdown_shows_a_hostile_name_letter_by_letter_in_one_cell():
+    assert markdown_escape("a_b\nc") == "a_b c"
+    # CommonMark 0.31, section 2.4; GitHub Flavored Markdown, section 4.10.
+    assert markdown_escape("_a_ *b* |") == r"\_a\_ \*b\* \|"
+    text = markdown([table_of(record(task="knn", backbone=HOSTILE))])
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
+
+
+def test_in_latex_every_special_character_is_escaped():
+    # The ten special characters of Lamport's LaTeX (1994), section 2.1, and those that OT1 lacks.
+    assert latex_escape(r"# $ % & ~ _ ^ \ { }") == (
+        r"\# \$ \% \& \textasciitilde{} \_ \textasciicircum{} \textbackslash{} \{ \}"
+    )
+    assert latex_escape('<|>"') == r"\textless{}\textbar{}\textgreater{}\textquotedbl{}"
+
+
+def test_a_hostile_name_leaves_latex_with_its_own_structure():
+    plain, hostile = (
+        latex(make_tables([record(backbone=name, data=name, stage=name)])) for name in ("plain", HOSTILE)
+    )
+
+    def structure(text):
+        without = re.sub(r"\\[#$%&_{}]", "", text)
+        counts = {character: without.count(character) for character in "&$%#"}
+        return counts, re.findall(r"\\(?:begin|end)\{\w+\}", without), without.count("{") - without.count("}")
+
+    assert structure(plain) == structure(hostile)
+    assert structure(hostile)[2] == 0
+    assert "{[name} &" not in hostile
+    assert "\n{[x]} & 1" in latex([table_of(record(backbone="[x]"))])

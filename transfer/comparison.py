@@ -1,0 +1,177 @@
+"""Records that may be compared, side by side: a table of each task, data set, protocol, metric and selection."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from statistics import fmean, stdev
+from typing import Any
+
+from transfer.results import Record, Selection
+
+# What becomes of a setting; one that is not named here makes a row of its own.
+CHOSEN, AVERAGED, COLUMN = "lr", "sample", "shots"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: the mean over seeds, and over the draws of low-shot images, at one learning rate."""
+
+    values: tuple[float, ...]
+    lr: float | None
+
+    @property
+    def mean(self) -> float:
+        return fmean(self.values)
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation; None of a single value."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backbone, and what else tells its results apart, such as `k = 20`; columns not measured are not there."""
+
+    backbone: str
+    variant: tuple[str, ...]
+    cells: Mapping[str, Cell]
+
+    @property
+    def label(self) -> str:
+        return ", ".join((self.backbone, *self.variant))
+
+    @property
+    def most(self) -> int:
+        """How many values a cell is the mean of; a cell of fewer says so."""
+        return max(len(cell.values) for cell in self.cells.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Results that are comparable: rows are backbones, columns stages in order of depth (low-shot: the shots).
+
+    Attributes:
+        count: what the values of a cell are: seeds, or draws (of low-shot images).
+        learning_rates: those tried; where there are several each cell has the best one's values.
+    """
+
+    task: str
+    data: str
+    protocol: str
+    metric: str
+    selection: Selection
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    count: str
+    learning_rates: tuple[float | None, ...]
+
+    @cached_property
+    def best(self) -> dict[str, str]:
+        """column -> its highest mean as printed; columns with one number alone are not there."""
+        means = {of: [row.cells[of].mean for row in self.rows if of in row.cells] for of in self.columns}
+        return {column: f"{max(of):.1f}" for column, of in means.items() if len(of) > 1}
+
+
+def make_tables(records: Iterable[Record]) -> list[Table]:
+    """A table of each task, data set, protocol, metric and selection, in order of appearance, `last` before `best`.
+
+    Raises:
+        ValueError: one name and seed stand for two networks, or for two values of the same number.
+    """
+    of_tables: dict[tuple[str, ...], list[Record]] = {}
+    for record in _each_number_once(records):
+        key = (record.task, record.data, record.protocol, record.metric, record.selection)
+        of_tables.setdefault(key, []).append(record)
+    subjects = list(dict.fromkeys(key[:3] for key in of_tables))
+    measures = list(dict.fromkeys(key[:4] for key in of_tables))
+    ordered = sorted(
+        of_tables, key=lambda key: (subjects.index(key[:3]), measures.index(key[:4]), key[4] == "best")
+    )
+    return [_table(of_tables[key]) for key in ordered]
+
+
+def _each_number_once(records: Iterable[Record]) -> list[Record]:
+    networks: dict[tuple[Any, ...], str] = {}
+    numbers: dict[tuple[Any, ...], Record] = {}
+    for record in records:
+        test = (record.task, record.data, record.protocol)
+        network = (*test, record.backbone, record.seed)
+        said = f"{', '.join(test)}: backbone {record.backbone!r} with seed {record.seed}"
+        weights = networks.setdefault(network, record.weights)
+        if weights != record.weights:
+            raise ValueError(
+                f"{said} is two networks, of weights {weights[:12]} and {record.weights[:12]}; give each a name of "
+                "its own by --backbone.name, or leave one of them out"
+            )
+        settings = json.dumps(dict(record.settings), sort_keys=True)
+        number = (*network, record.stage, record.metric, record.selection, settings)
+        known = numbers.setdefault(number, record)
+        if known.value != record.value:
+            raise ValueError(
+                f"{said} has two values of {record.metric} at {record.stage}, {known.value:g} and {record.value:g}, "
+                f"with the same weights {weights[:12]} and settings {settings}; leave out the folder of one of the runs"
+            )
+    return list(numbers.values())
+
+
+def _table(records: list[Record]) -> Table:
+    values: dict[tuple[str, ...], dict[str, dict[float | None, list[float]]]] = {}
+    for record in records:
+        rates = values.setdefault(_row_of(record), {}).setdefault(_column_of(record), {})
+        rates.setdefault(record.settings.get(CHOSEN), []).append(record.value)
+    first = records[0]
+    backbones = list(dict.fromkeys(map(itemgetter(0), values)))
+    ordered = sorted(values, key=lambda row: backbones.index(row[0]))
+    columns = _merged(values.values())
+    if any(COLUMN in record.settings for record in records):
+        columns.sort(key=lambda column: int(column.split()[0]))
+    # Each fine-tuning has one column, so that the columns have no order of their own.
+    columns.sort(key=lambda column: {"head": -1, "all": 1}.get(column, 0))
+    return Table(
+        task=first.task,
+        data=first.data,
+        protocol=first.protocol,
+        metric=first.metric,
+        selection=first.selection,
+        columns=tuple(columns),
+        rows=tuple(
+            Row(row[0], row[1:], {of: _chosen(values[row][of]) for of in columns if of in values[row]})
+            for row in ordered
+        ),
+        count="draws" if any(AVERAGED in record.settings for record in records) else "seeds",
+        learning_rates=tuple(
+            sorted({record.settings.get(CHOSEN) for record in records}, key=lambda lr: (lr is not None, lr))
+        ),
+    )
+
+
+def _row_of(record: Record) -> tuple[str, ...]:
+    stage = [record.stage] if COLUMN in record.settings else []
+    others = {of: value for of, value in record.settings.items() if of not in (CHOSEN, AVERAGED, COLUMN)}
+    return (record.backbone, *stage, *(f"{of.replace('_', ' ')} = {value}" for of, value in others.items()))
+
+
+def _column_of(record: Record) -> str:
+    shots = record.settings.get(COLUMN)
+    return record.stage if shots is None else f"{shots} {'shot' if shots == 1 else 'shots'}"
+
+
+def _chosen(rates: Mapping[float | None, list[float]]) -> Cell:
+    """The learning rate of the highest mean among those of the most values: a lucky single seed does not win."""
+    lr = max(rates, key=lambda lr: (len(rates[lr]), fmean(rates[lr])))
+    return Cell(tuple(rates[lr]), lr)
+
+
+def _merged(orders: Iterable[Iterable[str]]) -> list[str]:
+    """All names, each after those that come before it in its own order."""
+    merged: list[str] = []
+    for order in map(list, orders):
+        place = 0 if set(order) & set(merged) else len(merged)
+        for name in order:
+            if name not in merged:
+                merged.insert(place, name)
+            place = merged.index(name) + 1
+    return merged

@@ -1,0 +1,37 @@
+"""`transfer table`: all results side by side, as Markdown, LaTeX, figures and a page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pretext.figure_style import save_figure
+from pretext.runtime.whole_file import write_whole
+from transfer.comparison import make_tables
+from transfer.results import read_records
+from transfer.table_figure import draw_accuracy_by_stage, figure_names
+from transfer.table_page import render_page
+from transfer.table_text import latex, markdown
+
+
+def make_table(paths: Sequence[Path], out: Path) -> None:
+    """Write table.md, table.tex, index.html and a figure of each table into the folder `out`; print the Markdown.
+
+    Args:
+        paths: files of records, or folders at or below which they lie.
+
+    Raises:
+        FileNotFoundError: a path is not there.
+        ValueError: a folder holds no records or a line is none, or one name and seed stand for two networks, or for
+            two values of one number.
+    """
+    records = read_records(paths)
+    tables = make_tables(records)
+    figures = {name: draw_accuracy_by_stage(table) for name, table in figure_names(tables).items()}
+    text = markdown(tables)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures.items():
+        save_figure(figure, out / name)
+    write_whole(out / "table.md", text)
+    write_whole(out / "table.tex", latex(tables))
+    write_whole(out / "index.html", render_page(tables, figures, records))
+    print(text)
+    print(f"the page: {out / 'index.html'}")

@@ -1,0 +1,87 @@
+"""The page of all results: one HTML file with everything in it."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from pretext.figure_style import inline_svg
+from transfer import table_words
+from transfer.comparison import Table
+from transfer.results import Record
+from transfer.table_figure import figure_names, looks
+
+PAGE = Path(__file__).parent / "page"
+
+
+def render_page(tables: Sequence[Table], figures: Mapping[str, Figure], records: Sequence[Record]) -> str:
+    """The tables as one HTML file that loads nothing and runs no script.
+
+    Args:
+        tables: in the order of `make_tables`.
+        figures: file name -> figure, of `figure_names`.
+        records: those that the tables are made of.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = Markup((PAGE / "style.css").read_text(encoding="utf-8"))
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    return environment.get_template("table.html").render(
+        sections=[
+            {"subject": subject, "tables": list(of_subject)}
+            for subject, of_subject in groupby(tables, table_words.subject)
+        ],
+        figures={
+            id(table): {"name": name, "svg": Markup(inline_svg(figures[name], f"figure{number}"))}
+            for number, (name, table) in enumerate(figure_names(tables).items())
+        },
+        id=id,
+        words=table_words,
+        looks=looks,
+        records=records,
+        weights=_weights(records),
+        versions=_versions(records),
+        style=style,
+        policy=(
+            "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
+            f"style-src-elem 'sha256-{digest}'; style-src-attr 'unsafe-inline'"
+        ),
+    )
+
+
+def _weights(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Each network that was tested: its name, its weights, the seeds of its runs, and how many records it has."""
+    networks: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        networks.setdefault((record.backbone, record.weights), []).append(record)
+    rows = [
+        {
+            "backbone": backbone,
+            "weights": weights,
+            "seeds": sorted({record.seed for record in of_network}),
+            "records": len(of_network),
+        }
+        for (backbone, weights), of_network in networks.items()
+    ]
+    return sorted(rows, key=itemgetter("backbone", "seeds"))
+
+
+def _versions(records: Sequence[Record]) -> dict[str, list[str]]:
+    """package -> the versions that computed the records."""
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for package, version in record.versions.items():
+            versions.setdefault(package, set()).add(version)
+    return {package: sorted(of) for package, of in versions.items()}
