@@ -71,7 +71,7 @@ def table(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the tables")
     options = parser.parse_args(argv)
-    from transfer.table import make_table
+    from transfer.table.make import make_table
 
     make_table(options.results, options.out)
 

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Sequence
 
-from transfer.comparison import Row, Table
-from transfer.published import PublishedTable
-from transfer.table_words import (
+from transfer.table.comparison import Row, Table
+from transfer.table.published import PublishedTable
+from transfer.table.words import (
     OPTIMISTIC,
     beside,
     deviation,

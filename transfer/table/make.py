@@ -5,11 +5,11 @@ from pathlib import Path
 
 from pretext.figure_style import save_figure
 from pretext.runtime.whole_file import write_whole
-from transfer.comparison import make_tables
 from transfer.results import read_records
-from transfer.table_figure import draw_accuracy_by_stage, figure_names
-from transfer.table_page import render_page
-from transfer.table_text import latex, markdown
+from transfer.table.comparison import make_tables
+from transfer.table.figure import draw_accuracy_by_stage, figure_names
+from transfer.table.page import render_page
+from transfer.table.text import latex, markdown
 
 
 def make_table(paths: Sequence[Path], out: Path) -> None:

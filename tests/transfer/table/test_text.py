@@ -2,9 +2,9 @@
 
 import re
 
-from tests.transfer.made_records import HOSTILE, record, table_of
-from transfer.comparison import make_tables
-from transfer.table_text import latex, latex_escape, markdown, markdown_escape
+from tests.transfer.table.made_records import HOSTILE, record, table_of
+from transfer.table.comparison import make_tables
+from transfer.table.text import latex, latex_escape, markdown, markdown_escape
 
 
 def test_one_seed_has_no_deviation_and_fewer_seeds_than_the_rest_of_the_row_are_told():

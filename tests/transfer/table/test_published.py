@@ -2,7 +2,7 @@
 
 import pytest
 
-from transfer.published import PUBLISHED, published_beside
+from transfer.table.published import PUBLISHED, published_beside
 
 
 def rows_of(task, protocol, metric, network):

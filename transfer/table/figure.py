@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from pretext.figure_style import COLOURS, GROUND, WIDTH, Look, house_style, literal, look_of
-from transfer.comparison import Table
-from transfer.table_words import measure
+from transfer.table.comparison import Table
+from transfer.table.words import measure
 
 SPREAD = 0.3  # of the distance between two stages, over which a stage's points stand side by side
 

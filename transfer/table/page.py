@@ -13,10 +13,10 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pretext.figure_style import inline_svg
-from transfer import table_words
-from transfer.comparison import Table
 from transfer.results import Record
-from transfer.table_figure import figure_names, looks
+from transfer.table import words
+from transfer.table.comparison import Table
+from transfer.table.figure import figure_names, looks
 
 PAGE = Path(__file__).parent / "page"
 
@@ -41,14 +41,14 @@ def render_page(tables: Sequence[Table], figures: Mapping[str, Figure], records:
     return environment.get_template("table.html").render(
         sections=[
             {"subject": subject, "tables": list(of_subject)}
-            for subject, of_subject in groupby(tables, table_words.subject)
+            for subject, of_subject in groupby(tables, words.subject)
         ],
         figures={
             id(table): {"name": name, "svg": Markup(inline_svg(figures[name], f"figure{number}"))}
             for number, (name, table) in enumerate(figure_names(tables).items())
         },
         id=id,
-        words=table_words,
+        words=words,
         looks=looks,
         records=records,
         weights=_weights(records),

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from transfer.comparison import make_tables
 from transfer.results import Record, read_records, write_records
+from transfer.table.comparison import make_tables
 
 HOSTILE = (
     r"""a_b _c_ 100% $x^2$ #1 & {y} ~ \end{table} | **z** <script src="http://x.example/x.js"> `q` [l](u)"""

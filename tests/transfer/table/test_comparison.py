@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from tests.transfer.made_records import BASE, random_records, record, table_of
-from transfer.comparison import make_tables
-from transfer.table_figure import looks
-from transfer.table_text import latex, markdown
+from tests.transfer.table.made_records import BASE, random_records, record, table_of
+from transfer.table.comparison import make_tables
+from transfer.table.figure import looks
+from transfer.table.text import latex, markdown
 
 
 def row_of(table, label):

@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tests.transfer.made_records import HOSTILE, random_records, record, table_of
-from transfer.comparison import make_tables
+from tests.transfer.table.made_records import HOSTILE, random_records, record, table_of
 from transfer.results import write_records
-from transfer.table import make_table
-from transfer.table_figure import draw_accuracy_by_stage, figure_names
+from transfer.table.comparison import make_tables
+from transfer.table.figure import draw_accuracy_by_stage, figure_names
+from transfer.table.make import make_table
 
 
 class Page(HTMLParser):

@@ -1,7 +1,7 @@
 """What a table of results says in words, the same in Markdown, LaTeX and the page."""
 
-from transfer.comparison import Cell, Row, Table
-from transfer.published import PublishedTable, published_beside
+from transfer.table.comparison import Cell, Row, Table
+from transfer.table.published import PublishedTable, published_beside
 
 TASKS = {
     "linear": "Linear classifiers",
