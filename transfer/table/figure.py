@@ -56,10 +56,13 @@ def looks(table: Table) -> list[Look]:
 
 
 def figure_names(tables: Sequence[Table]) -> dict[str, Table]:
-    """File name -> table, of the results at the end of training; those chosen on the test images have no figure."""
+    """File name -> table, of the results at the end of training that have several columns.
+
+    Those chosen on the test images have no figure.
+    """
     names: dict[str, Table] = {}
     for table in tables:
-        if table.selection == "last":
+        if table.selection == "last" and len(table.columns) > 1:
             words = f"{table.task} {table.data} {table.protocol} {table.metric}"
             slug = re.sub(r"[^A-Za-z0-9]+", "_", words)[:80]
             names[f"accuracy_by_stage_{len(names) + 1}_{slug}"] = table

@@ -117,4 +117,11 @@ def test_the_figure_draws_the_means_with_one_sample_deviation(tmp_path):
 
 
 def test_two_data_sets_whose_names_differ_in_signs_alone_have_two_figures():
-    assert len(figure_names(make_tables([record(data="a/b"), record(data="a b")]))) == 2
+    records = [record(data=data, stage=stage) for data in ("a/b", "a b") for stage in ("conv1", "conv2")]
+    assert len(figure_names(make_tables(records))) == 2
+
+
+def test_a_table_of_one_column_has_no_figure(tmp_path):
+    write_records(tmp_path, [record()])
+    make_table([tmp_path], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.md", "table.tex", "index.html"}
