@@ -144,12 +144,18 @@ def _one_line(message: str, keys: Sequence[str]) -> str:
     unknown_flag = re.search(r"unrecognized arguments: --([\w.]+)", message)
     unknown_key = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
     unknown_top_key = re.match(r"Option '([\w.]+)' is not accepted", message)
+    unknown_choice = re.search(
+        r'key "([\w.]+)": Expected a typing\.Literal\[(.+)\]\. Got value: (.+)', message
+    )
     if unknown_flag:
         key = unknown_flag[1]
     elif unknown_key:
         key = f"{unknown_key[1]}.{unknown_key[2]}"
     elif unknown_top_key:
         key = unknown_top_key[1]
+    elif unknown_choice:
+        key, choices, value = unknown_choice.groups()
+        return unknown_name(key, value, re.findall("'(.*?)'", choices))
     else:
         return message
     return f"unknown configuration key {key!r}{did_you_mean(key, keys)}; --help lists every key"

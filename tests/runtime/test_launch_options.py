@@ -69,7 +69,7 @@ def test_flags_without_what_they_need_are_refused(argv, message):
         ("nodes: two", r'"nodes".*two'),
         ("nodes: 0", "nodes must be at least 1, not 0"),
         ("time_limit_minutes: 2", "signal_delay_seconds, 120, must be less than the time limit, 2 minutes"),
-        ("cluster: locl", r'"cluster".*locl'),
+        ("cluster: locl", r"there is no cluster 'locl' \(did you mean 'local'\?\)"),
     ],
 )
 def test_a_wrong_profile_is_one_line_with_the_key(tmp_path, line, message):
