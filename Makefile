@@ -34,4 +34,4 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_import_contract.py
 
 bench: .venv/.installed-dev
-	set -e; for name in lab objective loader training_step start_up metrics evaluation scaling; do $(BIN)/python benchmarks/$$name.py; done
+	set -e; for name in lab objective loader training_step start_up metrics evaluation scaling linear features knn; do $(BIN)/python benchmarks/$$name.py; done
