@@ -108,19 +108,31 @@ class TrainingJob:
         processes = [self.process(task) for task in range(2)]
         for process in processes:
             os.kill(process, signal.SIGSTOP)
+        # A process that computes goes on for a moment, and would be taken for one that Slurm has woken.
+        self.wait_for("the processes' standing still", lambda: all(_stands_still(one) for one in processes))
         yield
-        status = Path("/proc") / str(processes[0]) / "status"
-
-        def is_told() -> bool:
-            if not status.exists():
-                return True  # Slurm sends SIGCONT with some signals
-            found = dict(re.findall(r"^(\w+):\s*(\w+)", status.read_text(), re.MULTILINE))
-            return found["State"] != "T" or int(found["ShdPnd"], 16) > 0
-
-        self.wait_for("Slurm's signal", is_told)
+        self.wait_for("Slurm's signal", lambda: _is_told(processes[0]))
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGCONT)
+
+
+def _status(process: int) -> dict[str, str]:
+    """What Linux tells of a process; nothing of one that has ended."""
+    try:
+        text = (Path("/proc") / str(process) / "status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return {}
+    return dict(re.findall(r"^(\w+):\s*(\w+)", text, re.MULTILINE))
+
+
+def _stands_still(process: int) -> bool:
+    return _status(process).get("State") == "T"
+
+
+def _is_told(process: int) -> bool:
+    """Whether a signal waits for a stopped process, or has woken or ended it: Slurm sends SIGCONT with some."""
+    return not _stands_still(process) or int(_status(process).get("ShdPnd", "0"), 16) > 0
 
 
 def weights(run_dir: Path) -> dict[str, torch.Tensor]:
