@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 RESULTS = Path(__file__).parent / "results"
+NUM_THREADS = torch.get_num_threads()  # before a benchmark keeps some cores for something else
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,13 @@ def peak_tensor_memory(call: Callable[[], object]) -> int:
 
 
 def hardware_name(device: str = "cpu") -> str:
-    """The processor with the number of threads torch uses, or the GPU."""
+    """The processor with its vector instructions and torch's default number of threads, or the GPU."""
     if device != "cpu":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     model = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
     name = model.group(1).strip() if model else platform.processor() or platform.machine()
-    return f"{name}, {torch.get_num_threads()} threads"
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}, {NUM_THREADS} threads"
 
 
 def report(
