@@ -52,8 +52,8 @@ def test_a_preempted_job_saves_at_its_step_and_goes_on_under_its_number(cluster,
 def test_a_job_at_its_time_limit_saves_at_its_step_and_goes_on_under_its_number(
     cluster, tmp_path, undisturbed
 ):
-    # Slurm looks at time limits every 30 s, so the signal comes 10 to 40 s after the start.
-    job = TrainingJob.submit(tmp_path / "run", {"time_limit_minutes": 1, "signal_delay_seconds": 50})
+    # Slurm looks at time limits every 30 s and sends the signal up to 30 s too early: here 30 to 60 s after the start.
+    job = TrainingJob.submit(tmp_path / "run", {"time_limit_minutes": 2, "signal_delay_seconds": 60})
     job.wait_for_step(DISTURB_AT)
     with job.paused():
         pass
