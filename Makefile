@@ -5,7 +5,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: help demo test check bench
 help:
-	@echo "make demo    set up, then train on bundled photographs and paint unseen ones (about 4 minutes on two cores)"
+	@echo "make demo    set up, then train on bundled photographs and paint unseen ones (4 to 8 minutes on two cores)"
 	@echo "make test    set up, then run the tests"
 	@echo "make check   format, lint, types, import contract"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"
