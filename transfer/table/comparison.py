@@ -54,6 +54,7 @@ class Table:
     """Results that are comparable: rows are backbones, columns stages in order of depth (low-shot: the shots).
 
     Attributes:
+        common: what all rows, if there are several, share beside their backbones, such as `epochs = 15`.
         count: what the values of a cell are: seeds, or draws (of low-shot images).
         learning_rates: those tried; where there are several each cell has the best one's values.
     """
@@ -65,6 +66,7 @@ class Table:
     selection: Selection
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    common: tuple[str, ...]
     count: str
     learning_rates: tuple[float | None, ...]
 
@@ -130,6 +132,7 @@ def _table(records: list[Record]) -> Table:
         columns.sort(key=lambda column: int(column.split()[0]))
     # Each fine-tuning has one column, so that the columns have no order of their own.
     columns.sort(key=lambda column: {"head": -1, "all": 1}.get(column, 0))
+    common = [of for of in ordered[0][1:] if len(ordered) > 1 and all(of in row[1:] for row in ordered)]
     return Table(
         task=first.task,
         data=first.data,
@@ -138,9 +141,18 @@ def _table(records: list[Record]) -> Table:
         selection=first.selection,
         columns=tuple(columns),
         rows=tuple(
-            Row(row[0], row[1:], {of: _chosen(values[row][of]) for of in columns if of in values[row]})
-            for row in ordered
+            Row(
+                backbone,
+                tuple(of for of in variant if of not in common),
+                {
+                    of: _chosen(values[backbone, *variant][of])
+                    for of in columns
+                    if of in values[backbone, *variant]
+                },
+            )
+            for backbone, *variant in ordered
         ),
+        common=tuple(common),
         count="draws" if any(AVERAGED in record.settings for record in records) else "seeds",
         learning_rates=tuple(
             sorted({record.settings.get(CHOSEN) for record in records}, key=lambda lr: (lr is not None, lr))

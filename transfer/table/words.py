@@ -39,6 +39,8 @@ def notes(table: Table) -> list[str]:
         said = [f"Mean ± sample standard deviation over {over}; a single value has none."]
     if table.best:
         said.append("Bold: the best of its column.")
+    if table.common:
+        said.append(f"All with {', '.join(table.common)}.")
     if len(table.learning_rates) > 1:
         tried = ", ".join(map(_rate, table.learning_rates))
         chosen = "; ".join(f"{row.label}: {_chosen_rates(row)}" for row in table.rows)

@@ -79,11 +79,21 @@ def test_each_k_is_a_row_and_a_backbones_rows_stand_together_in_one_colour():
             for backbone in ("a", "b")
         )
     )
-    labels = [f"{of}, k = {k}, temperature = 0.07" for of in "ab" for k in (10, 20)]
-    assert [row.label for row in table.rows] == labels
+    assert [row.label for row in table.rows] == [f"{of}, k = {k}" for of in "ab" for k in (10, 20)]
     colours = [look.colour for look in looks(table)]
     assert colours[0] == colours[1] != colours[2] == colours[3]
     assert len({(look.colour, str(look.dashes)) for look in looks(table)}) == 4
+
+
+def test_a_setting_of_all_rows_is_said_once_below_the_table():
+    changed = {"epochs": 15, "batch_size": 32}
+    records = [record(backbone=of, settings=changed) for of in "ab"]
+    table = table_of(*records)
+    assert [row.label for row in table.rows] == ["a", "b"]
+    assert "All with epochs = 15, batch size = 32." in markdown([table])
+    mixed = table_of(*records, record(backbone="c", settings={"epochs": 28}))
+    assert [row.label for row in mixed.rows][::2] == ["a, epochs = 15, batch size = 32", "c, epochs = 28"]
+    assert mixed.common == ()
 
 
 def test_of_low_shot_results_the_shots_are_columns_and_the_mean_is_over_draws_and_seeds():
