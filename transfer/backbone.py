@@ -1,5 +1,6 @@
 """The one door to a backbone that is tested, and the proof that a test left it as it was."""
 
+import copy
 import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -38,15 +39,38 @@ NUM_BINS = 313  # of a random network's output layer, which no test looks at
 
 
 class PretextBackbone(TransferBackbone):
-    """A network of this project, which sees the lightness of the images alone."""
+    """A network of this project, which sees the lightness of the images alone, or ab too.
+
+    The paper's "colour" variant (Zhang, Isola, Efros 2016, section 3.2): the first convolution takes ab beside L, by
+    weights that begin at zero, so that the network begins as the one that was trained on L. A convolution of two
+    inputs is a sum of two convolutions, so the weights on L stay those of the network, under their name.
+    """
 
     def __init__(self, network: Backbone) -> None:
         super().__init__()
         self.network = network
         self.stages = network.stages
+        self.ab_convolution: nn.Conv2d | None = None
+
+    def add_colour_input(self) -> None:
+        """From now on the network sees ab too, in the units of its lightness."""
+        first = self._first_convolution()
+        self.ab_convolution = copy.deepcopy(first)
+        self.ab_convolution.in_channels, self.ab_convolution.bias = 2, None
+        self.ab_convolution.weight = nn.Parameter(
+            first.weight.new_zeros(len(first.weight), 2, *first.kernel_size)
+        )
+
+    def _first_convolution(self) -> nn.Conv2d:
+        return next(module for module in self.network.modules() if isinstance(module, nn.Conv2d))
 
     def _compute_stages(self, rgb: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        return self.network.forward_stages(rgb_to_lab(rgb)[:, :1], names)
+        lightness, ab = rgb_to_lab(rgb).split([1, 2], dim=1)
+        if self.ab_convolution is None:
+            return self.network.forward_stages(lightness, names)
+        of_colours = self.ab_convolution(ab / self.network.lightness_scale)
+        with self._first_convolution().register_forward_hook(lambda _, __, output: output + of_colours):
+            return self.network.forward_stages(lightness, names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +89,18 @@ class OpenedBackbone:
 
 
 def open_backbone(
-    config: BackboneConfig, seed: int, images: Float[Tensor, "batch 3 height width"] | None = None
+    config: BackboneConfig,
+    seed: int,
+    images: Float[Tensor, "batch 3 height width"] | None = None,
+    *,
+    colour_input: bool = False,
 ) -> OpenedBackbone:
     """Open, build or rescale the backbone that `config` describes; torch's global random state stays as it is.
 
     Args:
         seed: of the weights of random:NAME.
         images: RGB in [0, 1] for `config.rescale`, which needs them.
+        colour_input: of a network of this project, whether it sees ab too.
 
     Raises:
         FileNotFoundError: there is no weights file.
@@ -88,9 +117,15 @@ def open_backbone(
             raise ValueError(f"rescale is for this project's alexnet; model is {config.model!r}")
         assert images is not None
         rescale_layers(network.network, rgb_to_lab(images)[:, :1])
-    return OpenedBackbone(
-        network=network, name=config.name or _default_name(config), sha256=state_hash(network)
-    )
+    sha256, name = state_hash(network), config.name or _default_name(config)
+    if colour_input:
+        if not isinstance(network, PretextBackbone):
+            raise ValueError(
+                f"{config.model} sees colours already; colour_input is for this project's networks"
+            )
+        network.add_colour_input()
+        name += ", colour input"
+    return OpenedBackbone(network=network, name=name, sha256=sha256)
 
 
 def state_hash(network: nn.Module) -> str:

@@ -1,7 +1,7 @@
 """Result records: one JSON line a measured number. The results table is made from them alone."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,18 +13,25 @@ FILE = "results.jsonl"
 Selection = Literal["last", "best"]
 
 
+def package_versions() -> dict[str, str]:
+    """Of what computes every result."""
+    return {
+        name: version(name) for name in ("colorization-benchmark", "torch", "torchvision", "scikit-learn")
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Record:
     """One measured number and all that is needed to know what it means.
 
     Attributes:
-        task: linear, knn, svm, low_shot_svm, finetune, ...
+        task: linear, knn, svm, low_shot_svm, finetune, detect, segment.
         data: name of the data set.
         protocol: what was done, such as `zhang16`, or `zhang16, 112 px of 128` where the user changed its crop.
         backbone: its name in the table.
         weights: SHA-256 of the weights that were tested.
-        stage: layer1, conv5, ...; of fine-tuning the first stage that was trained.
-        metric: top1, top5, mAP, mAP_11_point; all in percent.
+        stage: layer1, conv5, ...; of what trains the backbone, the first stage that was trained.
+        metric: top1, top5, mAP, mAP_11_point, AP50, mIoU, ...; all in percent.
         value: the number.
         selection: `last` is the end of training; `best` was chosen by this very metric on the test images.
         seed: of the run.
@@ -45,11 +52,7 @@ class Record:
     selection: Selection = "last"
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(
-        default_factory=lambda: {
-            name: version(name) for name in ("colorization-benchmark", "torch", "torchvision", "scikit-learn")
-        }
-    )
+    versions: Mapping[str, str] = field(default_factory=package_versions)
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> Path:
@@ -57,6 +60,15 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     path = folder / FILE
     write_whole(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
     return path
+
+
+def results_table(records: Sequence[Record]) -> str:
+    """Aligned lines of metric, selection, percent and step."""
+    width = max(len(record.metric) for record in records)
+    return "\n".join(
+        f"{record.metric:<{width}}  {record.selection}  {record.value:6.2f}  step {record.details['step']}"
+        for record in records
+    )
 
 
 def read_records(paths: Iterable[Path]) -> list[Record]:

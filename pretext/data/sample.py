@@ -87,6 +87,14 @@ def sample_source(part: Literal["train", "validation", "held-out"]) -> SampleSou
     return SampleSource(pictures)
 
 
+def bundled_photograph(name: str) -> Image.Image:
+    """One of the photographs, whole: astronaut, coffee, motorcycle, china, flower, chelsea or rocket.
+
+    Raises ValueError if an installed package does not bring it.
+    """
+    return _photograph(_HELD_OUT[name] if name in _HELD_OUT else _DIVIDED[name].file)
+
+
 def _photograph(file: str) -> Image.Image:
     package, _, inside = file.partition("/")
     spec = importlib.util.find_spec(package)

@@ -25,6 +25,7 @@ class AlexNet(Backbone):
     """
 
     normalisation = "L - 50"
+    lightness_scale = 1.0
     output_stride = 8
     input_multiple = 1  # the output is resized to the grid
 

@@ -28,12 +28,14 @@ class Backbone(nn.Module, ABC):
         stages: name -> channels and stride, in order of depth.
         output_stride: the output lies on the grid of every n-th pixel; its targets are `ab[:, :, ::n, ::n]`.
         normalisation: what it does to the lightness first, for those who use the weights elsewhere.
+        lightness_scale: by what that divides L - 50.
         input_multiple: `forward` takes heights and widths that are multiples of this; stages take any size
             unless a network says otherwise.
     """
 
     stages: dict[str, StageSpec]
     normalisation: str
+    lightness_scale: float
     output_stride: int
     input_multiple: int
 

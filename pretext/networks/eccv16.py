@@ -27,6 +27,7 @@ class Eccv16(Backbone):
     """
 
     normalisation = "(L - 50) / 100"
+    lightness_scale = 100.0
     output_stride = 4
     input_multiple = 8  # the published arithmetic: three halvings, then one doubling
 
@@ -80,7 +81,7 @@ class Eccv16(Backbone):
         self.model_out.weight.copy_(centres.T[:, :, None, None] / AB_SCALE)
 
     def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = (lightness - 50) / 100
+        features = (lightness - 50) / self.lightness_scale
         yield "conv1", (features := self.model1(features))
         yield "conv2", (features := self.model2(features))
         yield "conv3", (features := self.model3(features))

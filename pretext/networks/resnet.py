@@ -23,6 +23,7 @@ class ResNet50(Backbone):
     """
 
     normalisation = "(L - 50) / 100"
+    lightness_scale = 100.0
     output_stride = 8
     input_multiple = 1  # the output is cropped to the grid
 
@@ -53,7 +54,7 @@ class ResNet50(Backbone):
         initialise(self, output)
 
     def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = self.maxpool(self.relu(self.bn1(self.conv1((lightness - 50) / 100))))
+        features = self.maxpool(self.relu(self.bn1(self.conv1((lightness - 50) / self.lightness_scale))))
         for name in self.stages:
             features = self.get_submodule(name)(features)
             yield name, features

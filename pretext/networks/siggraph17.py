@@ -31,6 +31,7 @@ class Siggraph17(Backbone):
     """
 
     normalisation = "(L - 50) / 100"
+    lightness_scale = 100.0
     input_multiple = 8
 
     def __init__(self, num_bins: int | None = PUBLISHED_NUM_BINS, width: float = 1.0) -> None:
@@ -97,7 +98,7 @@ class Siggraph17(Backbone):
     ) -> Iterator[tuple[str, Tensor]]:
         mask = torch.zeros_like(lightness) if mask is None else mask
         hints = torch.cat([mask, mask], dim=1) if hints is None else hints / AB_SCALE
-        conv1 = self.model1(torch.cat([(lightness - 50) / 100, hints, mask], dim=1))
+        conv1 = self.model1(torch.cat([(lightness - 50) / self.lightness_scale, hints, mask], dim=1))
         yield "conv1", conv1
         conv2 = self.model2(conv1[:, :, ::2, ::2])
         yield "conv2", conv2

@@ -23,7 +23,7 @@ from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import open_backbone
 from transfer.classification.classifier import Classifier
 from transfer.classification.finetune_protocols import resolve_protocol
-from transfer.classification.finetune_records import finetune_records, results_table
+from transfer.classification.finetune_records import finetune_records
 from transfer.classification.finetune_state import FinetuneState
 from transfer.classification.label_share import images_by_class, take_label_share
 from transfer.classification.periodic_test import PeriodicTest
@@ -32,7 +32,8 @@ from transfer.classification.training_loss import RunningLoss, classification_lo
 from transfer.config import FinetuneConfig
 from transfer.data.batches import train_batches
 from transfer.data.labelled import open_labelled
-from transfer.results import write_records
+from transfer.partial_training import assert_unchanged, frozen_tensors
+from transfer.results import results_table, write_records
 
 LOG_EVERY = 10  # steps
 
@@ -60,11 +61,12 @@ def finetune(config: FinetuneConfig) -> None:
             draw_training_crops(train, protocol.train_cut(), config.seed)
             if config.backbone.rescale
             else None,
+            colour_input=config.colour_input,
         )
         torch.manual_seed(config.seed)
         network = Classifier(backbone.network, len(train.classes), config.train_from)
         network.to(device).to(memory_format=torch.channels_last)
-        frozen = network.frozen_tensors()
+        frozen = frozen_tensors(network)
         head = list(network.head.parameters())
         trained = [p for p in network.backbone.parameters() if p.requires_grad]
         lr_factors = (1.0, protocol.head_lr_factor)
@@ -175,7 +177,7 @@ def finetune(config: FinetuneConfig) -> None:
                 break
 
         # -------------------------------------------------------------------------------- end
-        network.assert_unchanged(frozen)
+        assert_unchanged(network, frozen)
         for name, files in (("training", broken), ("test", tests.broken)):
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")

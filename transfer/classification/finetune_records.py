@@ -1,6 +1,5 @@
 """The results of a fine-tuning: of its last test, and of its best."""
 
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -58,12 +57,3 @@ def finetune_records(
             for selection, row in chosen.items()
         ]
     return records
-
-
-def results_table(records: Sequence[Record]) -> str:
-    """Aligned lines of metric, selection, percent and step."""
-    width = max(len(record.metric) for record in records)
-    return "\n".join(
-        f"{record.metric:<{width}}  {record.selection}  {record.value:6.2f}  step {record.details['step']}"
-        for record in records
-    )

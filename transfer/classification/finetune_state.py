@@ -10,8 +10,8 @@ from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from transfer.backbone import OpenedBackbone
 from transfer.classification.classifier import Classifier
 from transfer.classification.periodic_test import PeriodicTest
-from transfer.classification.resume import refuse_another
 from transfer.config import FinetuneConfig
+from transfer.resume import refuse_another
 
 
 @dataclass(frozen=True, kw_only=True)

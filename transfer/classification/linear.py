@@ -25,12 +25,12 @@ from transfer.classification.head_test_series import HeadTestSeries, choose_test
 from transfer.classification.heads import LinearHeads
 from transfer.classification.linear_records import linear_records, results_table
 from transfer.classification.protocols import resolve
-from transfer.classification.resume import refuse_another
 from transfer.classification.training_crops import draw_training_crops
 from transfer.config import LinearConfig
 from transfer.data.batches import train_batches
 from transfer.data.labelled import open_labelled
 from transfer.results import write_records
+from transfer.resume import refuse_another
 
 LOG_EVERY = 50  # steps
 

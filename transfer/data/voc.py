@@ -1,6 +1,7 @@
-"""PASCAL VOC's layout: ImageSets/Main has a list for each class and split, JPEGImages the photographs."""
+"""PASCAL VOC's layout: lists in ImageSets, of images and of labels for each class, photographs in JPEGImages."""
 
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int8
@@ -8,6 +9,61 @@ from jaxtyping import Int8
 from pretext.data.folder import FolderSource
 from pretext.data.sources import SubsetSource
 from pretext.spelling import unknown_name
+
+VOC_CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+
+
+def class_names(root: Path) -> tuple[str, ...]:
+    """The lines of classes.txt, where the folder has one, else VOC's twenty classes; without the background.
+
+    Raises ValueError if the file is empty or names a class twice.
+    """
+    file = root / "classes.txt"
+    if not file.is_file():
+        return VOC_CLASSES
+    names = tuple(filter(None, map(str.strip, file.read_text(encoding="utf-8").splitlines())))
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{file} should name each class once, a line each, without the background")
+    return names
+
+
+def image_list(root: Path, kind: Literal["Main", "Segmentation"], split: str) -> list[str]:
+    """The names of a split's images, without suffix, as ImageSets/KIND/SPLIT.txt lists them.
+
+    Raises ValueError for a folder without such lists, a split without one, and an empty list.
+    """
+    lists = root / "ImageSets" / kind
+    file = lists / f"{split}.txt"
+    if not file.is_file():
+        splits = sorted(file.stem for file in lists.glob("*.txt") if "_" not in file.stem)
+        if not splits:
+            raise ValueError(f"{lists} holds no lists such as trainval.txt; give the folder of VOC2007")
+        raise ValueError(f"in {lists} " + unknown_name("split", split, splits))
+    names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not names:
+        raise ValueError(f"{file} names no image")
+    return names
 
 
 def open_voc(

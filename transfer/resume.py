@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from transfer.backbone import OpenedBackbone
-from transfer.config import FinetuneConfig, LinearConfig
+from transfer.config import DetectConfig, FinetuneConfig, LinearConfig, SegmentConfig
 
 
 def refuse_another(
-    state: Mapping[str, Any], config: LinearConfig | FinetuneConfig, backbone: OpenedBackbone, num_images: int
+    state: Mapping[str, Any],
+    config: LinearConfig | FinetuneConfig | DetectConfig | SegmentConfig,
+    backbone: OpenedBackbone,
+    num_images: int,
 ) -> None:
     """Raises ValueError if a checkpoint began from other weights or is of other data."""
     if state["backbone"] != backbone.sha256:

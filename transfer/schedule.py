@@ -1,0 +1,58 @@
+"""How long and how fast a detector or a segmentation network is trained, and what another batch makes of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Of SGD.
+
+    Attributes:
+        steps: of the optimiser.
+        batch_size: images of one step, over all processes.
+        lr: learning rate after the warm-up.
+        warmup_steps: over which the learning rate grows linearly.
+    """
+
+    steps: int
+    batch_size: int
+    lr: float
+    warmup_steps: int = 0
+
+    def scaled(self, steps: int | None, batch_size: int | None, lr: float | None) -> "Schedule":
+        """This schedule with the user's values, None where there is none.
+
+        With another batch the learning rate follows it and the number of images stays, as far as the user gave
+        neither (Goyal et al. 2017, "Accurate, Large Minibatch SGD"); the warm-up keeps its share of the steps.
+
+        Raises:
+            ValueError: a value is not positive.
+        """
+        for key, value in (("steps", steps), ("batch_size", batch_size), ("lr", lr)):
+            if value is not None and value <= 0:
+                raise ValueError(f"{key} is {value:g}, expected a positive number")
+        batch_size = batch_size or self.batch_size
+        steps = steps or -(-self.steps * self.batch_size // batch_size)
+        return Schedule(
+            steps=steps,
+            batch_size=batch_size,
+            lr=lr or self.lr * batch_size / self.batch_size,
+            warmup_steps=round(self.warmup_steps * steps / self.steps),
+        )
+
+    def changes_from(self, published: "Schedule") -> dict[str, int | float]:
+        """What differs from the published schedule, but for what follows from another."""
+        return {
+            key: value
+            for key in ("steps", "batch_size", "lr")
+            if (value := getattr(self, key)) != getattr(published, key)
+        }
+
+    def described(self, published: "Schedule") -> str:
+        """One line, with the published value where this one differs."""
+
+        def of(key: str, form: str) -> str:
+            value, before = (format(getattr(schedule, key), form) for schedule in (self, published))
+            return value if value == before else f"{value} (published: {before})"
+
+        return f"{of('steps', ',')} steps of {of('batch_size', ',')} images, learning rate {of('lr', 'g')}"
