@@ -16,10 +16,16 @@ CHOSEN, AVERAGED, COLUMN = "lr", "sample", "shots"
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: the mean over seeds, and over the draws of low-shot images, at one learning rate."""
+    """One number of a table: the mean over seeds, and over the draws of low-shot images, at one learning rate.
+
+    Attributes:
+        lr: None is the protocol's.
+        tried: all learning rates that it was chosen among.
+    """
 
     values: tuple[float, ...]
     lr: float | None
+    tried: tuple[float | None, ...]
 
     @property
     def mean(self) -> float:
@@ -50,13 +56,33 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
-    """Results that are comparable: rows are backbones, columns stages in order of depth (low-shot: the shots).
+class Grid:
+    """Rows of backbones.
+
+    Attributes:
+        columns: the keys of the rows' cells.
+        count: what the values of a cell are: seeds, or draws (of low-shot images).
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    count: str = "seeds"
+
+    @cached_property
+    def best(self) -> dict[str, str]:
+        """column -> its highest mean as printed; columns with one number alone are not there."""
+        means = {of: [row.cells[of].mean for row in self.rows if of in row.cells] for of in self.columns}
+        return {column: f"{max(of):.1f}" for column, of in means.items() if len(of) > 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table(Grid):
+    """Results that are comparable: columns are stages in order of depth (low-shot: the shots; where the backbone is
+    trained: the first stage that is, from `head` to `all`).
 
     Attributes:
         common: what all rows, if there are several, share beside their backbones, such as `epochs = 15`.
-        count: what the values of a cell are: seeds, or draws (of low-shot images).
-        learning_rates: those tried; where there are several each cell has the best one's values.
+        learning_rates: of all cells; where a cell tried several it has the best one's values.
     """
 
     task: str
@@ -64,17 +90,8 @@ class Table:
     protocol: str
     metric: str
     selection: Selection
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
     common: tuple[str, ...]
-    count: str
     learning_rates: tuple[float | None, ...]
-
-    @cached_property
-    def best(self) -> dict[str, str]:
-        """column -> its highest mean as printed; columns with one number alone are not there."""
-        means = {of: [row.cells[of].mean for row in self.rows if of in row.cells] for of in self.columns}
-        return {column: f"{max(of):.1f}" for column, of in means.items() if len(of) > 1}
 
 
 def make_tables(records: Iterable[Record]) -> list[Table]:
@@ -130,7 +147,7 @@ def _table(records: list[Record]) -> Table:
     columns = _merged(values.values())
     if any(COLUMN in record.settings for record in records):
         columns.sort(key=lambda column: int(column.split()[0]))
-    # Each fine-tuning has one column, so that the columns have no order of their own.
+    # Each training of a backbone has one column, so that the columns have no order of their own.
     columns.sort(key=lambda column: {"head": -1, "all": 1}.get(column, 0))
     common = [of for of in ordered[0][1:] if len(ordered) > 1 and all(of in row[1:] for row in ordered)]
     return Table(
@@ -154,10 +171,13 @@ def _table(records: list[Record]) -> Table:
         ),
         common=tuple(common),
         count="draws" if any(AVERAGED in record.settings for record in records) else "seeds",
-        learning_rates=tuple(
-            sorted({record.settings.get(CHOSEN) for record in records}, key=lambda lr: (lr is not None, lr))
-        ),
+        learning_rates=in_order(record.settings.get(CHOSEN) for record in records),
     )
+
+
+def in_order(rates: Iterable[float | None]) -> tuple[float | None, ...]:
+    """Each learning rate once, the protocol's first."""
+    return tuple(sorted(set(rates), key=lambda lr: (lr is not None, lr)))
 
 
 def _row_of(record: Record) -> tuple[str, ...]:
@@ -174,7 +194,7 @@ def _column_of(record: Record) -> str:
 def _chosen(rates: Mapping[float | None, list[float]]) -> Cell:
     """The learning rate of the highest mean among those of the most values: a lucky single seed does not win."""
     lr = max(rates, key=lambda lr: (len(rates[lr]), fmean(rates[lr])))
-    return Cell(tuple(rates[lr]), lr)
+    return Cell(tuple(rates[lr]), lr, in_order(rates))
 
 
 def _merged(orders: Iterable[Iterable[str]]) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from pretext.figure_style import COLOURS, GROUND, WIDTH, Look, house_style, literal, look_of
-from transfer.table.comparison import Table
+from transfer.table.comparison import Grid, Table
+from transfer.table.overview import HEADLINES
 from transfer.table.words import measure
 
 SPREAD = 0.3  # of the distance between two stages, over which a stage's points stand side by side
@@ -44,7 +45,7 @@ def draw_accuracy_by_stage(table: Table) -> Figure:
     return figure
 
 
-def looks(table: Table) -> list[Look]:
+def looks(table: Grid) -> list[Look]:
     """The look of each row: a backbone's rows share its colour, and differ in dashes and markers."""
     variants: dict[str, int] = {}  # backbone -> its rows so far
     places = []
@@ -56,13 +57,13 @@ def looks(table: Table) -> list[Look]:
 
 
 def figure_names(tables: Sequence[Table]) -> dict[str, Table]:
-    """File name -> table, of the results at the end of training that have several columns.
+    """File name -> table, of the results at the end of training that have several stages or shots as columns.
 
-    Those chosen on the test images have no figure.
+    Those chosen on the test images have no figure, nor those whose columns say what was trained: no stage is tested.
     """
     names: dict[str, Table] = {}
     for table in tables:
-        if table.selection == "last" and len(table.columns) > 1:
+        if table.selection == "last" and table.task not in HEADLINES and len(table.columns) > 1:
             words = f"{table.task} {table.data} {table.protocol} {table.metric}"
             slug = re.sub(r"[^A-Za-z0-9]+", "_", words)[:80]
             names[f"accuracy_by_stage_{len(names) + 1}_{slug}"] = table

@@ -8,12 +8,13 @@ from pretext.runtime.whole_file import write_whole
 from transfer.results import read_records
 from transfer.table.comparison import make_tables
 from transfer.table.figure import draw_accuracy_by_stage, figure_names
+from transfer.table.overview import make_overview
 from transfer.table.page import render_page
 from transfer.table.text import latex, markdown
 
 
 def make_table(paths: Sequence[Path], out: Path) -> None:
-    """Write table.md, table.tex, index.html and a figure of each table into the folder `out`; print the Markdown.
+    """Write table.md, table.tex, index.html and the tables' figures into the folder `out`; print the Markdown.
 
     Args:
         paths: files of records, or folders at or below which they lie.
@@ -24,14 +25,14 @@ def make_table(paths: Sequence[Path], out: Path) -> None:
             two values of one number.
     """
     records = read_records(paths)
-    tables = make_tables(records)
+    tables, overview = make_tables(records), make_overview(records)
     figures = {name: draw_accuracy_by_stage(table) for name, table in figure_names(tables).items()}
-    text = markdown(tables)
+    text = markdown(tables, overview)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
         save_figure(figure, out / name)
     write_whole(out / "table.md", text)
-    write_whole(out / "table.tex", latex(tables))
-    write_whole(out / "index.html", render_page(tables, figures, records))
+    write_whole(out / "table.tex", latex(tables, overview))
+    write_whole(out / "index.html", render_page(tables, overview, figures, records))
     print(text)
     print(f"the page: {out / 'index.html'}")

@@ -14,15 +14,22 @@ from matplotlib.figure import Figure
 
 from pretext.figure_style import inline_svg
 from transfer.results import Record
-from transfer.table import words
+from transfer.table import overview_words, words
 from transfer.table.comparison import Table
 from transfer.table.figure import figure_names, looks
+from transfer.table.overview import Overview
+from transfer.table.published import PASCAL_SIDE_BY_SIDE
 
 PAGE = Path(__file__).parent / "page"
 
 
-def render_page(tables: Sequence[Table], figures: Mapping[str, Figure], records: Sequence[Record]) -> str:
-    """The tables as one HTML file that loads nothing and runs no script.
+def render_page(
+    tables: Sequence[Table],
+    overview: Overview | None,
+    figures: Mapping[str, Figure],
+    records: Sequence[Record],
+) -> str:
+    """The overview, if there is one, and the tables as one HTML file that loads nothing and runs no script.
 
     Args:
         tables: in the order of `make_tables`.
@@ -47,6 +54,9 @@ def render_page(tables: Sequence[Table], figures: Mapping[str, Figure], records:
             id(table): {"name": name, "svg": Markup(inline_svg(figures[name], f"figure{number}"))}
             for number, (name, table) in enumerate(figure_names(tables).items())
         },
+        overview=overview,
+        overview_words=overview_words,
+        pascal=PASCAL_SIDE_BY_SIDE,
         id=id,
         words=words,
         looks=looks,

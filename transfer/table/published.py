@@ -1,55 +1,91 @@
 """Published results, printed beside one's own: what a reader will want to compare with."""
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedTable:
-    """Numbers of a paper, in percent, as it printed them.
-
-    Attributes:
-        task, protocol, metrics: of the results that they stand beside.
-        data: what they were measured on: a data set and its split.
-        network: which backbone, and whatever else a column's name does not say.
-        columns: stages, in the paper's words.
-        rows: method -> its number by column; None where the paper has none.
-        source: the paper, and which of its tables.
-        from_memory: not checked against the source.
-    """
-
-    task: str
-    protocol: str
-    metrics: tuple[str, ...]
-    data: str
-    network: str
-    columns: tuple[str, ...]
-    rows: Mapping[str, tuple[float | None, ...]]
-    source: str
-    from_memory: bool
-
-    def comparable(self, data: str, protocol: str) -> bool:
-        """Whether results on `data` under `protocol` were measured as these were, as far as names tell.
-
-        `imagenet val` and `ImageNet` both name `ImageNet val`.
-        """
-        names = (self.data, self.data.split()[0])
-        return protocol == self.protocol and _plain(data) in map(_plain, names)
+from transfer.table.published_table import PublishedTable, family, side_by_side
 
 
 def published_beside(task: str, protocol: str, metric: str) -> list[PublishedTable]:
-    """The published tables of this task, metric and family of protocols.
-
-    A protocol's family is its name without what the user changed: `zhang16` of `zhang16, 112 px of 128`.
-    """
-    family = re.split(r"[, ]", protocol, maxsplit=1)[0]
-    return [of for of in PUBLISHED if (of.task, of.protocol) == (task, family) and metric in of.metrics]
+    """The published tables of this task, metric and family of protocols."""
+    return [
+        of for of in PUBLISHED if (of.task, of.family) == (task, family(protocol)) and metric in of.metrics
+    ]
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).casefold()
+_COLORFUL = "Zhang, Isola, Efros 2016 (Colorful Image Colorization), PASCAL tests"
 
+# One table of the paper, by task.
+_PASCAL = (
+    PublishedTable(
+        task="finetune",
+        protocol="voc07",
+        # The paper says mAP alone; the published code of Krähenbühl et al. 2016, by which they tested, has the area.
+        metrics=("mAP", "mAP_11_point"),
+        data="VOC2007 test",
+        network="AlexNet, by the layers that were trained",
+        columns=("fc8", "fc6-8", "all"),
+        rows={
+            "ImageNet labels": (76.8, 78.9, 79.9),
+            "Gaussian": (None, None, 53.3),
+            "k-means initialisation": (32.0, 39.2, 56.6),
+            "context": (44.7, 55.1, 65.3),
+            "inpainting": (None, None, 56.5),
+            "BiGAN": (38.2, 50.2, 58.6),
+            "colorization, grey input": (52.4, 61.5, 65.9),
+            "colorization, colour input": (52.4, 61.5, 65.6),
+        },
+        source=_COLORFUL,
+        from_memory=True,
+    ),
+    PublishedTable(
+        task="detect",
+        protocol="zhang16",
+        # The paper says mAP alone; Fast R-CNN, by which they tested, measures VOC2007 by eleven points.
+        metrics=("AP50_11_point", "AP50"),
+        data="VOC2007 test",
+        network="AlexNet, Fast R-CNN with its fc6 and fc7",
+        columns=("all",),
+        rows={
+            "ImageNet labels": (56.8,),
+            "Gaussian": (43.4,),
+            "k-means initialisation": (45.6,),
+            "context": (51.1,),
+            "inpainting": (44.5,),
+            "BiGAN": (46.2,),
+            "colorization, grey input": (46.1,),
+            "colorization, colour input": (46.9,),
+        },
+        source=_COLORFUL,
+        from_memory=True,
+    ),
+    PublishedTable(
+        task="segment",
+        protocol="zhang16, fc7",
+        metrics=("mIoU",),
+        data="VOC2012 segval11",
+        network="AlexNet, FCN-32s, trained on the images of SBD",
+        columns=("all",),
+        rows={
+            "ImageNet labels": (48.0,),
+            "Gaussian": (19.8,),
+            "k-means initialisation": (32.6,),
+            "inpainting": (29.7,),
+            "BiGAN": (34.9,),
+            "colorization, grey input": (35.0,),
+            "colorization, colour input": (35.6,),
+        },
+        source=_COLORFUL,
+        from_memory=True,
+    ),
+)
+PASCAL = {table.task: table for table in _PASCAL}
+PASCAL_SIDE_BY_SIDE = side_by_side(
+    "AlexNet",
+    {
+        "finetune": "Classification, {}: mAP",
+        "detect": "Detection, {}: mAP",
+        "segment": "Segmentation, {}: mIU",
+    },
+    _PASCAL,
+)
 
 _MODEL_ZOO = "VISSL's model zoo, linear ImageNet models of Goyal et al. 2019 (Scaling and Benchmarking)"
 
@@ -110,24 +146,29 @@ PUBLISHED = (
         source=_MODEL_ZOO,
         from_memory=False,
     ),
-    PublishedTable(
-        task="finetune",
-        protocol="voc07",
-        metrics=("mAP", "mAP_11_point"),  # the printed tables say mAP alone
-        data="VOC2007 test",
-        network="AlexNet, by the layers that were trained",
-        columns=("fc8", "fc6-8", "all"),
-        rows={
-            "ImageNet labels": (76.8, 78.9, 79.9),
-            "Gaussian": (None, None, 53.3),
-            "k-means initialisation": (32.0, 39.2, 56.6),
-            "context": (44.7, 55.1, 65.3),
-            "inpainting": (None, None, 56.5),
-            "BiGAN": (38.2, 50.2, 58.6),
-            "colorization, grey input": (52.4, 61.5, 65.9),
-            "colorization, colour input": (52.4, 61.5, 65.6),
-        },
-        source="Zhang, Isola, Efros 2016 (Colorful Image Colorization), PASCAL VOC 2007 classification",
-        from_memory=True,
+    *_PASCAL,
+    # Detectron2 measures VOC2007 by eleven points.
+    *(
+        PublishedTable(
+            task="detect",
+            protocol="moco_24k, c4 layer3",
+            metrics=(f"{metric}_11_point", metric),
+            data="VOC2007 test",
+            network="ResNet-50 C4, trained on trainval of VOC2007 and VOC2012, mean of 5 runs",
+            columns=("all",),
+            rows={
+                "ImageNet labels": (of_labels,),
+                "MoCo v1, 200 epochs": (of_v1,),
+                "MoCo v2, 200 epochs": (of_v2,),
+                "MoCo v2, 800 epochs": (of_longer_v2,),
+            },
+            source="He et al. 2020 (MoCo), the results of their published detection code",
+            from_memory=False,
+        )
+        for metric, of_labels, of_v1, of_v2, of_longer_v2 in (
+            ("AP50", 81.3, 81.5, 82.4, 82.5),
+            ("AP", 53.5, 55.9, 57.0, 57.4),
+            ("AP75", 58.8, 62.6, 63.6, 64.0),
+        )
     ),
 )

@@ -1,10 +1,14 @@
 """Tables of results as Markdown and as LaTeX."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from transfer.table.comparison import Row, Table
-from transfer.table.published import PublishedTable
+from transfer.table import overview_words
+from transfer.table.comparison import Grid, Row, Table
+from transfer.table.overview import Overview
+from transfer.table.published import PASCAL_SIDE_BY_SIDE
+from transfer.table.published_table import PublishedRows
 from transfer.table.words import (
     OPTIMISTIC,
     beside,
@@ -34,42 +38,48 @@ LATEX_SPECIAL = {
 } | {character: f"\\{character}" for character in "{}$&#_%"}
 
 
-def markdown(tables: Sequence[Table]) -> str:
-    """All tables, as GitHub renders them."""
-    blocks = []
+class Marking(NamedTuple):
+    """How a language writes any text, the head of a column, and a bold number."""
+
+    escape: Callable[[str], str]
+    head: Callable[[str], str]
+    bold: Callable[[str], str]
+
+
+def markdown(tables: Sequence[Table], overview: Overview | None = None) -> str:
+    """The overview, if there is one, and all tables, as GitHub renders them."""
+    blocks = [] if overview is None else _markdown_overview(overview)
     for table in tables:
         if table.selection == "last":
             blocks.append(f"## {markdown_escape(subject(table))}: {markdown_escape(measure(table))}")
         else:
             blocks.append(f"### {OPTIMISTIC}: {markdown_escape(measure(table))}")
         blocks += [
-            _markdown_table(_measured(table, markdown_escape, "**{}**".format)),
+            _markdown_table(_measured(table, table.columns, MARKDOWN)),
             markdown_escape(" ".join(notes(table))),
         ]
         for published in beside(table):
-            blocks += [
-                f"### {markdown_escape(published_heading(published))}",
-                _markdown_table(_published(published, markdown_escape)),
-                markdown_escape(" ".join(published_notes(published, table))),
-            ]
+            blocks += _markdown_published(published, published_notes(published, table))
     return "\n\n".join(blocks) + "\n"
 
 
-def latex(tables: Sequence[Table]) -> str:
-    r"""All tables, each a float to \input in a paper."""
+def latex(tables: Sequence[Table], overview: Overview | None = None) -> str:
+    r"""The overview, if there is one, and all tables, each a float to \input in a paper."""
     blocks = [r"% In the preamble: \usepackage{booktabs} \usepackage[T1]{fontenc}"]
+    if overview is not None:
+        said = [*overview_words.notes(overview), *overview_words.column_notes(overview)]
+        rows = _measured(overview, overview_words.heads(overview), LATEX)
+        blocks += [
+            _float(f"{overview_words.SUBJECT}: {overview_words.MEASURE}.", rows, said),
+            _latex_published(PASCAL_SIDE_BY_SIDE, overview_words.pascal_notes(overview)),
+        ]
     for table in tables:
         caption = f"{subject(table)}: {measure(table)}."
         if table.selection == "best":
             caption += f" {OPTIMISTIC}."
-        blocks.append(_float(caption, _measured(table, latex_escape, r"\textbf{{{}}}".format), notes(table)))
+        blocks.append(_float(caption, _measured(table, table.columns, LATEX), notes(table)))
         blocks += [
-            _float(
-                f"{published_heading(published)}.",
-                _published(published, latex_escape),
-                published_notes(published, table),
-            )
-            for published in beside(table)
+            _latex_published(published, published_notes(published, table)) for published in beside(table)
         ]
     return "\n\n".join(blocks) + "\n"
 
@@ -85,30 +95,68 @@ def latex_escape(text: str) -> str:
     return "".join(LATEX_SPECIAL.get(character, character) for character in " ".join(text.split()))
 
 
-def _measured(table: Table, escape: Callable[[str], str], bold: Callable[[str], str]) -> Rows:
+def _latex_head(text: str) -> str:
+    """Over several lines where it is of several parts, as the overview's: `Detection, all: AP50`."""
+    lines = [latex_escape(line) for line in re.split(r"(?<=[,:]) ", text)]
+    if len(lines) == 1:
+        return lines[0]
+    # Braces around each line: after \\ a bracket would begin an argument.
+    stacked = r"\\".join(f"{{{line}}}" for line in lines)
+    return rf"\shortstack[r]{{{stacked}}}"
+
+
+MARKDOWN = Marking(markdown_escape, markdown_escape, "**{}**".format)
+LATEX = Marking(latex_escape, _latex_head, r"\textbf{{{}}}".format)
+
+
+def _markdown_overview(overview: Overview) -> list[str]:
+    return [
+        f"## {overview_words.SUBJECT}: {overview_words.MEASURE}",
+        _markdown_table(_measured(overview, overview_words.heads(overview), MARKDOWN)),
+        markdown_escape(" ".join(overview_words.notes(overview))),
+        "\n".join(f"- {markdown_escape(line)}" for line in overview_words.column_notes(overview)),
+        *_markdown_published(PASCAL_SIDE_BY_SIDE, overview_words.pascal_notes(overview)),
+    ]
+
+
+def _markdown_published(published: PublishedRows, said: Sequence[str]) -> list[str]:
+    return [
+        f"### {markdown_escape(published_heading(published))}",
+        _markdown_table(_published(published, MARKDOWN)),
+        markdown_escape(" ".join(said)),
+    ]
+
+
+def _latex_published(published: PublishedRows, said: Sequence[str]) -> str:
+    return _float(f"{published_heading(published)}.", _published(published, LATEX), said)
+
+
+def _measured(grid: Grid, heads: Iterable[str], marking: Marking) -> Rows:
     def cell(row: Row, column: str) -> str:
         if column not in row.cells:
             return ""
         of = row.cells[column]
-        mean = bold(number(of)) if number(of) == table.best.get(column) else number(of)
+        mean = marking.bold(number(of)) if number(of) == grid.best.get(column) else number(of)
         count = fewer(of, row.most)
-        return " ".join(filter(None, [mean, escape(deviation(of)), count and f"({count})"]))
+        return " ".join(filter(None, [mean, marking.escape(deviation(of)), count and f"({count})"]))
 
-    head = ["backbone", table.count, *map(escape, table.columns)]
     return [
-        head,
+        ["backbone", grid.count, *map(marking.head, heads)],
         *(
-            [escape(row.label), str(row.most), *(cell(row, column) for column in table.columns)]
-            for row in table.rows
+            [marking.escape(row.label), str(row.most), *(cell(row, column) for column in grid.columns)]
+            for row in grid.rows
         ),
     ]
 
 
-def _published(published: PublishedTable, escape: Callable[[str], str]) -> Rows:
+def _published(published: PublishedRows, marking: Marking) -> Rows:
     return [
-        ["method", *map(escape, published.columns)],
+        ["method", *map(marking.head, published.columns)],
         *(
-            [escape(published_label(published, method)), *("" if of is None else str(of) for of in numbers)]
+            [
+                marking.escape(published_label(published, method)),
+                *("" if of is None else str(of) for of in numbers),
+            ]
             for method, numbers in published.rows.items()
         ),
     ]

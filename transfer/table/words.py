@@ -1,7 +1,10 @@
 """What a table of results says in words, the same in Markdown, LaTeX and the page."""
 
-from transfer.table.comparison import Cell, Row, Table
-from transfer.table.published import PublishedTable, published_beside
+from collections.abc import Iterable, Mapping
+
+from transfer.table.comparison import Cell, Grid, Table, in_order
+from transfer.table.published import published_beside
+from transfer.table.published_table import PublishedRows, PublishedTable
 
 TASKS = {
     "linear": "Linear classifiers",
@@ -9,12 +12,23 @@ TASKS = {
     "svm": "Linear SVMs",
     "low_shot_svm": "Low-shot linear SVMs",
     "finetune": "Fine-tuning",
+    "detect": "Object detection",
+    "segment": "Semantic segmentation",
 }
 METRICS = {
     "top1": "Top-1 accuracy",
     "top5": "Top-5 accuracy",
     "mAP": "mAP",
     "mAP_11_point": "mAP of 11 points",
+    "AP50": "AP50",
+    "AP50_11_point": "AP50 of 11 points",
+    "AP75": "AP75",
+    "AP75_11_point": "AP75 of 11 points",
+    "AP": "AP (IoU 0.5 to 0.95)",
+    "AP_11_point": "AP of 11 points (IoU 0.5 to 0.95)",
+    "mIoU": "mIoU",
+    "mAcc": "Mean class accuracy",
+    "aAcc": "Pixel accuracy",
 }
 OPTIMISTIC = "Best over epochs on the test images (optimistic)"
 FROM_MEMORY = "Quoted from memory of the paper, not checked against it."
@@ -27,27 +41,18 @@ def subject(table: Table) -> str:
 
 def measure(table: Table) -> str:
     """What the numbers are, with their unit."""
-    return f"{METRICS.get(table.metric, table.metric)} (%)"
+    return f"{metric_name(table.metric)} (%)"
 
 
 def notes(table: Table) -> list[str]:
     """What must be read with the numbers."""
-    if all(row.most == 1 for row in table.rows):
-        said = ["One seed each: no deviation is known."]
-    else:
-        over = {"seeds": "seeds", "draws": "seeds and draws of the few training images"}[table.count]
-        said = [f"Mean ± sample standard deviation over {over}; a single value has none."]
-    if table.best:
-        said.append("Bold: the best of its column.")
-    if table.common:
-        said.append(f"All with {', '.join(table.common)}.")
-    if len(table.learning_rates) > 1:
-        tried = ", ".join(map(_rate, table.learning_rates))
-        chosen = "; ".join(f"{row.label}: {_chosen_rates(row)}" for row in table.rows)
-        said.append(
-            f"Learning rates {tried} were tried; each number is of the one with the highest mean on these very test "
-            f"images, which is optimistic. {chosen}."
-        )
+    said, rates = spread_notes(table), table.learning_rates
+    common = [*table.common, *(f"learning rate = {rate(lr)}" for lr in rates if len(rates) == 1 and lr)]
+    if common:
+        said.append(f"All with {', '.join(common)}.")
+    if len(rates) > 1:
+        chosen = "; ".join(f"{row.label}: {_chosen_rates(row.cells)}" for row in table.rows)
+        said.append(f"{tried_rates(cell for row in table.rows for cell in row.cells.values())} {chosen}.")
     return said
 
 
@@ -58,24 +63,28 @@ def beside(table: Table) -> list[PublishedTable]:
     return published_beside(table.task, table.protocol, table.metric)
 
 
-def published_heading(published: PublishedTable) -> str:
+def published_heading(published: PublishedRows) -> str:
     return f"Published, on {published.data}: {published.network}"
 
 
 def published_notes(published: PublishedTable, table: Table) -> list[str]:
     """What must be read with published numbers that stand below `table`."""
-    if published.comparable(table.data, table.protocol):
-        compared = "The same data and protocol as above: comparable where the network is the same too."
-    else:
+    theirs, ours = published.metrics[0], table.metric
+    if published.comparable(table.data, table.protocol, ours):
         compared = (
-            f"Measured on {published.data} under {published.protocol}: not comparable with the numbers above, "
-            f"on {table.data} under {table.protocol}."
+            "The same test images, protocol and measure as above: comparable where the network, the training images "
+            "and all settings are the same too."
         )
-    memory = [f"† {FROM_MEMORY}"] if published.from_memory else []
-    return [compared, f"Source: {published.source}.", *memory]
+    else:
+        by = ("", "") if theirs == ours else (f", as {metric_name(theirs)}", f", as {metric_name(ours)}")
+        compared = (
+            f"Measured on {published.data} under {published.protocol}{by[0]}: not comparable with the numbers above, "
+            f"on {table.data} under {table.protocol}{by[1]}."
+        )
+    return [compared, *source_notes(published)]
 
 
-def published_label(published: PublishedTable, method: str) -> str:
+def published_label(published: PublishedRows, method: str) -> str:
     """The method, marked where its numbers are quoted from memory."""
     return f"{method} †" if published.from_memory else method
 
@@ -94,15 +103,46 @@ def fewer(cell: Cell, most: int) -> str:
     return f"n = {len(cell.values)}" if len(cell.values) < most else ""
 
 
-def _chosen_rates(row: Row) -> str:
+def metric_name(name: str) -> str:
+    return METRICS.get(name, name)
+
+
+def spread_notes(grid: Grid) -> list[str]:
+    """What ± and bold mean."""
+    if all(row.most == 1 for row in grid.rows):
+        said = ["One seed each: no deviation is known."]
+    else:
+        over = {"seeds": "seeds", "draws": "seeds and draws of the few training images"}[grid.count]
+        said = [f"Mean ± sample standard deviation over {over}; a single value has none."]
+    return [*said, "Bold: the best of its column."] if grid.best else said
+
+
+def source_notes(published: PublishedRows) -> list[str]:
+    """Where published numbers are from."""
+    return [f"Source: {published.source}.", *([f"† {FROM_MEMORY}"] if published.from_memory else [])]
+
+
+def rate(lr: float | None) -> str:
+    return "of the protocol" if lr is None else f"{lr:g}"
+
+
+def tried_rates(cells: Iterable[Cell]) -> str:
+    """Of cells that are of several learning rates: whether these were chosen among."""
+    choices = [cell.tried for cell in cells]
+    if all(len(rates) == 1 for rates in choices):
+        return "Learning rates differ."
+    tried = ", ".join(map(rate, in_order(lr for rates in choices for lr in rates)))
+    return (
+        f"Learning rates {tried} were tried; each number is of the one with the highest mean on these very test "
+        "images, which is optimistic."
+    )
+
+
+def _chosen_rates(cells: Mapping[str, Cell]) -> str:
     """The one rate of all columns, or each rate with its columns."""
     columns: dict[str, list[str]] = {}
-    for column, cell in row.cells.items():
-        columns.setdefault(_rate(cell.lr), []).append(column)
+    for column, cell in cells.items():
+        columns.setdefault(rate(cell.lr), []).append(column)
     if len(columns) == 1:
         return next(iter(columns))
-    return ", ".join(f"{rate} at {' '.join(of)}" for rate, of in columns.items())
-
-
-def _rate(lr: float | None) -> str:
-    return "of the protocol" if lr is None else f"{lr:g}"
+    return ", ".join(f"{lr} at {' '.join(of)}" for lr, of in columns.items())

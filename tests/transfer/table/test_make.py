@@ -116,6 +116,37 @@ def test_the_figure_draws_the_means_with_one_sample_deviation(tmp_path):
     np.testing.assert_allclose(lengths, 2 * values.std(1, ddof=1))
 
 
+@pytest.mark.parametrize("task", ["finetune", "detect", "segment"])
+def test_columns_that_say_what_was_trained_are_no_figure_by_stage(task):
+    assert not figure_names(make_tables([record(task=task, stage=stage) for stage in ("head", "all")]))
+
+
+def test_the_overview_is_first_everywhere_and_only_where_there_are_two_tasks(tmp_path):
+    linear = record(data="cifar")
+    finetuned = record(task="finetune", protocol="voc07", stage="all", metric="mAP", value=61.0)
+    detected = record(task="detect", protocol="plain, dc5 conv5", stage="all", metric="AP50", value=43.0)
+    outputs = {}
+    for name, records in (("one", [linear, finetuned]), ("two", [linear, finetuned, detected])):
+        (tmp_path / name).mkdir()
+        write_records(tmp_path / name, records)
+        make_table([tmp_path / name], tmp_path / name)
+        outputs[name] = {
+            path.name: path.read_text()
+            for path in (tmp_path / name).iterdir()
+            if path.suffix in (".md", ".tex", ".html")
+        }
+    title = "what one checkpoint is worth"
+    for file, text in outputs["two"].items():
+        following = 'id="section1"' if file == "index.html" else "cifar"
+        assert text.lower().index(title) < text.index(following)
+        assert title not in outputs["one"][file].lower()
+    page = Page(outputs["two"]["index.html"])
+    assert page.ids[0] == "overview"
+    assert page.rows[:2] == ["colorization", "ImageNet labels †"]
+    assert '<th scope="col">Detection, all: AP50 (2)</th>' in outputs["two"]["index.html"]
+    assert "(2) Object detection on VOC2007 test, plain, dc5 conv5." in outputs["two"]["index.html"]
+
+
 def test_two_data_sets_whose_names_differ_in_signs_alone_have_two_figures():
     records = [record(data=data, stage=stage) for data in ("a/b", "a b") for stage in ("conv1", "conv2")]
     assert len(figure_names(make_tables(records))) == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from transfer.table.published import PUBLISHED, published_beside
+from transfer.table.published import PASCAL_SIDE_BY_SIDE, PUBLISHED, published_beside
 
 
 def rows_of(task, protocol, metric, network):
@@ -45,7 +45,47 @@ def test_the_pascal_numbers_are_those_of_colorful_image_colorization():
     assert rows["Gaussian"] == (None, None, 53.3)
 
 
-@pytest.mark.parametrize("table", PUBLISHED, ids=lambda table: table.network)
+def test_the_pascal_numbers_of_all_tasks_side_by_side_are_those_of_colorful_image_colorization():
+    # Zhang, Isola, Efros (ECCV 2016): classification fc8, fc6-8, all; detection; segmentation.
+    assert PASCAL_SIDE_BY_SIDE.columns == (
+        "Classification, fc8: mAP",
+        "Classification, fc6-8: mAP",
+        "Classification, all: mAP",
+        "Detection, all: mAP",
+        "Segmentation, all: mIU",
+    )
+    assert PASCAL_SIDE_BY_SIDE.rows == {
+        "ImageNet labels": (76.8, 78.9, 79.9, 56.8, 48.0),
+        "Gaussian": (None, None, 53.3, 43.4, 19.8),
+        "k-means initialisation": (32.0, 39.2, 56.6, 45.6, 32.6),
+        "context": (44.7, 55.1, 65.3, 51.1, None),
+        "inpainting": (None, None, 56.5, 44.5, 29.7),
+        "BiGAN": (38.2, 50.2, 58.6, 46.2, 34.9),
+        "colorization, grey input": (52.4, 61.5, 65.9, 46.1, 35.0),
+        "colorization, colour input": (52.4, 61.5, 65.6, 46.9, 35.6),
+    }
+    assert PASCAL_SIDE_BY_SIDE.from_memory
+
+
+@pytest.mark.parametrize("measure", ["{}", "{}_11_point"])
+def test_the_numbers_of_moco_are_those_of_its_published_detection_code(measure):
+    # github.com/facebookresearch/moco, detection/README.md: VOC2007 test, Faster R-CNN on ResNet-50 C4.
+    rows = {
+        metric: rows_of("detect", "moco_24k, c4 layer3", measure.format(metric), "ResNet-50")
+        for metric in ("AP50", "AP", "AP75")
+    }
+    by_method = {method: tuple(rows[metric][method][0] for metric in rows) for method in rows["AP"]}
+    assert by_method == {
+        "ImageNet labels": (81.3, 53.5, 58.8),
+        "MoCo v1, 200 epochs": (81.5, 55.9, 62.6),
+        "MoCo v2, 200 epochs": (82.4, 57.0, 63.6),
+        "MoCo v2, 800 epochs": (82.5, 57.4, 64.0),
+    }
+
+
+@pytest.mark.parametrize(
+    "table", PUBLISHED, ids=lambda table: f"{table.task} {table.network} {table.metrics[0]}"
+)
 def test_every_published_row_has_a_number_or_none_for_each_column_in_percent(table):
     assert table.source
     for numbers in table.rows.values():
@@ -54,7 +94,7 @@ def test_every_published_row_has_a_number_or_none_for_each_column_in_percent(tab
 
 
 def test_only_numbers_with_a_readable_source_are_not_marked_as_quoted_from_memory():
-    assert {of.protocol for of in PUBLISHED if not of.from_memory} == {"goyal19"}
+    assert {of.family for of in PUBLISHED if not of.from_memory} == {"goyal19", "moco_24k"}
 
 
 def test_a_changed_crop_keeps_the_family_of_the_protocol_and_another_task_or_metric_has_nothing():
@@ -65,6 +105,9 @@ def test_a_changed_crop_keeps_the_family_of_the_protocol_and_another_task_or_met
     assert not published_beside("linear", "zhang16", "top5")
     assert not published_beside("knn", "zhang16", "top1")
     assert not published_beside("linear", "zhang16x", "top1")
+    assert {of.task for of in published_beside("detect", "zhang16, dc5 conv5, 320 px", "AP50")} == {"detect"}
+    assert {of.task for of in published_beside("segment", "zhang16, conv5", "mIoU")} == {"segment"}
+    assert not published_beside("segment", "fcn_20k, conv5", "mIoU")
 
 
 @pytest.mark.parametrize(
@@ -79,4 +122,19 @@ def test_a_changed_crop_keeps_the_family_of_the_protocol_and_another_task_or_met
 )
 def test_only_the_same_data_and_crop_are_comparable(data, protocol, comparable):
     (table,) = published_beside("linear", protocol, "top1")
-    assert table.comparable(data, protocol) == comparable
+    assert table.comparable(data, protocol, "top1") == comparable
+
+
+@pytest.mark.parametrize(
+    ("task", "protocol", "metric"),
+    [
+        ("finetune", "voc07", "mAP"),
+        ("detect", "moco_24k, c4 layer3", "AP50_11_point"),
+        ("segment", "zhang16, fc7", "mIoU"),
+    ],
+)
+def test_only_the_measure_and_the_stage_of_the_paper_are_comparable(task, protocol, metric):
+    (table,) = published_beside(task, protocol, metric)
+    assert table.comparable(table.data, protocol, metric)
+    assert not table.comparable(table.data, f"{protocol}, 320 px", metric)
+    assert not any(table.comparable(table.data, protocol, other) for other in (*table.metrics[1:], "AP75"))

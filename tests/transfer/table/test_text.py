@@ -4,6 +4,7 @@ import re
 
 from tests.transfer.table.made_records import HOSTILE, record, table_of
 from transfer.table.comparison import make_tables
+from transfer.table.overview import make_overview
 from transfer.table.text import latex, latex_escape, markdown, markdown_escape
 
 
@@ -26,8 +27,19 @@ def test_bold_are_all_that_print_as_the_best_of_a_column_and_none_that_stands_al
     assert "**" not in markdown([table_of(record())])
 
 
-def test_of_one_learning_rate_nothing_is_said():
-    assert "Learning rate" not in markdown([table_of(record(settings={"lr": 0.1}))])
+def test_one_learning_rate_that_is_not_the_protocols_is_said_and_no_choice():
+    text = markdown([table_of(record(settings={"lr": 0.1}))])
+    assert "All with learning rate = 0.1." in text
+    assert "optimistic" not in text
+    assert "earning rate" not in markdown([table_of(record())])
+
+
+def test_learning_rates_that_were_not_chosen_among_are_said_to_differ():
+    text = markdown(
+        [table_of(record(), record(backbone="b", settings={"lr": 0.01, "batch_size": 4}))],
+    )
+    assert "Learning rates differ. colorization: of the protocol; b, batch size = 4: 0.01." in text
+    assert "optimistic" not in text
 
 
 def test_published_numbers_stand_beside_with_source_and_mark_and_say_whether_they_compare():
@@ -38,6 +50,17 @@ def test_published_numbers_stand_beside_with_source_and_mark_and_say_whether_the
     assert "Split-Brain Autoencoders" in text
     assert "not comparable" not in markdown(make_tables([record(data="imagenet val")]))
     assert "Published" not in markdown(make_tables([record(task="knn")]))
+
+
+def test_a_published_number_of_another_measure_is_said_to_be_of_it():
+    detected = {"task": "detect", "protocol": "moco_24k, c4 layer3", "stage": "all"}
+    text = markdown(make_tables([record(**detected, metric="AP50")]))
+    assert "## Object detection on VOC2007 test, moco_24k, c4 layer3: AP50 (%)" in text
+    assert (
+        "Measured on VOC2007 test under moco_24k, c4 layer3, as AP50 of 11 points: not comparable with the numbers "
+        "above, on VOC2007 test under moco_24k, c4 layer3, as AP50."
+    ) in text
+    assert "not comparable" not in markdown(make_tables([record(**detected, metric="AP50_11_point")]))
 
 
 def test_markdown_shows_a_hostile_name_letter_by_letter_in_one_cell():
@@ -57,17 +80,42 @@ def test_in_latex_every_special_character_is_escaped():
     assert latex_escape('<|>"') == r"\textless{}\textbar{}\textgreater{}\textquotedbl{}"
 
 
+def structure(text):
+    """Of LaTeX without line ends and escaped characters: its special characters, environments and unclosed braces."""
+    without = re.sub(r"\\\\|\\[#$%&_{}]", "", text)
+    counts = {character: without.count(character) for character in "&$%#"}
+    return counts, re.findall(r"\\(?:begin|end)\{\w+\}", without), without.count("{") - without.count("}")
+
+
 def test_a_hostile_name_leaves_latex_with_its_own_structure():
     plain, hostile = (
         latex(make_tables([record(backbone=name, data=name, stage=name)])) for name in ("plain", HOSTILE)
     )
-
-    def structure(text):
-        without = re.sub(r"\\[#$%&_{}]", "", text)
-        counts = {character: without.count(character) for character in "&$%#"}
-        return counts, re.findall(r"\\(?:begin|end)\{\w+\}", without), without.count("{") - without.count("}")
-
     assert structure(plain) == structure(hostile)
     assert structure(hostile)[2] == 0
     assert "{[name} &" not in hostile
     assert "\n{[x]} & 1" in latex([table_of(record(backbone="[x]"))])
+
+
+def overview_of(name):
+    named = {"backbone": name, "data": name, "stage": name}
+    tasks = {"finetune": "mAP", "detect": "AP50", "segment": "mIoU"}
+    return make_overview(
+        record(task=task, metric=metric, settings={name: 1}, **named) for task, metric in tasks.items()
+    )
+
+
+def test_the_overview_is_one_table_with_a_hostile_name_letter_by_letter():
+    plain, hostile = (latex([], overview_of(name)) for name in ("plain", HOSTILE))
+    assert structure(plain) == structure(hostile)
+    assert structure(hostile)[2] == 0
+    ours, theirs = markdown([], overview_of(HOSTILE)).split("### Published")
+    for block, columns in ((ours, 5), (theirs, 6)):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {columns + 1}
+
+
+def test_a_head_of_several_parts_stands_over_several_lines_in_latex():
+    text = latex([], overview_of("[all]"))
+    assert r"& \shortstack[r]{{Detection,}\\{[all]:}\\{AP50 (2)}} &" in text
+    assert r"\shortstack[r]{{Segmentation,}\\{all:}\\{mIU}} \\" in text
