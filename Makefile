@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check bench
+.PHONY: help demo test check bench detection segmentation
 help:
 	@echo "make demo    set up, then train on bundled photographs and paint unseen ones (4 to 8 minutes on two cores)"
 	@echo "make test    set up, then run the tests"
+	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
 	@echo "make check   format, lint, types, import contract"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"
 
@@ -21,6 +22,12 @@ $(BIN)/pip:
 	$(INSTALL) --editable '.[dev]'
 	@touch $@ .venv/.installed
 
+detection: .venv/.installed
+	transfer/detection/install_detectron2.sh $(BIN)/python
+
+segmentation: .venv/.installed
+	MMCV_WITH_OPS=0 $(INSTALL) --editable '.[segmentation]'
+
 demo: .venv/.installed
 	$(BIN)/pretext train configs/pretext/sample.yaml
 
@@ -33,5 +40,5 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_contract.py
 
-bench: .venv/.installed-dev
-	set -e; for name in lab objective loader training_step start_up metrics evaluation scaling linear features knn; do $(BIN)/python benchmarks/$$name.py; done
+bench: .venv/.installed-dev detection segmentation
+	set -e; for name in lab objective loader training_step start_up metrics evaluation scaling linear features knn frameworks; do $(BIN)/python benchmarks/$$name.py; done

@@ -1,9 +1,6 @@
 """Training: build -> resume -> step -> log -> validate -> save, from top to bottom."""
 
 import dataclasses
-import shlex
-import signal
-import sys
 import time
 from contextlib import ExitStack, nullcontext
 from itertools import chain
@@ -244,11 +241,7 @@ def train(config: TrainConfig) -> None:
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
         if stopped_by:
-            raise StoppedError(
-                f"stopped by {signal.Signals(stopped_by).name} after step {done} of {config.steps}, saved in "
-                f"{run_dir.last_checkpoint}; the same command goes on: {shlex.join(['pretext', *sys.argv[1:]])}",
-                stopped_by,
-            )
+            raise StoppedError.after_step("pretext", done, config.steps, run_dir.last_checkpoint, stopped_by)
         progress.say(
             f"gallery     {run_dir.gallery(config.steps)}\n"
             f"curves      {run_dir.curves}\n"

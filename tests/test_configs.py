@@ -9,7 +9,7 @@ import pytest
 from eval_colorization.config import ReportConfig, TuringConfig
 from pretext.config import TrainConfig
 from pretext.runtime.command_line import parse_config
-from transfer.config import FinetuneConfig, KnnConfig, LinearConfig, SvmConfig
+from transfer.config import DetectConfig, FinetuneConfig, KnnConfig, LinearConfig, SegmentConfig, SvmConfig
 
 CONFIGS = sorted(Path("configs").rglob("*.yaml"))
 COMMANDS = {
@@ -20,6 +20,8 @@ COMMANDS = {
     "transfer knn": KnnConfig,
     "transfer svm": SvmConfig,
     "transfer finetune": FinetuneConfig,
+    "transfer detect": DetectConfig,
+    "transfer segment": SegmentConfig,
 }
 
 

@@ -7,6 +7,8 @@ SIGTERM.
 import argparse
 import os
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,19 @@ class StoppedError(RuntimeError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_status = 128 + signal_number
+
+    @classmethod
+    def after_step(
+        cls, prog: str, step: int, num_steps: int, saved_in: Path, signal_number: int
+    ) -> "StoppedError":
+        """A training that the console script `prog` runs was stopped after `step` of its steps."""
+        again = shlex.join([prog, *sys.argv[1:]])
+        name = signal.Signals(signal_number).name
+        return cls(
+            f"stopped by {name} after step {step} of {num_steps}, saved in {saved_in}; "
+            f"the same command goes on: {again}",
+            signal_number,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from pretext.runtime.code_snapshot import snapshot_code
 from pretext.runtime.metrics_log import read_metrics
 from tests.end_to_end.small_run import finish, small, start
 from tests.slurm.cluster import slurm, wait_until
+from tests.transfer.small_voc import write_small_voc
 from transfer.results import read_records
 
 ROOT = Path(pretext.__file__).parents[1]
@@ -112,6 +113,29 @@ def test_an_array_of_probes_waits_for_the_training_that_they_are_of(to_cluster, 
         records = read_records([tmp_path / "probes" / f"seed={seed}"])
         assert {record.stage for record in records} == {f"conv{number}" for number in range(1, 9)}, output
         assert {record.seed for record in records} == {seed}
+
+
+@pytest.mark.parametrize(
+    ("command", "framework", "sizes", "metric"),
+    [
+        ("detect", "detectron2", ["--data.image_sizes=[64]", "--data.test_image_size=64"], "AP50"),
+        ("segment", "mmseg", ["--data.image_size=[80,60]", "--data.crop_size=48"], "mIoU"),
+    ],
+)
+def test_the_seeds_of_a_detector_and_of_a_segmentation_are_an_array(
+    command, framework, sizes, metric, to_cluster, tmp_path
+):
+    pytest.importorskip(framework, reason="transfer doctor says how to install it")
+    write_small_voc(tmp_path / "voc")
+    data = [f"--data.train=voc:{tmp_path}/voc:train", f"--data.test=voc:{tmp_path}/voc:val"]
+    backbone = ["--backbone.model=random:eccv16", "--backbone.width=0.125"]
+    length = ["--data.num_workers=0", "--steps=2", "--batch_size=2", "--device=cpu", f"--out={tmp_path}/run"]
+    argv = [command, *backbone, *data, *sizes, *length, *to_cluster, "--sweep", "seed=0,1", "--wait"]
+    output = finish(argv, launcher=(sys.executable, "-m", "transfer"))
+    for seed in (0, 1):
+        records = {record.metric: record for record in read_records([tmp_path / "run" / f"seed={seed}"])}
+        assert records[metric].seed == seed, output
+    assert records[metric].details["test_images"] == 6
 
 
 def test_a_job_after_one_that_failed_never_starts_and_wait_says_so(hold, to_cluster, tmp_path):

@@ -1,8 +1,5 @@
 """Fine-tuning: build -> resume -> step -> log -> test -> save, from top to bottom."""
 
-import shlex
-import signal
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -28,12 +25,13 @@ from transfer.classification.finetune_state import FinetuneState
 from transfer.classification.label_share import images_by_class, take_label_share
 from transfer.classification.periodic_test import PeriodicTest
 from transfer.classification.training_crops import draw_training_crops
-from transfer.classification.training_loss import RunningLoss, classification_losses
+from transfer.classification.training_loss import classification_losses
 from transfer.config import FinetuneConfig
 from transfer.data.batches import train_batches
 from transfer.data.labelled import open_labelled
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.results import results_table, write_records
+from transfer.running_loss import RunningLoss
 
 LOG_EVERY = 10  # steps
 
@@ -182,11 +180,7 @@ def finetune(config: FinetuneConfig) -> None:
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
         if stopped_by:
-            raise StoppedError(
-                f"stopped by {signal.Signals(stopped_by).name} after step {done} of {num_steps}, saved in "
-                f"{run_dir.last_checkpoint}; the same command goes on: {shlex.join(['transfer', *sys.argv[1:]])}",
-                stopped_by,
-            )
+            raise StoppedError.after_step("transfer", done, num_steps, run_dir.last_checkpoint, stopped_by)
         records = finetune_records(config, protocol, backbone, train, test, broken, tests)
         progress.say(results_table(records))
         if world.is_main:

@@ -1,8 +1,5 @@
 """Linear classification on frozen features: build -> resume -> step -> log -> test -> save, from top to bottom."""
 
-import shlex
-import signal
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -178,11 +175,7 @@ def linear(config: LinearConfig) -> None:
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
         if stopped_by:
-            raise StoppedError(
-                f"stopped by {signal.Signals(stopped_by).name} after step {done} of {num_steps}, saved in "
-                f"{run_dir.last_checkpoint}; the same command goes on: {shlex.join(['transfer', *sys.argv[1:]])}",
-                stopped_by,
-            )
+            raise StoppedError.after_step("transfer", done, num_steps, run_dir.last_checkpoint, stopped_by)
         records = linear_records(config, protocol, backbone, heads, train, test, broken, tests)
         progress.say(results_table(records))
         if world.is_main:

@@ -1,0 +1,302 @@
+"""Training a detector with Detectron2, for real, on a small data set in VOC's layout."""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+detectron2 = pytest.importorskip("detectron2", reason="install Detectron2: make detection")
+
+from detectron2.structures import Boxes, Instances
+
+from pretext.runtime.command_line import RunFailedError, StoppedError
+from pretext.runtime.distributed import World
+from tests.end_to_end.small_run import finish
+from tests.transfer.small_voc import as_coco, write_small_voc
+from transfer.config import BackboneConfig, DetectConfig, DetectionDataConfig
+from transfer.data.sample_voc import CLASSES
+from transfer.detection import train as train_module
+from transfer.detection.adapter import detectron_config
+from transfer.detection.data import open_detection
+from transfer.detection.evaluation import PeriodicEvaluation
+from transfer.detection.loading import detectron_records, training_loader
+from transfer.detection.protocols import DETECTION_PROTOCOLS, resolve_protocol
+from transfer.detection.train import detect
+from transfer.results import read_records
+
+CPU = World(rank=0, size=1, device=torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_small_voc(tmp_path_factory.mktemp("data") / "VOC2012")
+
+
+@pytest.fixture
+def config(folder, tmp_path):
+    """A detector of seconds."""
+    return DetectConfig(
+        backbone=BackboneConfig(model="random:eccv16", width=0.125),
+        data=DetectionDataConfig(
+            train=f"voc:{folder}:train",
+            test=f"voc:{folder}:val",
+            image_sizes=[64, 80],
+            test_image_size=80,
+            num_workers=0,
+        ),
+        out=str(tmp_path / "run"),
+        steps=6,
+        batch_size=2,
+        lr=0.01,
+        save_every=2,
+        evaluate_every=100,
+    )
+
+
+def final_weights(out):
+    return torch.load(f"{out}/detectron2/model_final.pth", weights_only=True)["model"]
+
+
+def assert_same_run(out, other):
+    first, second = final_weights(out), final_weights(other)
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    results = [(record.metric, record.selection, record.value) for record in read_records([out])]
+    assert results == [(record.metric, record.selection, record.value) for record in read_records([other])]
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_detector_learns_the_bundled_objects(tmp_path):
+    folder = write_small_voc(tmp_path / "VOC2012", num_train=60, num_val=30)
+    out = tmp_path / "run"
+    detect(
+        DetectConfig(
+            backbone=BackboneConfig(model="random:eccv16", width=0.125),
+            data=DetectionDataConfig(
+                train=f"voc:{folder}:train", test=f"voc:{folder}:val", image_sizes=[120], test_image_size=120
+            ),
+            out=str(out),
+            steps=160,
+            batch_size=4,
+            lr=0.01,
+            evaluate_every=80,
+        )
+    )
+    losses = [row["loss"] for row in rows(out) if "loss" in row]
+    assert losses[-1] < 0.7 * losses[0]
+    tested = {row["step"]: row["AP50"] for row in rows(out) if "AP50" in row}
+    assert list(tested) == [80, 160]
+    assert tested[160] > 25  # by chance it is below 1
+    records = {(record.metric, record.selection): record for record in read_records([out])}
+    last = records["AP50", "last"]
+    assert last.value == tested[160]
+    assert (last.task, last.data, last.stage) == ("detect", "VOC2012 val", "all")
+    assert last.protocol == "plain, dc5 conv7, 120 px"
+    assert last.settings == {"steps": 160, "batch_size": 4}
+    assert last.details["test_images"] == 30
+    assert last.versions["detectron2"] == detectron2.__version__
+    assert {metric for metric, _ in records} == {"AP50", "AP75", "AP"}
+    with Image.open(out / "samples" / "step_0000160.png") as gallery:
+        assert gallery.size == (4 * 324 + 4, 4 * 324 + 4)  # eight images, each twice
+
+
+def test_a_killed_run_goes_on_to_the_bits_of_one_that_was_not(config, tmp_path, monkeypatch):
+    undisturbed = dataclasses.replace(config, out=str(tmp_path / "undisturbed"))
+    detect(undisturbed)
+
+    def loader_that_dies(*args, **options):
+        for number, batch in enumerate(training_loader(*args, **options)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield batch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_module, "training_loader", loader_that_dies)
+        with pytest.raises(KeyboardInterrupt):
+            detect(config)
+    assert not (tmp_path / "run" / "results.jsonl").exists()
+    detect(config)
+    assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+def test_sigterm_saves_after_the_step_and_the_same_command_goes_on(config, tmp_path, monkeypatch, capsys):
+    undisturbed = dataclasses.replace(config, out=str(tmp_path / "undisturbed"))
+    detect(undisturbed)
+
+    def loader_that_is_told_to_stop(*args, **options):
+        for number, batch in enumerate(training_loader(*args, **options)):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield batch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_module, "training_loader", loader_that_is_told_to_stop)
+        with pytest.raises(
+            StoppedError, match=r"SIGTERM after step 3 of 6, saved in .*detectron2"
+        ) as stopped:
+            detect(config)
+    assert stopped.value.exit_status == 143
+    detect(config)
+    assert "going on after step 3 of 6" in capsys.readouterr().out
+    assert_same_run(tmp_path / "run", tmp_path / "undisturbed")
+
+
+def test_the_images_of_a_step_depend_neither_on_an_interruption_nor_on_workers(config):
+    protocol, schedule = resolve_protocol(config)
+    (train,), _ = open_detection(config.data)
+    cfg = detectron_config(
+        protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
+    )
+    records = detectron_records(train, None)
+
+    def images(**options):
+        loader = training_loader(records, cfg, seed=0, world=CPU, **options)
+        return [(image["image_id"], image["image"].sum().item()) for batch in loader for image in batch]
+
+    whole = images(start_step=0, num_workers=0)
+    assert len({name for name, _ in whole}) == 8
+    assert images(start_step=2, num_workers=0) == whole[4:]
+    assert images(start_step=0, num_workers=2) == whole
+
+
+def test_a_batch_that_the_processes_cannot_share_is_refused(config):
+    protocol, schedule = resolve_protocol(config)
+    cfg = detectron_config(
+        protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
+    )
+    three = World(rank=0, size=3, device=torch.device("cpu"))
+    with pytest.raises(ValueError, match="a batch of 2 cannot be shared by 3 processes"):
+        training_loader([{}], cfg, seed=0, start_step=0, world=three, num_workers=0)
+
+
+class TellsTheTruth(torch.nn.Module):
+    """A detector that answers with the annotations, each of score 1."""
+
+    def __init__(self, records):
+        super().__init__()
+        self.records = {record["image_id"]: record for record in records}
+
+    def forward(self, inputs):
+        answers = []
+        for image in inputs:
+            true = self.records[image["image_id"]]["annotations"]
+            found = Instances((image["height"], image["width"]))
+            found.pred_boxes = Boxes(torch.tensor([of["bbox"] for of in true]))
+            found.pred_classes = torch.tensor([of["category_id"] for of in true])
+            found.scores = torch.ones(len(true))
+            answers.append({"instances": found})
+        return answers
+
+
+@pytest.mark.parametrize("layout", ["voc", "coco"])
+@pytest.mark.parametrize("eleven_points", [False, True])
+def test_who_tells_the_truth_has_every_ap_of_100(config, folder, tmp_path, layout, eleven_points):
+    data = config.data
+    if layout == "coco":
+        as_coco(folder, "val", tmp_path / "val.json")
+        address = f"coco:{folder / 'JPEGImages'}:{tmp_path / 'val.json'}"
+        data = dataclasses.replace(data, train=address, test=address)
+    protocol, schedule = resolve_protocol(config)
+    cfg = detectron_config(
+        protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
+    )
+    _, test = open_detection(data)
+    records = detectron_records(test, None)
+    tests = PeriodicEvaluation(test, records, cfg, eleven_points=eleven_points, num_workers=0)
+    metrics = tests.run(TellsTheTruth(records), step=1)
+    suffix = "_11_point" if eleven_points and layout == "voc" else ""
+    assert metrics == pytest.approx({f"{name}{suffix}": 100 for name in ("AP50", "AP75", "AP")})
+    assert tests.rows == [{"step": 1, **metrics}]
+    gallery = tests.gallery(TellsTheTruth(records))
+    assert gallery.shape[2] == 3
+
+
+def test_two_processes_train_and_test_together(config, tmp_path):
+    file = tmp_path / "two.yaml"
+    changed = dataclasses.replace(config, steps=2)
+    file.write_text(yaml.safe_dump(dataclasses.asdict(changed)))
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "transfer")
+    finish(["detect", str(file)], launcher=(sys.executable, *torchrun))
+    values = {record.metric: record for record in read_records([tmp_path / "run"])}
+    assert values["AP50"].details["test_images"] == 6
+    assert [row["step"] for row in rows(tmp_path / "run")] == [2, 2]
+
+
+def test_a_finished_run_given_again_writes_the_same_results(config, tmp_path):
+    detect(config)
+    before = (tmp_path / "run" / "results.jsonl").read_text()
+    detect(config)
+    assert (tmp_path / "run" / "results.jsonl").read_text() == before
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(config):
+    with pytest.raises(RunFailedError, match=r"NaN or infinite in step \d; .*lower the learning rate"):
+        detect(dataclasses.replace(config, lr=1e12))
+
+
+def test_other_weights_behind_the_same_name_are_refused_by_a_begun_run(config, tmp_path, monkeypatch):
+    detect(config)
+    file = tmp_path / "run" / "config.yaml"
+    stored = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(stored | {"seed": 1}))
+    with pytest.raises(ValueError, match=r"has other weights now than when .* was begun"):
+        detect(dataclasses.replace(config, seed=1))
+
+
+def test_the_paper_s_colour_variant_and_the_eleven_points_are_named_in_the_results(config, tmp_path):
+    detect(dataclasses.replace(config, steps=1, colour_input=True, average_precision="11_point"))
+    record = read_records([tmp_path / "run"])[0]
+    assert record.backbone == "random eccv16 x0.125, colour input"
+    assert record.metric == "AP50_11_point"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"save_every": 0}, "save_every is 0, expected at least 1"),
+        ({"stage": "conv9"}, "no stage 'conv9'"),
+        ({"train_from": "conv8"}, "no stage 'conv8'"),
+        ({"detector": "c4"}, "detector c4 needs the stages"),
+    ],
+)
+def test_a_configuration_that_cannot_be_run_is_refused_in_one_line(config, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        detect(dataclasses.replace(config, **changes))
+    assert not (tmp_path / "run" / "detectron2").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train_proposals": "some.pkl"}, "Fast R-CNN needs a file of proposals for each split"),
+        ({"image_sizes": [0]}, "lengths in pixels"),
+        ({"classes": ["cup"]}, "which is none of cup"),
+    ],
+)
+def test_data_that_cannot_be_used_is_refused_in_one_line(config, changes, message):
+    with pytest.raises(ValueError, match=message):
+        detect(dataclasses.replace(config, data=dataclasses.replace(config.data, **changes)))
+
+
+def test_the_learning_rate_of_moco_s_schedule_warms_up_and_drops_where_it_says(config):
+    moco = DETECTION_PROTOCOLS["moco_24k"]
+    cfg = detectron_config(
+        moco, moco.schedule, detector="c4", stage="layer3", num_classes=20, with_proposals=False, device="cpu"
+    )
+    assert cfg.SOLVER.STEPS == (18000, 22000)
+    assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.BASE_LR) == (24000, 16, 0.02)
+    assert cfg.INPUT.MIN_SIZE_TRAIN == (480, 512, 544, 576, 608, 640, 672, 704, 736, 768, 800)
+
+
+def test_the_classes_of_the_sample_are_those_that_are_tested(config):
+    _, test = open_detection(config.data)
+    assert test.classes == CLASSES

@@ -1,0 +1,132 @@
+"""Images on their way into Detectron2: read and augmented by its own code, in this project's order."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from os import getpid
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetMapper, MetadataCatalog, build_detection_test_loader
+from detectron2.data.build import load_proposals_into_dataset, trivial_batch_collator
+from detectron2.structures import BoxMode
+from torch.utils.data import DataLoader, Dataset
+
+from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
+from pretext.data.workers import guard_worker
+from pretext.runtime.distributed import World
+from transfer.detection.annotated import DetectionImages
+
+
+class _TrainingImages(Dataset[dict[str, Any]]):
+    """What a step trains on, by the sample's place in the run: its scale and mirroring are a function of that."""
+
+    def __init__(self, records: Sequence[dict[str, Any]], mapper: DatasetMapper, seed: int) -> None:
+        self.records, self.mapper, self.seed = records, mapper, seed
+
+    def __getitem__(self, sample: Sample) -> dict[str, Any]:
+        np.random.seed(augmentation_rng(self.seed, sample).getrandbits(32))  # which Detectron2 draws from
+        return self.mapper(self.records[sample.index])
+
+
+def training_loader(
+    records: Sequence[dict[str, Any]],
+    cfg: CfgNode,
+    *,
+    seed: int,
+    start_step: int,
+    world: World,
+    num_workers: int,
+) -> DataLoader[dict[str, Any]]:
+    """This rank's images of steps `start_step` and on, mapped by Detectron2 as `cfg` says.
+
+    As in `pretext.data.order`, neither an interruption nor the number of workers changes what comes when.
+
+    Raises:
+        ValueError: the batch cannot be shared evenly.
+    """
+    batch_size = cfg.SOLVER.IMS_PER_BATCH
+    if batch_size % world.size:
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared by {world.size} processes; choose a multiple of {world.size}"
+        )
+    order = DataOrder((len(records),), seed)
+
+    def batches() -> Iterator[list[Sample]]:
+        for step in range(start_step, cfg.SOLVER.MAX_ITER):
+            (positions,) = rank_positions(
+                step, batch_size=batch_size, rank=world.rank, world_size=world.size, micro_batches=1
+            )
+            yield order.samples(positions)
+
+    return DataLoader(
+        _TrainingImages(records, DatasetMapper(cfg, is_train=True), seed),
+        batch_sampler=batches(),  # places in the run instead of indices
+        num_workers=num_workers,
+        collate_fn=trivial_batch_collator,
+        worker_init_fn=partial(guard_worker, getpid()),
+        generator=torch.Generator(),  # else it takes a number from the one that draws boxes
+    )
+
+
+def test_loader(records: Sequence[dict[str, Any]], cfg: CfgNode, num_workers: int) -> Any:
+    """The test images once, shared by the processes, mapped by Detectron2 as `cfg` says."""
+    return build_detection_test_loader(
+        list(records), mapper=DatasetMapper(cfg, is_train=False), num_workers=num_workers
+    )
+
+
+def detectron_records(images: DetectionImages, proposals: str | None) -> list[dict[str, Any]]:
+    """Detectron2's form of the data, with the proposed boxes of a file in its format.
+
+    Raises:
+        ValueError: the file is missing, cannot be read, or lacks an image.
+    """
+    records = [
+        {
+            "file_name": str(image.path),
+            "image_id": image.id,
+            "height": image.height,
+            "width": image.width,
+            "annotations": [
+                {
+                    "bbox": list(box.corners),
+                    "bbox_mode": BoxMode.XYXY_ABS,
+                    "category_id": box.label,
+                    "iscrowd": int(box.crowd),
+                }
+                for box in image.boxes
+            ],
+        }
+        for image in images.images
+    ]
+    if proposals is None:
+        return records
+    try:
+        return load_proposals_into_dataset(records, proposals)
+    except FileNotFoundError:
+        raise ValueError(f"there is no file of proposals {proposals}") from None
+    except KeyError as error:
+        raise ValueError(
+            f"{proposals} has no proposals for {error.args[0]} of {images.address}, or is not in Detectron2's format"
+        ) from error
+    except Exception as error:  # whatever unpickling meets
+        raise ValueError(f"{proposals} is no file of proposals in Detectron2's format ({error!r})") from error
+
+
+def register(images: DetectionImages, *, eleven_points: bool) -> str:
+    """Tell Detectron2's evaluators of the data; the name by which they know it."""
+    name = images.address
+    MetadataCatalog.pop(name, None)
+    metadata = MetadataCatalog.get(name)
+    metadata.thing_classes = list(images.classes)
+    if images.is_coco:
+        metadata.json_file = images.split
+        metadata.thing_dataset_id_to_contiguous_id = {
+            number: label for label, number in enumerate(images.category_ids)
+        }
+    else:
+        metadata.dirname, metadata.split = str(images.root), images.split
+        metadata.year = 2007 if eleven_points else 2012  # the measure goes by the year
+    return name

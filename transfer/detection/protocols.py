@@ -1,0 +1,128 @@
+"""Recipes for training detectors, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from transfer.config import DetectConfig
+from transfer.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionProtocol:
+    """How a detector is trained, by SGD with momentum 0.9, and tested.
+
+    Attributes:
+        schedule: of the published batch.
+        lr_decays: share of the steps that is done -> what the learning rate is multiplied by from there on.
+        weight_decay: of all weights but those of normalisation.
+        boxes_per_image: drawn for the loss of the box head.
+        batch_norm: of the backbone: `train`, with statistics over all processes, or `frozen`.
+        image_sizes: lengths in pixels to which the short side is resized in training, one of them at random.
+        test_image_size: the same in testing.
+        max_image_size: what the long side may have.
+    """
+
+    schedule: Schedule
+    lr_decays: Mapping[float, float]
+    weight_decay: float
+    boxes_per_image: int = 512
+    batch_norm: Literal["train", "frozen"]
+    image_sizes: tuple[int, ...]
+    test_image_size: int
+    max_image_size: int
+
+
+DETECTION_PROTOCOLS = {
+    # Zhang et al. (2016), section 3.2, by way of Krahenbuhl et al. (2016): Fast R-CNN with the scales and solver of
+    # Girshick (2015), 150k steps and a tenth every 50k. Their box head is fc6 and fc7 of the pretrained network, here
+    # it is new.
+    "zhang16": DetectionProtocol(
+        schedule=Schedule(steps=150_000, batch_size=2, lr=1e-3),
+        lr_decays={1 / 3: 0.1, 2 / 3: 0.01},
+        weight_decay=5e-4,
+        boxes_per_image=64,
+        batch_norm="frozen",
+        image_sizes=(480, 576, 688, 864, 1200),
+        test_image_size=600,
+        max_image_size=2000,
+    ),
+    # Goyal et al. (2019), their published configurations of Fast R-CNN on ResNet-50 C4 (two GPUs of two images); what
+    # they leave out has Detectron's defaults.
+    "goyal19_voc07": DetectionProtocol(
+        schedule=Schedule(steps=30_000, batch_size=4, lr=2e-3, warmup_steps=500),
+        lr_decays={22 / 30: 0.1},
+        weight_decay=5e-4,
+        boxes_per_image=64,
+        batch_norm="frozen",
+        image_sizes=(600,),
+        test_image_size=600,
+        max_image_size=1000,
+    ),
+    "goyal19_voc0712": DetectionProtocol(
+        schedule=Schedule(steps=80_000, batch_size=4, lr=2e-3, warmup_steps=500),
+        lr_decays={66 / 80: 0.1},
+        weight_decay=5e-4,
+        boxes_per_image=64,
+        batch_norm="frozen",
+        image_sizes=(600,),
+        test_image_size=600,
+        max_image_size=1000,
+    ),
+    # He et al. (2020), MoCo: their published pascal_voc_R_50_C4_24k.
+    "moco_24k": DetectionProtocol(
+        schedule=Schedule(steps=24_000, batch_size=16, lr=0.02, warmup_steps=100),
+        lr_decays={18 / 24: 0.1, 22 / 24: 0.01},
+        weight_decay=1e-4,
+        batch_norm="train",
+        image_sizes=tuple(range(480, 801, 32)),
+        test_image_size=800,
+        max_image_size=1333,
+    ),
+    # Detectron2's 1x schedule of COCO, with trained BatchNorm as in MoCo's.
+    "coco_1x": DetectionProtocol(
+        schedule=Schedule(steps=90_000, batch_size=16, lr=0.02, warmup_steps=1000),
+        lr_decays={60 / 90: 0.1, 80 / 90: 0.01},
+        weight_decay=1e-4,
+        batch_norm="train",
+        image_sizes=tuple(range(640, 801, 32)),
+        test_image_size=800,
+        max_image_size=1333,
+    ),
+    # A short recipe of our own, for small images and few of them.
+    "plain": DetectionProtocol(
+        schedule=Schedule(steps=2000, batch_size=8, lr=0.01, warmup_steps=100),
+        lr_decays={3 / 4: 0.1},
+        weight_decay=1e-4,
+        boxes_per_image=128,
+        batch_norm="train",
+        image_sizes=(224, 240, 256, 272, 288),
+        test_image_size=256,
+        max_image_size=448,
+    ),
+}
+
+
+def resolve_protocol(config: DetectConfig) -> tuple[DetectionProtocol, Schedule]:
+    """The protocol that `config` names with the user's sizes and BatchNorm, and the schedule for the user's batch.
+
+    Raises:
+        ValueError: a number is not positive.
+    """
+    published = DETECTION_PROTOCOLS[config.protocol]
+    data = config.data
+    for key, value in (("save_every", config.save_every), ("evaluate_every", config.evaluate_every)):
+        if value < 1:
+            raise ValueError(f"{key} is {value}, expected at least 1")
+    protocol = replace(
+        published,
+        batch_norm=config.batch_norm or published.batch_norm,
+        image_sizes=tuple(data.image_sizes or published.image_sizes),
+        test_image_size=data.test_image_size or published.test_image_size,
+        max_image_size=data.max_image_size or published.max_image_size,
+    )
+    if min(*protocol.image_sizes, protocol.test_image_size, protocol.max_image_size) < 1:
+        raise ValueError(
+            "data.image_sizes, test_image_size and max_image_size are lengths in pixels, at least 1"
+        )
+    return protocol, published.schedule.scaled(config.steps, config.batch_size, config.lr)

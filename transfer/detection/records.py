@@ -1,0 +1,80 @@
+"""The results of a detector: of its last test, and of its best."""
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from transfer.backbone import OpenedBackbone
+from transfer.config import DetectConfig
+from transfer.detection.annotated import DetectionImages
+from transfer.detection.data import data_name
+from transfer.detection.protocols import DETECTION_PROTOCOLS, DetectionProtocol
+from transfer.frameworks import module_version
+from transfer.results import Record, Selection, package_versions
+from transfer.schedule import Schedule
+
+
+def detection_records(
+    config: DetectConfig,
+    protocol: DetectionProtocol,
+    schedule: Schedule,
+    backbone: OpenedBackbone,
+    detector: str,
+    train: Sequence[DetectionImages],
+    test: DetectionImages,
+    rows: Sequence[Mapping[str, Any]],
+) -> list[Record]:
+    """For each metric a record of the last test, and one of that with the highest value, the first of equals.
+
+    Args:
+        detector: and what it looks at, such as `dc5 conv7`.
+        rows: of `PeriodicEvaluation`.
+    """
+    published = DETECTION_PROTOCOLS[config.protocol]
+    settings: dict[str, Any] = dict(schedule.changes_from(published.schedule))
+    if protocol.batch_norm != published.batch_norm:
+        settings["batch_norm"] = protocol.batch_norm
+    details = {
+        "train_images": sum(len(images.images) for images in train),
+        "train_boxes": sum(sum(images.boxes_by_class().values()) for images in train),
+        "test_images": len(test.images),
+        "test_boxes": sum(test.boxes_by_class().values()),
+    }
+    records = []
+    for metric in [name for name in rows[-1] if name != "step"]:
+        chosen: dict[Selection, Mapping[str, Any]] = {
+            "last": rows[-1],
+            "best": max(rows, key=itemgetter(metric)),
+        }
+        records += [
+            Record(
+                task="detect",
+                data=data_name(config.data),
+                protocol=_described(config, protocol, published, detector),
+                backbone=backbone.name,
+                weights=backbone.sha256,
+                stage=config.train_from,
+                metric=metric,
+                value=row[metric],
+                seed=config.seed,
+                selection=selection,
+                settings=settings,
+                details={"step": row["step"], **details},
+                versions=package_versions() | {"detectron2": module_version("detectron2")},
+            )
+            for selection, row in chosen.items()
+        ]
+    return records
+
+
+def _described(
+    config: DetectConfig, protocol: DetectionProtocol, published: DetectionProtocol, detector: str
+) -> str:
+    """Such as `moco_24k, c4 layer3`, or `plain, dc5 conv7, Fast R-CNN, 320 px` where the user chose so."""
+    parts = [config.protocol, detector]
+    if config.data.train_proposals is not None:
+        parts.append("Fast R-CNN")
+    sizes = (protocol.image_sizes, protocol.test_image_size, protocol.max_image_size)
+    if sizes != (published.image_sizes, published.test_image_size, published.max_image_size):
+        parts.append(f"{protocol.test_image_size} px")
+    return ", ".join(parts)

@@ -1,0 +1,159 @@
+"""The images of a configuration and the class of each pixel, all checked before anything is trained on them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from pretext.data.images import BrokenImageError, open_rgb
+from transfer.config import SegmentationDataConfig
+from transfer.data.checking import read_all, require_same_classes
+from transfer.segmentation.layouts import BACKGROUND, Listing, list_split
+
+VOID = 255
+MASK_MODES = ("1", "L", "P")  # Pillow's: one channel of up to 8 bits, and indices of a palette
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentedImage:
+    """An image file, its mask, and how many pixels each class has there."""
+
+    path: Path
+    mask: Path
+    pixels: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationImages:
+    """One split of a data set.
+
+    Attributes:
+        address: where it lies; see `list_split`.
+        classes: their names; an index there is what a network predicts.
+        first_label: of the first class in the masks; a label below it is void, as 255 is.
+    """
+
+    address: str
+    classes: tuple[str, ...]
+    first_label: int
+    images: tuple[SegmentedImage, ...]
+
+    @property
+    def num_background_only(self) -> int:
+        """Images without any object; 0 in a data set without a background."""
+        if self.classes[0] != BACKGROUND:
+            return 0
+        return sum(not any(image.pixels[1:]) for image in self.images)
+
+    def pixels_by_class(self) -> dict[str, int]:
+        return dict(
+            zip(self.classes, np.sum([image.pixels for image in self.images], axis=0).tolist(), strict=True)
+        )
+
+    def images_by_class(self) -> dict[str, int]:
+        """Class -> how many images show it."""
+        shown = np.array([image.pixels for image in self.images]) > 0
+        return dict(zip(self.classes, shown.sum(0).tolist(), strict=True))
+
+
+def open_segmentation(config: SegmentationDataConfig) -> tuple[list[SegmentationImages], SegmentationImages]:
+    """The training splits and the test split, every image and every mask of them read and checked.
+
+    Raises:
+        ValueError: an address that is none, a file that is missing or cannot be read, a mask that does not fit its
+            image or has a label that is no class, a training image without a labelled pixel, splits of different
+            classes, or a class that the test images do not show. It names the first such place, and how many more
+            there are.
+    """
+    addresses = [config.train] if isinstance(config.train, str) else config.train
+    train = [_open(address, config.classes, for_training=True) for address in addresses]
+    test = _open(config.test, config.classes, for_training=False)
+    require_same_classes(train, test)
+    absent = [name for name, count in test.pixels_by_class().items() if not count]
+    if absent:
+        raise ValueError(
+            f"{test.address} has no pixel of {', '.join(absent)}, so a mean over classes means nothing; test on a "
+            "split that shows every class, or give data.classes"
+        )
+    return train, test
+
+
+def read_mask(path: Path) -> UInt8[np.ndarray, "height width"]:
+    """The labels in a mask; raises ValueError if there is none or it is a picture of another kind."""
+    try:
+        with Image.open(path) as mask:
+            if mask.format != "PNG" or mask.mode not in MASK_MODES:
+                raise ValueError(
+                    f"{path} is a {mask.format} of mode {mask.mode}, expected a PNG of one 8-bit channel, or with a "
+                    "palette, whose values are the labels; convert it"
+                )
+            return np.array(mask).astype(np.uint8)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing, but its image is listed") from None
+    except (OSError, SyntaxError) as error:  # what Pillow raises for damaged files
+        raise ValueError(f"{path} cannot be read as a mask ({error})") from error
+
+
+def summary(images: SegmentationImages) -> str:
+    """What was found, in one line."""
+    pixels = images.pixels_by_class()
+    labelled = max(1, sum(pixels.values()))
+    by_class = ", ".join(
+        f"{name} {pixels[name] / labelled:.1%} in {count}" for name, count in images.images_by_class().items()
+    )
+    said = f"{images.address}: {len(images.images)} images, with classes (share of pixels, images) {by_class}"
+    if images.num_background_only:
+        said += f"; {images.num_background_only} are only background"
+    return said
+
+
+def overlap(train: Iterable[SegmentationImages], test: SegmentationImages) -> int:
+    """How many test images are trained on."""
+    trained = {image.path.resolve() for images in train for image in images.images}
+    return sum(image.path.resolve() in trained for image in test.images)
+
+
+def data_name(config: SegmentationDataConfig) -> str:
+    """What the results table calls the data: as given, or VOC2012 val, cityscapes val, ..."""
+    if config.name:
+        return config.name
+    _, folder, split, *_ = config.test.split(":")
+    return f"{Path(folder).expanduser().absolute().name} {split}"
+
+
+def _open(address: str, classes: Sequence[str] | None, *, for_training: bool) -> SegmentationImages:
+    listing = list_split(address, classes)
+    images = read_all(partial(_check, listing, for_training), listing.files)
+    return SegmentationImages(
+        address=address, classes=listing.classes, first_label=listing.first_label, images=images
+    )
+
+
+def _check(listing: Listing, for_training: bool, files: tuple[Path, Path]) -> SegmentedImage:
+    path, mask = files
+    try:
+        width, height = open_rgb(path).size
+    except BrokenImageError as error:
+        raise ValueError(f"{path} cannot be read as an image ({error}), but it is listed") from error
+    labels = read_mask(mask)
+    if labels.shape != (height, width):
+        raise ValueError(
+            f"{mask} has {labels.shape[1]} x {labels.shape[0]} px, but {path.name} has {width} x {height}"
+        )
+    counts = np.bincount(labels.ravel(), minlength=VOID + 1)
+    beyond = listing.first_label + len(listing.classes)
+    unknown = np.flatnonzero(counts[beyond:VOID]) + beyond
+    if len(unknown):
+        raise ValueError(
+            f"{mask} has the label {unknown[0]}, but {len(listing.classes)} classes have the labels "
+            f"{listing.first_label} to {beyond - 1} ({VOID} is void); correct it, or name all classes in data.classes "
+            "or classes.txt"
+        )
+    pixels = tuple(counts[listing.first_label : beyond].tolist())
+    if for_training and not any(pixels):
+        raise ValueError(f"{mask} labels no pixel, all are void; leave the image out of the training split")
+    return SegmentedImage(path=path, mask=mask, pixels=pixels)

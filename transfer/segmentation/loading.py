@@ -1,0 +1,169 @@
+"""Images on their way into mmsegmentation: read and augmented by its own code, in this project's order."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from os import getpid
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import Compose, DefaultSampler, pseudo_collate
+from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
+from pretext.data.workers import guard_worker
+from pretext.runtime.distributed import World
+from transfer.segmentation.data import SegmentationImages
+from transfer.segmentation.protocols import SegmentationProtocol
+
+READ = {"type": "LoadImageFromFile", "imdecode_backend": "pillow"}
+READ_MASK = {"type": "LoadAnnotations"}
+PACK = {"type": "PackSegInputs"}
+
+
+def train_pipeline(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
+    """mmsegmentation's configuration of what happens to a training image."""
+    steps: list[dict[str, Any]] = [READ, READ_MASK]
+    crop = {"type": "RandomCrop", "crop_size": (protocol.crop_size, protocol.crop_size)}
+    if protocol.augmentation == "none":
+        if protocol.image_size:
+            steps.append(_resize(protocol.image_size))
+        return [*steps, crop, PACK]
+    assert protocol.image_size
+    scale = {"ratio_range": (0.5, 2.0)}
+    return [
+        *steps,
+        _resize(protocol.image_size) | {"type": "RandomResize"} | scale,
+        crop | {"cat_max_ratio": 0.75},
+        {"type": "RandomFlip", "prob": 0.5},
+        {"type": "PhotoMetricDistortion"},
+        PACK,
+    ]
+
+
+def test_pipeline(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
+    """The same of a test image, whose mask keeps its size."""
+    resize = [_resize(protocol.image_size)] if protocol.image_size else []
+    return [READ, *resize, READ_MASK, PACK]
+
+
+def train_loader(
+    images: Sequence[SegmentationImages],
+    protocol: SegmentationProtocol,
+    *,
+    seed: int,
+    num_steps: int,
+    batch_size: int,
+    world: World,
+    num_workers: int,
+) -> DataLoader[Any]:
+    """This rank's training images, step by step; `sampler.skip` leaves out what was trained on.
+
+    As in `pretext.data.order`, neither an interruption nor the number of workers or processes changes what comes when.
+
+    Raises:
+        ValueError: the batch cannot be shared evenly.
+    """
+    if batch_size % world.size:
+        raise ValueError(
+            f"a batch of {batch_size} cannot be shared by {world.size} processes; choose a multiple of {world.size}"
+        )
+    dataset = _Images(images, train_pipeline(protocol))
+    return DataLoader(
+        _TrainingImages(dataset, seed),
+        batch_size=batch_size // world.size,
+        sampler=_StepOrder(len(dataset), seed=seed, num_steps=num_steps, batch_size=batch_size, world=world),
+        **_loader_options(world, num_workers),
+    )
+
+
+def test_loader(
+    images: SegmentationImages, protocol: SegmentationProtocol, *, world: World, num_workers: int
+) -> DataLoader[Any]:
+    """The test images once, one at a time, shared by the processes."""
+    dataset = _Images([images], test_pipeline(protocol))
+    return DataLoader(
+        dataset, sampler=DefaultSampler(dataset, shuffle=False), **_loader_options(world, num_workers)
+    )
+
+
+class _Images(Dataset[dict[str, Any]]):
+    """Images after mmsegmentation's pipeline.
+
+    Attributes:
+        metainfo: what its evaluator and its checkpoints know of the data.
+    """
+
+    def __init__(self, images: Sequence[SegmentationImages], pipeline: list[dict[str, Any]]) -> None:
+        with DefaultScope.overwrite_default_scope("mmseg"):
+            self.pipeline = Compose(pipeline)
+        self.metainfo = {"classes": images[0].classes}
+        self._zero_is_void = bool(images[0].first_label)
+        self._files = [(str(image.path), str(image.mask)) for split in images for image in split.images]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        image, mask = self._files[index]
+        return self.pipeline(
+            {
+                "img_path": image,
+                "seg_map_path": mask,
+                "seg_fields": [],
+                "reduce_zero_label": self._zero_is_void,
+            }
+        )
+
+
+class _TrainingImages(Dataset[dict[str, Any]]):
+    """What a step trains on, by the sample's place in the run: its scale, crop and colours are a function of that."""
+
+    def __init__(self, images: _Images, seed: int) -> None:
+        self.metainfo = images.metainfo
+        self._images, self._seed = images, seed
+
+    def __getitem__(self, sample: Sample) -> dict[str, Any]:
+        np.random.seed(augmentation_rng(self._seed, sample).getrandbits(32))  # which the pipeline draws from
+        return self._images[sample.index]
+
+
+class _StepOrder(Sampler[Sample]):
+    """This rank's samples of all steps, one after the other."""
+
+    def __init__(self, num_images: int, *, seed: int, num_steps: int, batch_size: int, world: World) -> None:
+        self._order, self._steps = DataOrder((num_images,), seed), range(num_steps)
+        self._positions = partial(
+            rank_positions,
+            batch_size=batch_size,
+            rank=world.rank,
+            world_size=world.size,
+            micro_batches=1,
+        )
+        self._per_step = batch_size // world.size
+
+    def skip(self, num_samples: int) -> None:
+        """Leave out the first samples of this rank, of whole steps; mmengine calls it when a run goes on."""
+        self._steps = self._steps[num_samples // self._per_step :]
+
+    def __iter__(self) -> Iterator[Sample]:
+        for step in self._steps:
+            (positions,) = self._positions(step)
+            yield from self._order.samples(positions)
+
+    def __len__(self) -> int:
+        return len(self._steps) * self._per_step
+
+
+def _resize(image_size: tuple[int, int]) -> dict[str, Any]:
+    return {"type": "Resize", "scale": image_size, "keep_ratio": True}
+
+
+def _loader_options(world: World, num_workers: int) -> dict[str, Any]:
+    return {
+        "num_workers": num_workers,
+        "persistent_workers": num_workers > 0,
+        "pin_memory": world.device.type == "cuda",
+        "collate_fn": pseudo_collate,
+        "worker_init_fn": partial(guard_worker, getpid()),
+    }

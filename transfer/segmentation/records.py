@@ -1,0 +1,59 @@
+"""The results of a segmentation network: of its last test, and of its best."""
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from transfer.backbone import OpenedBackbone
+from transfer.config import SegmentConfig
+from transfer.frameworks import module_version
+from transfer.results import Record, Selection, package_versions
+from transfer.segmentation.data import SegmentationImages, data_name
+from transfer.segmentation.evaluation import METRICS
+from transfer.segmentation.protocols import described, settings
+
+
+def segmentation_records(
+    config: SegmentConfig,
+    backbone: OpenedBackbone,
+    stage: str,
+    train: Sequence[SegmentationImages],
+    test: SegmentationImages,
+    rows: Sequence[Mapping[str, Any]],
+) -> list[Record]:
+    """For each metric a record of the last test, and one of that with the highest value, the first of equals.
+
+    Args:
+        rows: of `PeriodicEvaluation`.
+    """
+    details = {
+        "train_images": sum(len(images.images) for images in train),
+        "test_images": len(test.images),
+        "classes": len(test.classes),
+    }
+    versions = package_versions() | {name: module_version(name) for name in ("mmseg", "mmengine", "mmcv")}
+    records = []
+    for metric in METRICS:
+        chosen: dict[Selection, Mapping[str, Any]] = {
+            "last": rows[-1],
+            "best": max(rows, key=itemgetter(metric)),
+        }
+        records += [
+            Record(
+                task="segment",
+                data=data_name(config.data),
+                protocol=described(config, stage),
+                backbone=backbone.name,
+                weights=backbone.sha256,
+                stage=config.train_from,
+                metric=metric,
+                value=row[metric],
+                seed=config.seed,
+                selection=selection,
+                settings=settings(config),
+                details={"step": row["step"], **details, "IoU": row["IoU"]},
+                versions=versions,
+            )
+            for selection, row in chosen.items()
+        ]
+    return records
