@@ -95,7 +95,14 @@ class PeriodicEvaluation:
             return picture
         colours = [voc_colour(label + 1) for label in labels]
         return draw_bounding_boxes(
-            picture, corners, names, colours, width=2, label_colors="white", label_background_colors=colours
+            picture,
+            corners,
+            names,
+            colours,
+            width=2,
+            label_colors="white",
+            label_background_colors=colours,
+            fill_labels=True,
         )
 
     def state_dict(self) -> dict[str, Any]:

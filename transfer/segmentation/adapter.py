@@ -37,6 +37,8 @@ from transfer.stages import TransferBackbone
 with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
     # What these register MODELS and TRANSFORMS find. Optional parts, of no use here, announce their absence.
     warnings.filterwarnings("ignore", "Fail to import ``MultiScaleDeformableAttention``")
+    import mmseg.datasets
+    import mmseg.models  # noqa: F401
 
 PIXEL_MEAN, PIXEL_STD = 128.0, 1.0  # grey, of 0..255
 DATA_PREPROCESSOR = {
