@@ -259,7 +259,7 @@ class DetectConfig:
         protocol: zhang16, goyal19_voc07, goyal19_voc0712, moco_24k, coco_1x, or plain (a short recipe for small data).
         detector: dc5 (R-CNN on one stage), c4 (ResNets: layer3, and layer4 for each box) or fpn (ResNets: a pyramid
             of all stages); null takes c4 for ResNets and dc5 for the others.
-        stage: that dc5 looks at; null takes the deepest of stride 8 or more.
+        stage: that dc5 looks at; null takes the deepest of stride 8 or more, but no fully connected layer.
         train_from: the first stage that is trained: `head` (the detector alone), a stage, or `all`.
         batch_norm: `train`, with statistics over all processes, or `frozen`; null takes the protocol's.
         colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").

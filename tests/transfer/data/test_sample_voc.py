@@ -1,5 +1,6 @@
 """The small data set in PASCAL VOC's layout that is made of the bundled photographs."""
 
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import VOCDetection, VOCSegmentation
 
+from transfer.__main__ import main
 from transfer.data.sample_voc import CLASSES, VOID, write_sample_voc
 from transfer.data.voc import class_names, image_list, open_voc
 
@@ -70,6 +72,15 @@ def test_the_seed_makes_it(folder, tmp_path):
             for file in ("JPEGImages/val_002.jpg", "Annotations/train_001.xml")
         ]
         assert all(same) if equal else not all(same)
+
+
+def test_the_command_writes_it_and_says_how_to_name_its_splits(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["transfer", "sample-voc", str(tmp_path / "voc")])
+    assert main() == 0
+    assert capsys.readouterr().out == f"the splits voc:{tmp_path}/voc:train and voc:{tmp_path}/voc:val\n"
+    assert len(image_list(tmp_path / "voc", "Main", "train")) == 60
+    assert main() == 1
+    assert "is not empty" in capsys.readouterr().err
 
 
 def test_files_are_never_overwritten(folder):

@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import os
+import pickle
 import signal
 import sys
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -218,6 +220,45 @@ def test_who_tells_the_truth_has_every_ap_of_100(config, folder, tmp_path, layou
     assert tests.rows == [{"step": 1, **metrics}]
     gallery = tests.gallery(TellsTheTruth(records))
     assert gallery.shape[2] == 3
+
+
+def test_fast_rcnn_is_trained_and_tested_on_proposed_boxes(config, tmp_path):
+    (train,), test = open_detection(config.data)
+    files = {}
+    for name, images in (("train", train), ("test", test)):
+        proposed = {
+            "ids": [image.id for image in images.images],
+            "boxes": [np.array([box.corners for box in image.boxes], np.float32) for image in images.images],
+            "objectness_logits": [np.ones(len(image.boxes), np.float32) for image in images.images],
+            "bbox_mode": 0,
+        }
+        files[f"{name}_proposals"] = str(tmp_path / f"{name}.pkl")
+        (tmp_path / f"{name}.pkl").write_bytes(pickle.dumps(proposed))
+    data = dataclasses.replace(config.data, **files)
+    detect(dataclasses.replace(config, data=data, steps=2))
+    record = read_records([tmp_path / "run"])[0]
+    assert record.protocol == "plain, dc5 conv7, Fast R-CNN, 80 px"
+    losses = {name for row in rows(tmp_path / "run") for name in row if name.startswith("loss")}
+    assert losses == {"loss", "loss_cls", "loss_box_reg"}  # none of proposals
+
+
+def test_a_pyramid_is_trained_and_tested_in_coco_s_layout(config, folder, tmp_path):
+    addresses = {}
+    for key, split in (("train", "train"), ("test", "val")):
+        file = tmp_path / f"{split}.json"
+        as_coco(folder, split, file)
+        addresses[key] = f"coco:{folder / 'JPEGImages'}:{file}"
+    detect(
+        dataclasses.replace(
+            config,
+            backbone=BackboneConfig(model="random:resnet50", width=0.125),
+            data=dataclasses.replace(config.data, **addresses),
+            detector="fpn",
+            steps=2,
+        )
+    )
+    record = read_records([tmp_path / "run"])[0]
+    assert (record.protocol, record.metric, record.data) == ("plain, fpn layer4, 80 px", "AP50", "val")
 
 
 def test_two_processes_train_and_test_together(config, tmp_path):
