@@ -1,9 +1,10 @@
 """Result records: one JSON line a measured number. The results table is made from them alone."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,35 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     path = folder / FILE
     write_whole(path, "".join(json.dumps(asdict(record)) + "\n" for record in records))
     return path
+
+
+def last_and_best(
+    rows: Sequence[Mapping[str, Any]], metrics: Collection[str], details: dict[str, Any], **common: Any
+) -> list[Record]:
+    """For each metric a record of the last test, and one of that with the highest value, the first of equals.
+
+    Args:
+        rows: of each test the metrics, its step, and what else is to be said of it in the details.
+        details: of all tests.
+        common: what the records have in common.
+    """
+    records = []
+    for metric in metrics:
+        chosen: dict[Selection, Mapping[str, Any]] = {
+            "last": rows[-1],
+            "best": max(rows, key=itemgetter(metric)),
+        }
+        records += [
+            Record(
+                metric=metric,
+                value=row[metric],
+                selection=selection,
+                details={key: value for key, value in row.items() if key not in metrics} | details,
+                **common,
+            )
+            for selection, row in chosen.items()
+        ]
+    return records
 
 
 def results_table(records: Sequence[Record]) -> str:

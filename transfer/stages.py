@@ -61,6 +61,23 @@ def choose_stages(network: TransferBackbone, asked: Sequence[str] | None) -> lis
     return [name for name in network.stages if name in asked]
 
 
+def choose_stage(network: TransferBackbone, asked: str | None, *, fully_connected: bool) -> str:
+    """The stage whose map a detector or a segmentation network looks at: the deepest of stride 8 or more, or `asked`.
+
+    Args:
+        fully_connected: whether that may be fc6 or fc7 of an AlexNet; asked for, it may.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+    if asked is None:
+        deep = [name for name, spec in network.stages.items() if spec.stride >= 8]
+        return [name for name in deep if fully_connected or not name.startswith("fc")][-1]
+    if asked not in network.stages:
+        raise ValueError(unknown_name("stage", asked, network.stages))
+    return asked
+
+
 def parameters_up_to(network: TransferBackbone, stage: str) -> set[str]:
     """Names of the trainable parameters on which the output of `stage` depends, as autograd finds them.
 

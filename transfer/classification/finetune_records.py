@@ -1,8 +1,5 @@
 """The results of a fine-tuning: of its last test, and of its best."""
 
-from operator import itemgetter
-from typing import Any
-
 from pretext.broken_files import BrokenFiles
 from transfer.backbone import OpenedBackbone
 from transfer.classification.finetune_protocols import FinetuneProtocol, user_settings
@@ -10,7 +7,7 @@ from transfer.classification.label_share import images_by_class
 from transfer.classification.periodic_test import PeriodicTest
 from transfer.config import FinetuneConfig
 from transfer.data.labelled import LabelledImages
-from transfer.results import Record, Selection
+from transfer.results import Record, last_and_best
 
 
 def finetune_records(
@@ -35,25 +32,16 @@ def finetune_records(
         "broken_train_images": len(broken.reasons),
         "broken_test_images": len(tests.broken.reasons),
     }
-    records = []
-    for metric in [name for name in last if name != "step"]:
-        best = max(tests.rows, key=itemgetter(metric))
-        chosen: dict[Selection, dict[str, Any]] = {"last": last, "best": best}
-        records += [
-            Record(
-                task="finetune",
-                data=test.name,
-                protocol=protocol.described(config.label_share),
-                backbone=backbone.name,
-                weights=backbone.sha256,
-                stage=config.train_from,
-                metric=metric,
-                value=row[metric],
-                seed=config.seed,
-                selection=selection,
-                settings=user_settings(config),
-                details={"step": row["step"], **details},
-            )
-            for selection, row in chosen.items()
-        ]
-    return records
+    return last_and_best(
+        tests.rows,
+        [name for name in last if name != "step"],
+        details,
+        task="finetune",
+        data=test.name,
+        protocol=protocol.described(config.label_share),
+        backbone=backbone.name,
+        weights=backbone.sha256,
+        stage=config.train_from,
+        seed=config.seed,
+        settings=user_settings(config),
+    )

@@ -16,7 +16,6 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads
 from torch import Tensor, nn
 
-from pretext.spelling import unknown_name
 from transfer.config import DetectorName
 from transfer.detection.protocols import DetectionProtocol
 from transfer.partial_training import freeze_batch_norm, set_mode, train_only_from
@@ -84,19 +83,6 @@ def choose_detector(network: TransferBackbone, asked: DetectorName | None) -> De
             "the backbone takes images of one size only, and a detector's have any; choose another"
         )
     return asked or ("c4" if is_resnet else "dc5")
-
-
-def choose_stage(network: TransferBackbone, asked: str | None) -> str:
-    """The stage that dc5 looks at: the deepest of stride 8 or more that is a convolution's, unless the user chose.
-
-    Raises:
-        ValueError: there is no such stage.
-    """
-    if asked is None:
-        return [name for name, spec in network.stages.items() if spec.stride >= 8 and "fc" not in name][-1]
-    if asked not in network.stages:
-        raise ValueError(unknown_name("stage", asked, network.stages))
-    return asked
 
 
 def detectron_config(

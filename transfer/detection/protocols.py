@@ -33,6 +33,19 @@ class DetectionProtocol:
     max_image_size: int
 
 
+# Goyal et al. (2019), their published configurations of Fast R-CNN on ResNet-50 C4 (two GPUs of two images); what they
+# leave out has Detectron's defaults.
+_GOYAL19_VOC07 = DetectionProtocol(
+    schedule=Schedule(steps=30_000, batch_size=4, lr=2e-3, warmup_steps=500),
+    lr_decays={22 / 30: 0.1},
+    weight_decay=5e-4,
+    boxes_per_image=64,
+    batch_norm="frozen",
+    image_sizes=(600,),
+    test_image_size=600,
+    max_image_size=1000,
+)
+
 DETECTION_PROTOCOLS = {
     # Zhang et al. (2016), section 3.2, by way of Krahenbuhl et al. (2016): Fast R-CNN with the scales and solver of
     # Girshick (2015), 150k steps and a tenth every 50k. Their box head is fc6 and fc7 of the pretrained network, here
@@ -47,27 +60,11 @@ DETECTION_PROTOCOLS = {
         test_image_size=600,
         max_image_size=2000,
     ),
-    # Goyal et al. (2019), their published configurations of Fast R-CNN on ResNet-50 C4 (two GPUs of two images); what
-    # they leave out has Detectron's defaults.
-    "goyal19_voc07": DetectionProtocol(
-        schedule=Schedule(steps=30_000, batch_size=4, lr=2e-3, warmup_steps=500),
-        lr_decays={22 / 30: 0.1},
-        weight_decay=5e-4,
-        boxes_per_image=64,
-        batch_norm="frozen",
-        image_sizes=(600,),
-        test_image_size=600,
-        max_image_size=1000,
-    ),
-    "goyal19_voc0712": DetectionProtocol(
+    "goyal19_voc07": _GOYAL19_VOC07,
+    "goyal19_voc0712": replace(
+        _GOYAL19_VOC07,
         schedule=Schedule(steps=80_000, batch_size=4, lr=2e-3, warmup_steps=500),
         lr_decays={66 / 80: 0.1},
-        weight_decay=5e-4,
-        boxes_per_image=64,
-        batch_norm="frozen",
-        image_sizes=(600,),
-        test_image_size=600,
-        max_image_size=1000,
     ),
     # He et al. (2020), MoCo: their published pascal_voc_R_50_C4_24k.
     "moco_24k": DetectionProtocol(

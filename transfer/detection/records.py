@@ -1,7 +1,6 @@
 """The results of a detector: of its last test, and of its best."""
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from transfer.backbone import OpenedBackbone
@@ -10,7 +9,7 @@ from transfer.detection.annotated import DetectionImages
 from transfer.detection.data import data_name
 from transfer.detection.protocols import DETECTION_PROTOCOLS, DetectionProtocol
 from transfer.frameworks import module_version
-from transfer.results import Record, Selection, package_versions
+from transfer.results import Record, last_and_best, package_versions
 from transfer.schedule import Schedule
 
 
@@ -40,31 +39,20 @@ def detection_records(
         "test_images": len(test.images),
         "test_boxes": sum(test.boxes_by_class().values()),
     }
-    records = []
-    for metric in [name for name in rows[-1] if name != "step"]:
-        chosen: dict[Selection, Mapping[str, Any]] = {
-            "last": rows[-1],
-            "best": max(rows, key=itemgetter(metric)),
-        }
-        records += [
-            Record(
-                task="detect",
-                data=data_name(config.data),
-                protocol=_described(config, protocol, published, detector),
-                backbone=backbone.name,
-                weights=backbone.sha256,
-                stage=config.train_from,
-                metric=metric,
-                value=row[metric],
-                seed=config.seed,
-                selection=selection,
-                settings=settings,
-                details={"step": row["step"], **details},
-                versions=package_versions() | {"detectron2": module_version("detectron2")},
-            )
-            for selection, row in chosen.items()
-        ]
-    return records
+    return last_and_best(
+        rows,
+        [name for name in rows[-1] if name != "step"],
+        details,
+        task="detect",
+        data=data_name(config.data),
+        protocol=_described(config, protocol, published, detector),
+        backbone=backbone.name,
+        weights=backbone.sha256,
+        stage=config.train_from,
+        seed=config.seed,
+        settings=settings,
+        versions=package_versions() | {"detectron2": module_version("detectron2")},
+    )
 
 
 def _described(

@@ -20,7 +20,7 @@ from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import open_backbone
 from transfer.config import DetectConfig
 from transfer.data.sample_crops import sample_crops
-from transfer.detection.adapter import build_detector, choose_detector, choose_stage, detectron_config
+from transfer.detection.adapter import build_detector, choose_detector, detectron_config
 from transfer.detection.checkpoint import Begun, StrictCheckpointer, detectron2_log
 from transfer.detection.data import open_detection, summary, train_proposals
 from transfer.detection.evaluation import PeriodicEvaluation
@@ -30,6 +30,7 @@ from transfer.detection.protocols import resolve_protocol
 from transfer.detection.records import detection_records
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.results import results_table, write_records
+from transfer.stages import choose_stage
 
 
 def detect(config: DetectConfig) -> None:
@@ -58,7 +59,7 @@ def detect(config: DetectConfig) -> None:
         backbone = open_backbone(config.backbone, config.seed, crops, colour_input=config.colour_input)
         detector = choose_detector(backbone.network, config.detector)
         stage = {"c4": "layer3", "fpn": "layer4"}.get(detector) or choose_stage(
-            backbone.network, config.stage
+            backbone.network, config.stage, fully_connected=False
         )
         cfg = detectron_config(
             protocol,

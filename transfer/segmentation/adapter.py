@@ -129,19 +129,6 @@ class LabelledCrossEntropy(nn.Module):
         return (losses.sum((1, 2)) / (labels != ignore_index).sum((1, 2)).clamp(min=1)).mean()
 
 
-def choose_stage(network: TransferBackbone, asked: str | None) -> str:
-    """The stage that the head looks at: the deepest of stride 8 or more, unless the user chose.
-
-    Raises:
-        ValueError: there is no such stage.
-    """
-    if asked is None:
-        return [name for name, spec in network.stages.items() if spec.stride >= 8][-1]
-    if asked not in network.stages:
-        raise ValueError(unknown_name("stage", asked, network.stages))
-    return asked
-
-
 def build_segmentor(
     network: TransferBackbone,
     protocol: SegmentationProtocol,

@@ -1,13 +1,12 @@
 """The results of a segmentation network: of its last test, and of its best."""
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from transfer.backbone import OpenedBackbone
 from transfer.config import SegmentConfig
 from transfer.frameworks import module_version
-from transfer.results import Record, Selection, package_versions
+from transfer.results import Record, last_and_best, package_versions
 from transfer.segmentation.data import SegmentationImages, data_name
 from transfer.segmentation.evaluation import METRICS
 from transfer.segmentation.protocols import described, settings
@@ -32,28 +31,17 @@ def segmentation_records(
         "classes": len(test.classes),
     }
     versions = package_versions() | {name: module_version(name) for name in ("mmseg", "mmengine", "mmcv")}
-    records = []
-    for metric in METRICS:
-        chosen: dict[Selection, Mapping[str, Any]] = {
-            "last": rows[-1],
-            "best": max(rows, key=itemgetter(metric)),
-        }
-        records += [
-            Record(
-                task="segment",
-                data=data_name(config.data),
-                protocol=described(config, stage),
-                backbone=backbone.name,
-                weights=backbone.sha256,
-                stage=config.train_from,
-                metric=metric,
-                value=row[metric],
-                seed=config.seed,
-                selection=selection,
-                settings=settings(config),
-                details={"step": row["step"], **details, "IoU": row["IoU"]},
-                versions=versions,
-            )
-            for selection, row in chosen.items()
-        ]
-    return records
+    return last_and_best(
+        rows,
+        METRICS,
+        details,
+        task="segment",
+        data=data_name(config.data),
+        protocol=described(config, stage),
+        backbone=backbone.name,
+        weights=backbone.sha256,
+        stage=config.train_from,
+        seed=config.seed,
+        settings=settings(config),
+        versions=versions,
+    )

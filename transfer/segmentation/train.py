@@ -21,6 +21,7 @@ from transfer.results import results_table, write_records
 from transfer.resume import refuse_another
 from transfer.segmentation.data import open_segmentation, overlap, summary
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
+from transfer.stages import choose_stage
 
 
 def segment(config: SegmentConfig) -> None:
@@ -33,7 +34,7 @@ def segment(config: SegmentConfig) -> None:
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     require_framework("segment")
-    from transfer.segmentation.adapter import build_segmentor, choose_stage
+    from transfer.segmentation.adapter import build_segmentor
     from transfer.segmentation.evaluation import PeriodicEvaluation
     from transfer.segmentation.loading import test_loader, train_loader
     from transfer.segmentation.records import segmentation_records
@@ -48,7 +49,7 @@ def segment(config: SegmentConfig) -> None:
         paths = [image.path for images in train for image in images.images]
         crops = sample_crops(paths, config.seed) if config.backbone.rescale else None
         backbone = open_backbone(config.backbone, config.seed, crops, colour_input=config.colour_input)
-        stage = choose_stage(backbone.network, config.stage)
+        stage = choose_stage(backbone.network, config.stage, fully_connected=True)
         torch.manual_seed(config.seed)
         network = build_segmentor(
             backbone.network,

@@ -14,10 +14,10 @@ from transfer.detection.adapter import (
     DetectronBackbone,
     build_detector,
     choose_detector,
-    choose_stage,
     detectron_config,
 )
 from transfer.detection.protocols import DETECTION_PROTOCOLS
+from transfer.stages import choose_stage
 
 PLAIN = DETECTION_PROTOCOLS["plain"]
 
@@ -27,7 +27,9 @@ def backbone(name, width=0.125):
 
 
 def built(network, detector, *, train_from="all", trains_batch_norm=True, with_proposals=False):
-    stage = {"c4": "layer3", "fpn": "layer4"}.get(detector) or choose_stage(network, None)
+    stage = {"c4": "layer3", "fpn": "layer4"}.get(detector) or choose_stage(
+        network, None, fully_connected=False
+    )
     cfg = detectron_config(
         PLAIN,
         PLAIN.schedule,
@@ -167,6 +169,6 @@ def test_a_pyramid_of_a_network_without_one_is_refused(detector, message):
 
 def test_a_stage_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="no stage 'conv9'"):
-        choose_stage(backbone("eccv16"), "conv9")
+        choose_stage(backbone("eccv16"), "conv9", fully_connected=False)
     with pytest.raises(ValueError, match="no stage 'conv8'"):  # beyond the one that is looked at
         built(backbone("eccv16"), "dc5", train_from="conv8")

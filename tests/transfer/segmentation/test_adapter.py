@@ -11,6 +11,7 @@ from transfer.config import BackboneConfig, SegmentationDataConfig
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.segmentation.data import open_segmentation
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS
+from transfer.stages import choose_stage
 
 pytest.importorskip("mmseg", reason="make segmentation")
 
@@ -23,7 +24,6 @@ from transfer.segmentation.adapter import (
     DATA_PREPROCESSOR,
     LabelledCrossEntropy,
     build_segmentor,
-    choose_stage,
 )
 from transfer.segmentation.loading import test_loader as loader_of_tests
 from transfer.segmentation.loading import train_loader
@@ -50,7 +50,7 @@ def images(tmp_path_factory):
 def test_a_jpeg_read_by_mmsegmentation_gives_the_stages_of_the_network_on_its_rgb(images, name):
     _, test = images
     network = opened(name)
-    stage = choose_stage(network, None)
+    stage = choose_stage(network, None, fully_connected=True)
     model = build_segmentor(network, ZHANG16, stage=stage, num_classes=4).eval()
     batch = next(iter(loader_of_tests(test, ZHANG16, world=CPU, num_workers=0)))
     with torch.no_grad():
@@ -123,7 +123,9 @@ def test_a_configuration_of_mmsegmentations_own_can_hold_the_backbone():
 def test_mmengines_initialisation_draws_the_head_and_leaves_the_backbone():
     network = opened("resnet50")
     network.network.init_weights = lambda: pytest.fail("timm's networks have this method, too")
-    model = build_segmentor(network, PLAIN, stage=choose_stage(network, None), num_classes=4)
+    model = build_segmentor(
+        network, PLAIN, stage=choose_stage(network, None, fully_connected=True), num_classes=4
+    )
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.init_weights()
     moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -217,7 +219,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(images):
 def test_a_backbone_or_a_stage_that_cannot_be_used_is_refused_in_one_line():
     network = opened()
     with pytest.raises(ValueError, match=r"there is no stage 'conv9' \(did you mean 'conv\d'\?\)"):
-        choose_stage(network, "conv9")
+        choose_stage(network, "conv9", fully_connected=True)
     with pytest.raises(ValueError, match=r"there is no stage 'conv8'.*valid names are head, conv1"):
         build_segmentor(network, PLAIN, stage="conv7", num_classes=4, train_from="conv8")
     network.only_size = (224, 224)
@@ -227,4 +229,4 @@ def test_a_backbone_or_a_stage_that_cannot_be_used_is_refused_in_one_line():
 
 @pytest.mark.parametrize(("name", "stage"), [("eccv16", "conv7"), ("alexnet", "fc7"), ("resnet50", "layer4")])
 def test_the_head_looks_at_the_deepest_stage_of_stride_8_or_more(name, stage):
-    assert choose_stage(opened(name), None) == stage
+    assert choose_stage(opened(name), None, fully_connected=True) == stage
