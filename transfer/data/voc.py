@@ -66,6 +66,12 @@ def image_list(root: Path, kind: Literal["Main", "Segmentation"], split: str) ->
     return names
 
 
+def image_path(root: Path, name: str) -> Path:
+    """The photograph of this name in JPEGImages, whatever its suffix; the .jpg where there is none."""
+    paths = [root / "JPEGImages" / f"{name}{suffix}" for suffix in (".jpg", ".jpeg", ".png")]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
 def open_voc(
     root: Path, split: str
 ) -> tuple[SubsetSource, tuple[str, ...], Int8[np.ndarray, "images classes"]]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from os import getpid
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def register(images: DetectionImages, *, eleven_points: bool) -> str:
     metadata = MetadataCatalog.get(name)
     metadata.thing_classes = list(images.classes)
     if images.is_coco:
-        metadata.json_file = images.split
+        metadata.json_file = str(Path(images.split).expanduser())
         metadata.thing_dataset_id_to_contiguous_id = {
             number: label for label, number in enumerate(images.category_ids)
         }

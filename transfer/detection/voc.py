@@ -5,10 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from transfer.data.checking import read_all
-from transfer.data.voc import class_names, image_list
+from transfer.data.voc import class_names, image_list, image_path
 from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages, check_box, image_size
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def open_voc_boxes(address: str, root: Path, split: str, classes: Sequence[str] | None) -> DetectionImages:
@@ -30,8 +28,7 @@ def _image(root: Path, name: str, classes: Sequence[str]) -> AnnotatedImage:
         raise ValueError(f"{file} is missing, but its image is listed") from None
     except ElementTree.ParseError as error:
         raise ValueError(f"{file} is no XML ({error})") from error
-    paths = [root / "JPEGImages" / f"{name}{suffix}" for suffix in SUFFIXES]
-    path = next((path for path in paths if path.is_file()), paths[0])
+    path = image_path(root, name)
     width, height = image_size(path)
     try:
         said = tuple(int(tree.findtext(f"size/{key}", "")) for key in ("width", "height"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretext.spelling import unknown_name
-from transfer.data.voc import class_names, image_list
+from transfer.data.voc import class_names, image_list, image_path
 
 BACKGROUND = "background"
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -82,12 +82,9 @@ def _existing(address: str, folder: str) -> Path:
 
 
 def _list_voc(root: Path, split: str, masks: str, classes: Sequence[str] | None) -> Listing:
-    files = []
-    for name in image_list(root, "Segmentation", split):
-        candidates = [root / "JPEGImages" / f"{name}{suffix}" for suffix in SUFFIXES]
-        image = next((path for path in candidates if path.is_file()), candidates[0])
-        files.append((image, root / masks / f"{name}.png"))
-    return Listing(classes=(BACKGROUND, *(classes or class_names(root))), first_label=0, files=tuple(files))
+    names = image_list(root, "Segmentation", split)
+    files = tuple((image_path(root, name), root / masks / f"{name}.png") for name in names)
+    return Listing(classes=(BACKGROUND, *(classes or class_names(root))), first_label=0, files=files)
 
 
 def _list_cityscapes(root: Path, split: str) -> Listing:
