@@ -1,6 +1,7 @@
 """How long and how fast a detector or a segmentation network is trained, and what another batch makes of it."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +57,23 @@ class Schedule:
             return value if value == before else f"{value} (published: {before})"
 
         return f"{of('steps', ',')} steps of {of('batch_size', ',')} images, learning rate {of('lr', 'g')}"
+
+
+@runtime_checkable
+class PublishedProtocol(Protocol):
+    """A recipe as it was published."""
+
+    @property
+    def schedule(self) -> Schedule: ...
+    @property
+    def batch_norm(self) -> str: ...
+
+
+def settings(
+    schedule: Schedule, batch_norm: str, published: PublishedProtocol
+) -> dict[str, int | float | str]:
+    """What the user set otherwise than published: a result says so."""
+    changes: dict[str, int | float | str] = dict(schedule.changes_from(published.schedule))
+    if batch_norm != published.batch_norm:
+        changes["batch_norm"] = batch_norm
+    return changes

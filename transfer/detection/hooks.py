@@ -1,10 +1,8 @@
 """What happens around a step of Detectron2's trainer."""
 
-import random
 import time
 from pathlib import Path
 
-import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.engine import HookBase
 
@@ -13,6 +11,7 @@ from pretext.runtime.distributed import World
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
 from pretext.runtime.stop_signal import StopSignal
+from transfer.data.step_order import seed_step
 from transfer.schedule import Schedule
 
 LOG_EVERY = 10  # steps
@@ -22,10 +21,10 @@ class SeedEachStep(HookBase):
     """Every step draws its boxes from random numbers of its own, so that a run that goes on draws the same."""
 
     def __init__(self, seed: int, world: World) -> None:
-        self.seed, self.rank = seed, world.rank
+        self.seed, self.world = seed, world
 
     def before_step(self) -> None:
-        torch.manual_seed(random.Random(f"{self.seed}/{self.trainer.iter}/{self.rank}").getrandbits(63))
+        seed_step(self.seed, self.trainer.iter, self.world)
 
 
 class LogLosses(HookBase):
@@ -43,7 +42,12 @@ class LogLosses(HookBase):
         self.steps += 1
         self.seconds += time.perf_counter() - self.began
         self.progress.advance()
-        if self.log and (done % LOG_EVERY == 0 or done == self.schedule.steps):
+        if done % LOG_EVERY == 0 or done == self.schedule.steps:
+            self.write(done)
+
+    def write(self, done: int) -> None:
+        """One row, if any step came since the last one."""
+        if self.log and self.steps:
             histories = self.trainer.storage.histories()
             losses = {name: of.avg(self.steps) for name, of in histories.items() if "loss" in name}
             row = {
@@ -59,14 +63,17 @@ class LogLosses(HookBase):
 
 
 class StopOnSignal(HookBase):
-    """Ends the run after a step, saved, when a signal came."""
+    """Ends the run after a step, logged and saved, when a signal came."""
 
-    def __init__(self, num_steps: int, checkpointer: DetectionCheckpointer, stop: StopSignal) -> None:
-        self.num_steps, self.checkpointer, self.stop = num_steps, checkpointer, stop
+    def __init__(
+        self, num_steps: int, checkpointer: DetectionCheckpointer, stop: StopSignal, losses: LogLosses
+    ) -> None:
+        self.num_steps, self.checkpointer, self.stop, self.losses = num_steps, checkpointer, stop, losses
 
     def after_step(self) -> None:
         done = self.trainer.iter + 1
         if (stopped_by := self.stop.agreed()) and done < self.num_steps:
+            self.losses.write(done)
             self.checkpointer.save(f"model_{self.trainer.iter:07d}", iteration=self.trainer.iter)
             raise StoppedError.after_step(
                 "transfer", done, self.num_steps, Path(self.checkpointer.save_dir), stopped_by

@@ -1,34 +1,22 @@
 """Images on their way into Detectron2: read and augmented by its own code, in this project's order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from os import getpid
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetMapper, MetadataCatalog, build_detection_test_loader
+from detectron2.data import DatasetMapper, MapDataset, MetadataCatalog, build_detection_test_loader
 from detectron2.data.build import load_proposals_into_dataset, trivial_batch_collator
 from detectron2.structures import BoxMode
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
 from pretext.data.workers import guard_worker
 from pretext.runtime.distributed import World
+from transfer.data.step_order import StepOrder, TrainingImages
 from transfer.detection.annotated import DetectionImages
-
-
-class _TrainingImages(Dataset[dict[str, Any]]):
-    """What a step trains on, by the sample's place in the run: its scale and mirroring are a function of that."""
-
-    def __init__(self, records: Sequence[dict[str, Any]], mapper: DatasetMapper, seed: int) -> None:
-        self.records, self.mapper, self.seed = records, mapper, seed
-
-    def __getitem__(self, sample: Sample) -> dict[str, Any]:
-        np.random.seed(augmentation_rng(self.seed, sample).getrandbits(32))  # which Detectron2 draws from
-        return self.mapper(self.records[sample.index])
 
 
 def training_loader(
@@ -47,23 +35,19 @@ def training_loader(
     Raises:
         ValueError: the batch cannot be shared evenly.
     """
-    batch_size = cfg.SOLVER.IMS_PER_BATCH
-    if batch_size % world.size:
-        raise ValueError(
-            f"a batch of {batch_size} cannot be shared by {world.size} processes; choose a multiple of {world.size}"
-        )
-    order = DataOrder((len(records),), seed)
-
-    def batches() -> Iterator[list[Sample]]:
-        for step in range(start_step, cfg.SOLVER.MAX_ITER):
-            (positions,) = rank_positions(
-                step, batch_size=batch_size, rank=world.rank, world_size=world.size, micro_batches=1
-            )
-            yield order.samples(positions)
-
+    order = StepOrder(
+        len(records),
+        seed=seed,
+        num_steps=cfg.SOLVER.MAX_ITER,
+        batch_size=cfg.SOLVER.IMS_PER_BATCH,
+        world=world,
+    )
+    order.skip(start_step * order.per_step)
+    images = MapDataset(records, DatasetMapper(cfg, is_train=True))
     return DataLoader(
-        _TrainingImages(records, DatasetMapper(cfg, is_train=True), seed),
-        batch_sampler=batches(),  # places in the run instead of indices
+        TrainingImages(images, seed),
+        batch_size=order.per_step,
+        sampler=order,
         num_workers=num_workers,
         collate_fn=trivial_batch_collator,
         worker_init_fn=partial(guard_worker, getpid()),

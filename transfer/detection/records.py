@@ -10,7 +10,7 @@ from transfer.detection.data import data_name
 from transfer.detection.protocols import DETECTION_PROTOCOLS, DetectionProtocol
 from transfer.frameworks import module_version
 from transfer.results import Record, last_and_best, package_versions
-from transfer.schedule import Schedule
+from transfer.schedule import Schedule, settings
 
 
 def detection_records(
@@ -30,9 +30,6 @@ def detection_records(
         rows: of `PeriodicEvaluation`.
     """
     published = DETECTION_PROTOCOLS[config.protocol]
-    settings: dict[str, Any] = dict(schedule.changes_from(published.schedule))
-    if protocol.batch_norm != published.batch_norm:
-        settings["batch_norm"] = protocol.batch_norm
     details = {
         "train_images": sum(len(images.images) for images in train),
         "train_boxes": sum(sum(images.boxes_by_class().values()) for images in train),
@@ -50,7 +47,7 @@ def detection_records(
         weights=backbone.sha256,
         stage=config.train_from,
         seed=config.seed,
-        settings=settings,
+        settings=settings(schedule, protocol.batch_norm, published),
         versions=package_versions() | {"detectron2": module_version("detectron2")},
     )
 

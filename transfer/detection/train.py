@@ -145,16 +145,17 @@ def detect(config: DetectConfig) -> None:
                 log.write_image(step, "predictions", gallery)
 
         trainer = SimpleTrainer(model, loader, optimizer)
+        losses = LogLosses(schedule, log, progress)
         trainer.register_hooks(
             [
                 SeedEachStep(config.seed, world),
                 hooks.LRScheduler(optimizer, scheduler),
-                LogLosses(schedule, log, progress),
+                losses,
                 hooks.EvalHook(config.evaluate_every, test),
                 hooks.PeriodicCheckpointer(checkpointer, config.save_every, max_to_keep=1)
                 if world.is_main
                 else None,
-                StopOnSignal(schedule.steps, checkpointer, stop),
+                StopOnSignal(schedule.steps, checkpointer, stop, losses),
             ]
         )
         try:

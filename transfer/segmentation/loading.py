@@ -1,18 +1,17 @@
 """Images on their way into mmsegmentation: read and augmented by its own code, in this project's order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from os import getpid
 from typing import Any
 
-import numpy as np
 from mmengine.dataset import Compose, DefaultSampler, pseudo_collate
 from mmengine.registry import DefaultScope
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
-from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
 from pretext.data.workers import guard_worker
 from pretext.runtime.distributed import World
+from transfer.data.step_order import StepOrder, TrainingImages
 from transfer.segmentation.data import SegmentationImages
 from transfer.segmentation.protocols import SegmentationProtocol
 
@@ -64,15 +63,12 @@ def train_loader(
     Raises:
         ValueError: the batch cannot be shared evenly.
     """
-    if batch_size % world.size:
-        raise ValueError(
-            f"a batch of {batch_size} cannot be shared by {world.size} processes; choose a multiple of {world.size}"
-        )
     dataset = _Images(images, train_pipeline(protocol))
+    order = StepOrder(len(dataset), seed=seed, num_steps=num_steps, batch_size=batch_size, world=world)
     return DataLoader(
-        _TrainingImages(dataset, seed),
-        batch_size=batch_size // world.size,
-        sampler=_StepOrder(len(dataset), seed=seed, num_steps=num_steps, batch_size=batch_size, world=world),
+        TrainingImages(dataset, seed),
+        batch_size=order.per_step,
+        sampler=order,
         **_loader_options(world, num_workers),
     )
 
@@ -114,45 +110,6 @@ class _Images(Dataset[dict[str, Any]]):
                 "reduce_zero_label": self._zero_is_void,
             }
         )
-
-
-class _TrainingImages(Dataset[dict[str, Any]]):
-    """What a step trains on, by the sample's place in the run: its scale, crop and colours are a function of that."""
-
-    def __init__(self, images: _Images, seed: int) -> None:
-        self.metainfo = images.metainfo
-        self._images, self._seed = images, seed
-
-    def __getitem__(self, sample: Sample) -> dict[str, Any]:
-        np.random.seed(augmentation_rng(self._seed, sample).getrandbits(32))  # which the pipeline draws from
-        return self._images[sample.index]
-
-
-class _StepOrder(Sampler[Sample]):
-    """This rank's samples of all steps, one after the other."""
-
-    def __init__(self, num_images: int, *, seed: int, num_steps: int, batch_size: int, world: World) -> None:
-        self._order, self._steps = DataOrder((num_images,), seed), range(num_steps)
-        self._positions = partial(
-            rank_positions,
-            batch_size=batch_size,
-            rank=world.rank,
-            world_size=world.size,
-            micro_batches=1,
-        )
-        self._per_step = batch_size // world.size
-
-    def skip(self, num_samples: int) -> None:
-        """Leave out the first samples of this rank, of whole steps; mmengine calls it when a run goes on."""
-        self._steps = self._steps[num_samples // self._per_step :]
-
-    def __iter__(self) -> Iterator[Sample]:
-        for step in self._steps:
-            (positions,) = self._positions(step)
-            yield from self._order.samples(positions)
-
-    def __len__(self) -> int:
-        return len(self._steps) * self._per_step
 
 
 def _resize(image_size: tuple[int, int]) -> dict[str, Any]:

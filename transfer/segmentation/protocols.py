@@ -107,12 +107,3 @@ def described(config: SegmentConfig, stage: str) -> str:
     if protocol.image_size and protocol.image_size != published.image_size:
         parts.append("images within {} x {} px".format(*protocol.image_size))
     return ", ".join(parts)
-
-
-def settings(config: SegmentConfig) -> dict[str, int | float | str]:
-    """What the user set otherwise than the protocol: a result says so."""
-    published, (protocol, schedule) = SEGMENTATION_PROTOCOLS[config.protocol], resolve_protocol(config)
-    changes: dict[str, int | float | str] = dict(schedule.changes_from(published.schedule))
-    if protocol.batch_norm != published.batch_norm:
-        changes["batch_norm"] = protocol.batch_norm
-    return changes

@@ -7,9 +7,10 @@ from transfer.backbone import OpenedBackbone
 from transfer.config import SegmentConfig
 from transfer.frameworks import module_version
 from transfer.results import Record, last_and_best, package_versions
+from transfer.schedule import settings
 from transfer.segmentation.data import SegmentationImages, data_name
 from transfer.segmentation.evaluation import METRICS
-from transfer.segmentation.protocols import described, settings
+from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 
 
 def segmentation_records(
@@ -30,6 +31,7 @@ def segmentation_records(
         "test_images": len(test.images),
         "classes": len(test.classes),
     }
+    protocol, schedule = resolve_protocol(config)
     versions = package_versions() | {name: module_version(name) for name in ("mmseg", "mmengine", "mmcv")}
     return last_and_best(
         rows,
@@ -42,6 +44,6 @@ def segmentation_records(
         weights=backbone.sha256,
         stage=config.train_from,
         seed=config.seed,
-        settings=settings(config),
+        settings=settings(schedule, protocol.batch_norm, SEGMENTATION_PROTOCOLS[config.protocol]),
         versions=versions,
     )

@@ -1,6 +1,5 @@
 """mmengine's runner, and around its loop what every run of this project has."""
 
-import random
 import time
 import warnings
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
 from pretext.runtime.stop_signal import StopSignal
 from transfer.config import SegmentConfig
+from transfer.data.step_order import seed_step
 from transfer.running_loss import RunningLoss
 from transfer.schedule import Schedule
 from transfer.segmentation.evaluation import PeriodicEvaluation
@@ -155,8 +155,7 @@ class TrainingHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Every step has random numbers (dropout) of its own, so that a run that goes on draws the same."""
-        seed = f"{self.config.seed}/{runner.iter}/{self.world.rank}"
-        torch.manual_seed(random.Random(seed).getrandbits(63))
+        seed_step(self.config.seed, runner.iter, self.world)
         self._lr = runner.optim_wrapper.get_lr()["lr"][0]
 
     def after_train_iter(

@@ -147,6 +147,7 @@ def test_sigterm_saves_after_the_step_and_the_same_command_goes_on(config, tmp_p
         ) as stopped:
             detect(config)
     assert stopped.value.exit_status == 143
+    assert [row["step"] for row in rows(tmp_path / "run")] == [3]
     detect(config)
     assert "going on after step 3 of 6" in capsys.readouterr().out
     assert_same_run(tmp_path / "run", tmp_path / "undisturbed")

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from transfer.config import BackboneConfig, SegmentationDataConfig, SegmentConfig
-from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol, settings
+from transfer.schedule import settings
+from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 
 CONFIG = SegmentConfig(
     backbone=BackboneConfig(model="random:eccv16"),
@@ -10,6 +11,11 @@ CONFIG = SegmentConfig(
     out="out",
     protocol="fcn_20k",
 )
+
+
+def settings_of(config):
+    protocol, schedule = resolve_protocol(config)
+    return settings(schedule, protocol.batch_norm, SEGMENTATION_PROTOCOLS[config.protocol])
 
 
 def changed(data=None, **changes):
@@ -20,13 +26,13 @@ def changed(data=None, **changes):
 
 def test_a_protocol_as_published_says_nothing_but_its_name_and_the_stage():
     assert described(CONFIG, "conv7") == "fcn_20k, conv7"
-    assert settings(CONFIG) == {}
+    assert settings_of(CONFIG) == {}
 
 
 def test_what_the_user_changes_is_said_of_the_result():
     config = changed({"crop_size": 769, "image_size": (2048, 1024)}, batch_size=8, batch_norm="frozen")
     assert described(config, "layer4") == "fcn_20k, layer4, 769 px crops, images within 2048 x 1024 px"
-    assert settings(config) == {"steps": 40_000, "batch_size": 8, "lr": 0.005, "batch_norm": "frozen"}
+    assert settings_of(config) == {"steps": 40_000, "batch_size": 8, "lr": 0.005, "batch_norm": "frozen"}
 
 
 @pytest.mark.parametrize(
