@@ -202,11 +202,14 @@ class TellsTheTruth(torch.nn.Module):
 
 @pytest.mark.parametrize("layout", ["voc", "coco"])
 @pytest.mark.parametrize("eleven_points", [False, True])
-def test_who_tells_the_truth_has_every_ap_of_100(config, folder, tmp_path, layout, eleven_points):
+def test_who_tells_the_truth_has_every_ap_of_100(
+    config, folder, tmp_path, monkeypatch, layout, eleven_points
+):
     data = config.data
     if layout == "coco":
+        monkeypatch.setenv("HOME", str(tmp_path))
         as_coco(folder, "val", tmp_path / "val.json")
-        address = f"coco:{folder / 'JPEGImages'}:{tmp_path / 'val.json'}"
+        address = f"coco:{folder / 'JPEGImages'}:~/val.json"
         data = dataclasses.replace(data, train=address, test=address)
     protocol, schedule = resolve_protocol(config)
     cfg = detectron_config(
