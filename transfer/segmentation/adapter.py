@@ -8,7 +8,7 @@ own takes the backbone as
     custom_imports = dict(imports=["transfer.segmentation.adapter"])
     data_preprocessor = dict(
         type="SegDataPreProcessor", mean=[128] * 3, std=[1] * 3, bgr_to_rgb=True, pad_val=0, seg_pad_val=255,
-        size=(512, 512))
+        size=(512, 512), test_cfg=dict(size=(512, 512)))
     backbone = dict(type="TransferBackbone", model="runs/imagenet", stages=["conv7"])
 
 and should read with `dict(type="LoadImageFromFile", imdecode_backend="pillow")`, which decodes as this project does.
@@ -145,7 +145,10 @@ def build_segmentor(
     Raises:
         ValueError: as `SegmentationBackbone` does.
     """
-    preprocessor = DATA_PREPROCESSOR | {"size": (protocol.crop_size, protocol.crop_size)}
+    size = (protocol.crop_size, protocol.crop_size)
+    # Test images are filled up as training crops are: a network that has only seen grey below its images answers
+    # nonsense at the lower edge of one that ends there.
+    preprocessor = DATA_PREPROCESSOR | {"size": size, "test_cfg": {"size": size}}
     backbone = {
         "type": "TransferBackbone",
         "model": network,

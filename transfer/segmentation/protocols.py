@@ -20,7 +20,7 @@ class SegmentationProtocol:
         head: `score` is a 1x1 convolution behind dropout, FCN-32s's; `fcn` has two 3x3 convolutions before it, and one
             that sees both them and the stage: mmsegmentation's FCN.
         image_size: width and height in pixels within which images are resized; None leaves them as they are.
-        crop_size: side in pixels of the training crops; smaller images are filled up.
+        crop_size: side in pixels of the training crops; smaller images are filled up, in testing too.
         augmentation: of training: a scale of 0.5 to 2, crops of which no class fills more than 3/4, mirroring, and
             brightness, contrast, saturation and hue; or `none`.
         loss: `labelled` averages over the labelled pixels of each image, then over images; `all` over all pixels, of

@@ -1,3 +1,6 @@
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -51,8 +54,9 @@ def test_a_jpeg_read_by_mmsegmentation_gives_the_stages_of_the_network_on_its_rg
     _, test = images
     network = opened(name)
     stage = choose_stage(network, None, fully_connected=True)
-    model = build_segmentor(network, ZHANG16, stage=stage, num_classes=4).eval()
-    batch = next(iter(loader_of_tests(test, ZHANG16, world=CPU, num_workers=0)))
+    protocol = replace(ZHANG16, crop_size=96)  # so that nothing is filled up
+    model = build_segmentor(network, protocol, stage=stage, num_classes=4).eval()
+    batch = next(iter(loader_of_tests(test, protocol, world=CPU, num_workers=0)))
     with torch.no_grad():
         (found,) = model.extract_feat(model.data_preprocessor(batch)["inputs"])
         rgb = pil_to_tensor(open_rgb(test.images[0].path))[None] / 255
@@ -71,6 +75,20 @@ def test_filling_is_grey_to_the_network_and_void_to_the_loss(images):
     labels = torch.stack([sample.gt_sem_seg.data for sample in data["data_samples"]])
     assert (labels[..., 120:, :] == 255).all()
     assert set(labels[..., :120, :160].unique().tolist()) <= {0, 1, 2, 3, 255}
+
+
+def test_a_test_image_smaller_than_a_crop_is_filled_up_as_in_training(images):
+    _, test = images
+    protocol = replace(ZHANG16, crop_size=200)
+    model = build_segmentor(opened(), protocol, stage="conv7", num_classes=4).eval()
+    batch = next(iter(loader_of_tests(test, protocol, world=CPU, num_workers=0)))
+    as_in_training = model.data_preprocessor(copy.deepcopy(batch), training=True)["inputs"]
+    with torch.no_grad():
+        (answer,) = model.test_step(batch)
+        logits = model(as_in_training, mode="tensor")
+    expected = F.interpolate(logits, (200, 200), mode="bilinear")[0, :, :120, :160].argmax(0)
+    assert len(expected.unique()) > 1
+    assert torch.equal(answer.pred_sem_seg.data[0], expected)
 
 
 def test_an_exif_orientation_is_undone_as_it_is_in_the_rest_of_the_project(images, tmp_path):
