@@ -12,7 +12,7 @@ from PIL import Image
 
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
-from tests.end_to_end.small_run import finish
+from tests.end_to_end.small_run import finish, start
 from tests.transfer.small_voc import write_small_voc
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig, SegmentationDataConfig, SegmentConfig
@@ -281,18 +281,24 @@ def test_without_mmsegmentation_the_error_says_what_to_type(config, monkeypatch)
         run(config)
 
 
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+
+
+def arguments(config, **values):
+    """Of a short training on the command line."""
+    values |= {"batch_size": 4, "lr": 0.05, "device": "cpu"}
+    values |= {"backbone.model": "random:eccv16", "backbone.width": 0.125, "data.image_size": "[80,60]"}
+    values |= {
+        f"data.{key}": getattr(config.data, key) for key in ("train", "test", "crop_size", "num_workers")
+    }
+    return [f"--{key}={value}" for key, value in values.items()]
+
+
 def test_two_processes_train_as_one_does(config, tmp_path, monkeypatch):
     monkeypatch.setattr(SegmentationProtocol, "dropout", 0.0)
     one = run(config, out=str(tmp_path / "one"), steps=3)
-    argv = [f"--out={tmp_path / 'two'}", "--steps=3", "--batch_size=4", "--lr=0.05", "--device=cpu"]
-    argv += [f"--backbone.{key}={value}" for key, value in (("model", "random:eccv16"), ("width", 0.125))]
-    argv += [
-        f"--data.{key}={getattr(config.data, key)}" for key in ("train", "test", "crop_size", "num_workers")
-    ]
-    argv += ["--data.image_size=[80,60]"]
     script = str(Path(__file__).parent / "segment_without_dropout.py")
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", script)
-    output = finish(argv, launcher=(sys.executable, *torchrun))
+    output = finish(arguments(config, out=tmp_path / "two", steps=3), launcher=(*TORCHRUN, script))
     assert output.count("test at step 3") == 1
     assert not any(chatter in output for chatter in ("OneDL", "Warning", "WARNING"))
     two = load_checkpoint(tmp_path / "two" / "checkpoints" / "last.pt")
@@ -300,3 +306,13 @@ def test_two_processes_train_as_one_does(config, tmp_path, monkeypatch):
         torch.testing.assert_close(two["state_dict"][name], tensor, rtol=1e-3, atol=1e-4, msg=name)
     assert two["tests"][0]["mIoU"] == pytest.approx(one["tests"][0]["mIoU"], abs=0.5)
     assert (tmp_path / "two" / "samples" / "step_0000003.png").exists()
+
+
+def test_wrong_data_ends_all_processes_as_bad_input(config, tmp_path):
+    data = dataclasses.replace(config.data, train=f"{config.data.train}_2")
+    argv = arguments(dataclasses.replace(config, data=data), out=tmp_path / "run")
+    with start(argv, launcher=(*TORCHRUN, "-m", "transfer", "segment")) as process:
+        output = process.stdout.read()
+    assert "there is no" in output
+    assert "exitcode  : 2" in output
+    assert "exitcode  : 1 " not in output  # of the process that did not read the data
