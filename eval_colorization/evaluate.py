@@ -63,10 +63,9 @@ def make_report(config: ReportConfig) -> None:
         images = comparison.images
         learned = open_learned(config, images.names, world.device)
         parts = Parts(out / "parts", identity(config, comparison, learned, world.device))
+        world.on_main(parts.prepare)
         if world.is_main:
-            parts.prepare()
             write_whole(out / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        world.wait()
         measurer = Measurer(methods=comparison.methods, device=world.device, learned=learned)
         batch_size = config.batch_size or BATCH_SIZE[world.device.type]
         starts = range(0, len(images), batch_size)

@@ -74,10 +74,9 @@ def train(config: TrainConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.run_dir)
+        world.on_main(lambda: run_dir.prepare(dataclasses.asdict(config)))
         if world.is_main:
-            run_dir.prepare(dataclasses.asdict(config))
             run_dir.samples.mkdir(exist_ok=True)
-        world.wait()
         first_step = 0
         broken_validation = BrokenFiles({}, num_images=len(validation_source), max_share=1.0)
         training_colours = objective.colour_statistics(torch.zeros(1, 2, 1, 1, device=device))

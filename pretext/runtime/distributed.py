@@ -1,14 +1,16 @@
 """The process group: one process, or as many as torchrun started."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,23 @@ class World:
         gathered: list[Any] = [None] * self.size
         dist.all_gather_object(gathered, value)
         return gathered
+
+    def on_main(self, work: Callable[[], Result]) -> Result:
+        """What `work` returns (any picklable object) on the first process, for all.
+
+        Raises:
+            ValueError: `work` raised it; every process does, so that none waits for one that has ended.
+        """
+        outcome: Result | ValueError | None = None
+        if self.is_main:
+            try:
+                outcome = work()
+            except ValueError as error:
+                outcome = error
+        outcome = self.gather(outcome)[0]
+        if isinstance(outcome, ValueError):
+            raise outcome
+        return cast(Result, outcome)
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:

@@ -22,6 +22,9 @@ SMALL = {
     "gallery_images": "2",
 }
 
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+"""Starts the script or the module that follows in two processes."""
+
 
 def small(run_dir, **changes):
     """Command line of a small training; `data__train="..."` changes data.train."""

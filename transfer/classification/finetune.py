@@ -79,9 +79,7 @@ def finetune(config: FinetuneConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        if world.is_main:
-            run_dir.prepare(asdict(config))
-        world.wait()
+        world.on_main(lambda: run_dir.prepare(asdict(config)))
         broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         state = FinetuneState(
             network=network,

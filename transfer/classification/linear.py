@@ -81,9 +81,7 @@ def linear(config: LinearConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        if world.is_main:
-            run_dir.prepare(asdict(config))
-        world.wait()
+        world.on_main(lambda: run_dir.prepare(asdict(config)))
         first_step = 0
         broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():

@@ -93,8 +93,8 @@ def detect(config: DetectConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
+        world.on_main(lambda: run_dir.prepare(asdict(config)))
         if world.is_main:
-            run_dir.prepare(asdict(config))
             run_dir.detectron2.mkdir(exist_ok=True)
             (run_dir.detectron2 / "config.yaml").write_text(cfg.dump())
         world.wait()

@@ -7,19 +7,19 @@ import torch
 
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import StoppedError
-from pretext.runtime.distributed import World, join_world
+from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import open_backbone
-from transfer.config import SegmentationDataConfig, SegmentConfig
+from transfer.config import SegmentConfig
 from transfer.data.sample_crops import sample_crops
 from transfer.frameworks import require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.results import results_table, write_records
 from transfer.resume import refuse_another
-from transfer.segmentation.data import SegmentationImages, open_segmentation, overlap, summary
+from transfer.segmentation.data import open_segmentation, overlap, summary
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 from transfer.stages import choose_stage
 
@@ -43,7 +43,7 @@ def segment(config: SegmentConfig) -> None:
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
         # ------------------------------------------------------------------------------ check
         protocol, schedule = resolve_protocol(config)
-        train, test = _open_once(config.data, world)
+        train, test = world.on_main(lambda: open_segmentation(config.data))
 
         # ------------------------------------------------------------------------------ build
         paths = [image.path for images in train for image in images.images]
@@ -73,9 +73,7 @@ def segment(config: SegmentConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        if world.is_main:
-            run_dir.prepare(asdict(config))
-        world.wait()
+        world.on_main(lambda: run_dir.prepare(asdict(config)))
         state = load_checkpoint(run_dir.last_checkpoint) if run_dir.last_checkpoint.exists() else None
         if state:
             refuse_another(state, config, backbone, len(paths))
@@ -133,20 +131,3 @@ def segment(config: SegmentConfig) -> None:
         progress.say(results_table(records))
         if world.is_main:
             progress.say(f"results     {write_records(run_dir.path, records)}")
-
-
-def _open_once(
-    config: SegmentationDataConfig, world: World
-) -> tuple[list[SegmentationImages], SegmentationImages]:
-    """`open_segmentation`, which reads every mask, by the first process; all have what it returns or raises."""
-    opened: tuple[list[SegmentationImages], SegmentationImages] | ValueError | None = None
-    if world.is_main:
-        try:
-            opened = open_segmentation(config)
-        except ValueError as error:
-            opened = error
-    opened = world.gather(opened)[0]
-    if isinstance(opened, ValueError):
-        raise opened
-    assert opened
-    return opened

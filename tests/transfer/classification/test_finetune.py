@@ -3,7 +3,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from PIL import Image
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
-from tests.end_to_end.small_run import finish
+from tests.end_to_end.small_run import TORCHRUN, finish
 from transfer.backbone import open_backbone
 from transfer.classification import finetune as finetune_module
 from transfer.classification.classifier import Classifier
@@ -186,8 +185,7 @@ def test_two_processes_train_as_one_does(config, tmp_path):
     argv += [f"--backbone.{key}={value}" for key, value in (("model", "random:alexnet"), ("width", 0.125))]
     argv += [f"--data.{key}={getattr(config.data, key)}" for key in ("train", "test", "num_workers")]
     argv += ["--data.image_size=40", "--data.crop_size=32", "--steps=6", "--batch_size=4"]
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "transfer")
-    finish(argv, launcher=(sys.executable, *torchrun))
+    finish(argv, launcher=(*TORCHRUN, "-m", "transfer"))
     two = load_checkpoint(tmp_path / "two" / "checkpoints" / "last.pt")
     for name, tensor in one["network"].items():
         torch.testing.assert_close(two["network"][name], tensor, rtol=1e-3, atol=1e-5, msg=name)

@@ -1,8 +1,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +11,7 @@ from PIL import Image
 import transfer.classification.linear
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
+from tests.end_to_end.small_run import TORCHRUN, finish
 from transfer.backbone import open_backbone, state_hash
 from transfer.classification.head_test_series import choose_test_steps
 from transfer.classification.linear import linear
@@ -220,13 +219,6 @@ def test_two_processes_train_what_one_trains(tmp_path):
         "data.image_size": "40", "data.crop_size": "32", "data.num_workers": "0", "out": str(tmp_path / "two"),
         "stages": json.dumps(STAGES), "epochs": "3", "batch_size": "4", "device": "cpu",
     }  # fmt: skip
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    finished = subprocess.run(
-        [*torchrun, str(script), *(f"--{key}={value}" for key, value in keys.items())],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-    )
-    assert finished.returncode == 0, finished.stdout + finished.stderr
+    finish([f"--{key}={value}" for key, value in keys.items()], launcher=(*TORCHRUN, str(script)))
     assert_same_checkpoint(tmp_path / "one", tmp_path / "two", rtol=1e-4, atol=1e-5)
     assert results(tmp_path / "one") == results(tmp_path / "two")

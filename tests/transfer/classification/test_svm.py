@@ -1,5 +1,4 @@
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn.preprocessing import normalize
 from sklearn.svm import LinearSVC
 
 from pretext.runtime.command_line import RunFailedError
-from tests.end_to_end.small_run import finish
+from tests.end_to_end.small_run import TORCHRUN, finish
 from transfer.classification import linear_svm
 from transfer.classification.average_precision import average_precision
 from transfer.classification.svm import one_vs_rest, svm
@@ -132,8 +131,7 @@ def test_two_processes_find_what_one_finds(config, tmp_path):
     argv += ["--data.image_size=40", "--data.crop_size=32"]
     argv += [f"--features.cache={tmp_path / 'cache of two'}", "--features.stages=[conv2, conv5]"]
     argv += ["--features.protocol=goyal19"]
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "transfer")
-    finish(argv, launcher=(sys.executable, *torchrun))
+    finish(argv, launcher=(*TORCHRUN, "-m", "transfer"))
     two = read_records([tmp_path / "two"])
     assert [(r.stage, r.metric) for r in two] == [(r.stage, r.metric) for r in one]
     assert [r.value for r in two] == pytest.approx([r.value for r in one], abs=1e-3)

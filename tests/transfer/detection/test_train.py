@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from detectron2.structures import Boxes, Instances
 
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
-from tests.end_to_end.small_run import finish
+from tests.end_to_end.small_run import TORCHRUN, finish
 from tests.transfer.small_voc import as_coco, write_small_voc
 from transfer.config import BackboneConfig, DetectConfig, DetectionDataConfig
 from transfer.data.sample_voc import CLASSES
@@ -269,8 +268,7 @@ def test_two_processes_train_and_test_together(config, tmp_path):
     file = tmp_path / "two.yaml"
     changed = dataclasses.replace(config, steps=2)
     file.write_text(yaml.safe_dump(dataclasses.asdict(changed)))
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "transfer")
-    finish(["detect", str(file)], launcher=(sys.executable, *torchrun))
+    finish(["detect", str(file)], launcher=(*TORCHRUN, "-m", "transfer"))
     values = {record.metric: record for record in read_records([tmp_path / "run"])}
     assert values["AP50"].details["test_images"] == 6
     assert [row["step"] for row in rows(tmp_path / "run")] == [2, 2]

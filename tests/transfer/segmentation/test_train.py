@@ -12,7 +12,7 @@ from PIL import Image
 
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
-from tests.end_to_end.small_run import finish, start
+from tests.end_to_end.small_run import TORCHRUN, finish, start
 from tests.transfer.small_voc import write_small_voc
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig, SegmentationDataConfig, SegmentConfig
@@ -279,9 +279,6 @@ def test_without_mmsegmentation_the_error_says_what_to_type(config, monkeypatch)
         ValueError, match=r"mmseg is not installed: make segmentation, or MMCV_WITH_OPS=0 pip"
     ):
         run(config)
-
-
-TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 
 
 def arguments(config, **values):
