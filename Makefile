@@ -5,7 +5,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 
 .PHONY: help demo test check bench detection segmentation
 help:
-	@echo "make demo    set up, then train on bundled photographs and paint unseen ones (4 to 8 minutes on two cores)"
+	@echo "make demo    set up, train on bundled photographs, colorize unseen ones with the result and with the shipped network"
 	@echo "make test    set up, then run the tests"
 	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
 	@echo "make check   format, lint, types, import contract"
@@ -30,6 +30,7 @@ segmentation: .venv/.installed
 
 demo: .venv/.installed
 	$(BIN)/pretext train configs/pretext/sample.yaml
+	$(BIN)/eval_colorization report configs/eval_colorization/sample.yaml
 
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest

@@ -16,7 +16,7 @@ class MethodConfig:
     """Something that paints: a trained network (`model`), or a folder that another system has painted.
 
     Args:
-        model: run directory, checkpoint, .safetensors, or published .pth.
+        model: shipped network (eccv16-photographs), run directory, checkpoint, .safetensors, or published .pth.
         folder: painted images, matched by their path and name without the extension; of the original's size, of
             another size in its proportions (it is resized, and the report says so), or already cut to
             image_size x image_size.

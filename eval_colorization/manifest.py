@@ -84,8 +84,8 @@ def describe_software() -> dict[str, Any]:
 def _describe(name: str, method: Method, comparison: Comparison, collected: Collected) -> dict[str, Any]:
     found: dict[str, Any] = {"what": method.description, "sha256 of its pixels": collected.sha256_of(name)}
     if isinstance(method, Network):
-        found["checkpoint"] = str(method.trained.pretrained.path)
-        found["sha256 of the checkpoint"] = method.trained.pretrained.sha256
+        found["checkpoint"] = method.trained.pretrained.origin
+        found["sha256 of the weights"] = method.trained.pretrained.sha256
     if name in comparison.images.folders:
         folder = comparison.images.folders[name]
         found["file formats"] = _formats(folder.painted)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from pretext.config import Decoding, TrainConfig
+from pretext.config import DEFAULT_WEIGHTS, Decoding, TrainConfig
 from pretext.runtime.command_line import Command, Launchable, parse_config, run_command
 
 
@@ -58,13 +58,16 @@ def prior(argv: Sequence[str]) -> None:
 
 def colorize(argv: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(
-        prog="pretext colorize", description="Paint images at full resolution, their lightness kept."
-    )
-    parser.add_argument(
-        "model", metavar="RUN_OR_WEIGHTS", help="run directory, checkpoint, .safetensors or published .pth"
+        prog="pretext colorize", description="Colorize images at full resolution, their lightness kept."
     )
     parser.add_argument("images", metavar="IMAGES", nargs="+", type=Path, help="files or folders")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the painted images")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the colorized images")
+    parser.add_argument(
+        "--weights",
+        metavar="RUN_OR_WEIGHTS",
+        default=DEFAULT_WEIGHTS,
+        help="shipped network, run directory, checkpoint, .safetensors or published .pth (default: %(default)s)",
+    )
     parser.add_argument(
         "--decoding", choices=get_args(Decoding), default="annealed_mean", help="(default: annealed_mean)"
     )
@@ -75,7 +78,7 @@ def colorize(argv: Sequence[str]) -> None:
     parser.add_argument(
         "--size",
         type=int,
-        help="pixels at which colours are predicted (default: the run's image_size, else 256)",
+        help="pixels at which colours are predicted (default: the image_size of the training, else 256)",
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     options = parser.parse_args(argv)
@@ -91,6 +94,15 @@ def export(argv: Sequence[str]) -> None:
     )
     parser.add_argument("model", metavar="RUN", help="run directory or checkpoint")
     parser.add_argument("--out", type=Path, help="the file to write (default: RUN/weights.safetensors)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "float16"),
+        default="float32",
+        help="of the numbers in the file (default: float32)",
+    )
+    parser.add_argument(
+        "--card", type=Path, help="YAML file of what else its metadata shall say: data, licence, figures, ..."
+    )
     options = parser.parse_args(argv)
     from pretext.export import export_weights
 
@@ -104,7 +116,7 @@ COMMANDS = {
         Launchable(parse=parse_train, folder="run_dir", progress="checkpoints/last.pt"),
     ),
     "prior": Command(prior, "measure the colours of a data set: ab bins and their prior"),
-    "colorize": Command(colorize, "paint images with a run or with published weights"),
+    "colorize": Command(colorize, "colorize images with the shipped network, a run or published weights"),
     "export": Command(export, "write a run's weights as safetensors"),
 }
 

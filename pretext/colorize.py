@@ -1,4 +1,4 @@
-"""`pretext colorize`: paint files and folders."""
+"""`pretext colorize`: colorize files and folders."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,16 +8,17 @@ import torch
 from PIL import Image
 
 from pretext.colorizer import Colorizer
-from pretext.config import Decoding
+from pretext.config import DEFAULT_WEIGHTS, Decoding
 from pretext.data.folder import FolderSource
 from pretext.data.images import BrokenImageError, open_rgb
 from pretext.pretrained import load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
+from pretext.runtime.run_dir import RunDir
 from pretext.runtime.whole_file import whole_file
 
-# Formats that hold 8-bit RGB, with what keeps them near what was painted; any other is written as PNG.
+# Formats that hold 8-bit RGB, with what keeps them near what was computed; any other is written as PNG.
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
     ".jpg": {"quality": 95, "subsampling": 0},
     ".jpeg": {"quality": 95, "subsampling": 0},
@@ -30,29 +31,35 @@ SAVE_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def colorize_files(
-    *,
-    model: str | Path,
     images: Sequence[Path],
     out: Path,
+    *,
+    weights: str | Path = DEFAULT_WEIGHTS,
     decoding: Decoding = "annealed_mean",
     temperature: float | None = None,
     top_k: int = 5,
     size: int | None = None,
     device: str = "auto",
 ) -> None:
-    """Paint every image of `images` (files, and folders with all below them) into the folder `out`.
+    """Colorize every image of `images` (files, and folders with all below them) into the folder `out`.
 
-    Colours are predicted at `size` pixels, by default those of the images that the network was trained on.
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
-    behind. A file that cannot be painted is named, and the others go on.
+    behind. A file that cannot be colorized is named, and the others go on.
+
+    Args:
+        weights: what `load_pretrained` takes.
+        decoding, temperature, top_k: see `Colorizer`; None takes the temperature that belongs to the weights.
+        size: pixels at which colours are predicted; None takes those of the images that the network was trained on.
+        device: auto takes a GPU where there is one.
 
     Raises:
-        ValueError: an image or a model is not there, two images would have one name in `out`, or an image would be
-            overwritten.
-        RunFailedError: after all others were painted, the files that could not be.
+        FileNotFoundError: there are no such weights.
+        ValueError: an image is not there or is a run, the weights cannot be opened, two images would have one name in
+            `out`, or an image would be overwritten.
+        RunFailedError: after all others were colorized, the files that could not be.
     """
     targets = plan_outputs(images, out)
-    pretrained = load_pretrained(model)
+    pretrained = load_pretrained(weights)
     pretrained.network.to(choose_device(device))
     colorizer = Colorizer(
         pretrained.network,
@@ -69,12 +76,12 @@ def colorize_files(
                 save(colorizer(open_rgb(source)), target)
             except (BrokenImageError, OSError, MemoryError, torch.OutOfMemoryError) as error:
                 failures.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
-                progress.say(f"not painted: {failures[-1]}")
+                progress.say(f"not colorized: {failures[-1]}")
             progress.advance()
-    print(f"{len(targets) - len(failures)} of {len(targets)} images painted by {pretrained.name} -> {out}")
+    print(f"{len(targets) - len(failures)} of {len(targets)} images colorized by {weights} -> {out}")
     if failures:
         raise RunFailedError(
-            f"{len(failures)} of {len(targets)} images were not painted: {'; '.join(failures)}"
+            f"{len(failures)} of {len(targets)} images were not colorized: {'; '.join(failures)}"
         )
 
 
@@ -87,7 +94,7 @@ def plan_outputs(images: Sequence[Path], out: Path) -> dict[Path, Path]:
             target = target.with_name(target.name + ".png")
         if target in targets:
             raise ValueError(
-                f"{targets[target]} and {source} would both become {target}; paint them into two folders"
+                f"{targets[target]} and {source} would both become {target}; colorize them into two folders"
             )
         targets[target] = source
     originals = {source.resolve() for source in targets.values()}
@@ -110,6 +117,10 @@ def save(image: Image.Image, path: Path) -> None:
 def _inputs(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """Each file with its place below `out`."""
     for path in images:
+        if RunDir(path).last_checkpoint.exists():
+            raise ValueError(
+                f"{path} is a run, not a folder of images; to colorize with it, give --weights {path}"
+            )
         if path.is_dir():
             folder = FolderSource(path)
             for index in range(len(folder)):

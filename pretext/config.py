@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Decoding = Literal["annealed_mean", "mean", "mode", "top_k_mean"]
+DEFAULT_WEIGHTS = "eccv16-photographs"  # the shipped network that colorizes where none is named
 ObjectiveName = Literal["rebalanced_classification", "classification", "regression"]
 
 
@@ -109,7 +110,8 @@ class TrainConfig:
         batch_size: images of one step, over all processes.
         accumulation_steps: parts in which each process computes its share of a batch, to save memory.
         seed: decides the initial weights, the order of the images and their crops.
-        precision: of the network's arithmetic; bfloat16 autocasts.
+        precision: of the network's arithmetic; bfloat16 autocasts, auto does so where the hardware has the
+            instructions for it (GPUs; CPUs with AMX or AVX-512 BF16).
         compile: compile the network with torch.compile.
         device: auto takes a GPU where there is one.
         log_every: steps between two lines of metrics.
@@ -128,7 +130,7 @@ class TrainConfig:
     batch_size: int = 40
     accumulation_steps: int = 1
     seed: int = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 50

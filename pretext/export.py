@@ -2,18 +2,38 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
+import torch
+import yaml
 from safetensors.torch import save_file
 
 from pretext.pretrained import load_pretrained
 from pretext.runtime.whole_file import whole_file
 
 
-def export_weights(model: str | Path, out: Path | None = None) -> Path:
+def export_weights(
+    model: str | Path,
+    out: Path | None = None,
+    *,
+    precision: Literal["float32", "float16"] = "float32",
+    card: Path | None = None,
+) -> Path:
     """Write the weights of a run, or of one of its checkpoints, with bins, prior and normalisation as metadata.
 
+    Args:
+        model: as `load_pretrained` takes it.
+        out: the file to write; None is `weights.safetensors` in the run directory.
+        precision: of the numbers in the file; float16 halves it.
+        card: a YAML file of what else the metadata shall say: data, licence, measured figures, ... Values that are no
+            strings become JSON.
+
     Returns:
-        The file written; `weights.safetensors` in the run directory unless `out` says otherwise.
+        The file written.
+
+    Raises:
+        FileNotFoundError: no such model or card.
+        ValueError: the model cannot be opened, or the card is not a mapping, or has a key that is written anyway.
     """
     pretrained = load_pretrained(model)
     if out is None:
@@ -34,11 +54,36 @@ def export_weights(model: str | Path, out: Path | None = None) -> Path:
         "temperature": str(pretrained.temperature),
         "image_size": str(pretrained.image_size),
         "step": str(pretrained.step),
-        "checkpoint_sha256": pretrained.sha256,
+        "config": json.dumps(pretrained.config),
+    }
+    metadata |= _read_card(card, metadata) if card else {}
+    weights = {
+        name: tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
+        for name, tensor in pretrained.network.state_dict().items()
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.contiguous() for name, tensor in pretrained.network.state_dict().items()}
     with whole_file(out) as temporary:
         save_file(weights, temporary, metadata)
     print(f"{pretrained.name} (width {pretrained.width:g}, step {pretrained.step}) -> {out}")
     return out
+
+
+def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, str]:
+    """The card's metadata; raises as `export_weights` does."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no card {path}")
+    try:
+        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(card, dict):
+        raise ValueError(f"{path} holds a {type(card).__name__}, expected keys with values")
+    taken = [str(key) for key in card if key in metadata]
+    if taken:
+        raise ValueError(
+            f"{path} has the keys {', '.join(taken)}, which an export writes itself; rename them"
+        )
+    return {
+        str(key): value.strip() if isinstance(value, str) else json.dumps(value)
+        for key, value in card.items()
+    }

@@ -1,4 +1,4 @@
-"""The one door to a trained network: run directory, checkpoint, exported weights, published weights."""
+"""The one door to a trained network: shipped, run directory, checkpoint, exported weights, published weights."""
 
 import hashlib
 import json
@@ -9,13 +9,20 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretext.color.bins import AbBins
 from pretext.networks import Backbone, build_network
 from pretext.networks.eccv16 import Eccv16
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.run_dir import RunDir
+from pretext.spelling import did_you_mean
+
+# Name -> file inside the package; the card of each is docs/weights.md.
+SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "eccv16-photographs.safetensors"}
+ACCEPTED_MODELS = (
+    "a shipped network ({}), a run directory, a checkpoint, a file of `pretext export`, or a published .pth"
+).format(", ".join(SHIPPED_WEIGHTS))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +37,8 @@ class Pretrained:
         temperature: of the annealed mean, as the run was validated.
         image_size: length in pixels of the short side of the images it was trained on; 256 as published.
         step: optimiser steps behind the weights; None where the file does not say.
-        sha256: of the file.
+        config: of the training; None where the file does not say.
+        sha256: of the weights, as `state_hash` computes it.
         path: of the file.
     """
 
@@ -41,23 +49,37 @@ class Pretrained:
     temperature: float
     image_size: int
     step: int | None
+    config: Mapping[str, Any] | None
     sha256: str
     path: Path
 
+    @property
+    def origin(self) -> str:
+        """The name of a shipped network, whose place differs between machines; otherwise the path of the file."""
+        return next((name for name, path in SHIPPED_WEIGHTS.items() if path == self.path), str(self.path))
 
-def load_pretrained(path: str | Path) -> Pretrained:
-    """Open a run directory, one of its checkpoints, a file of `pretext export`, or a published .pth.
 
-    The published files are `colorization_release_v2-*.pth` (eccv16; its decoding has no temperature, so it is 1)
-    and `siggraph17-*.pth` (its regression output).
+def load_pretrained(model: str | Path) -> Pretrained:
+    """Open a trained network by the name or the place of its weights.
+
+    Args:
+        model: a name in SHIPPED_WEIGHTS (./NAME is a file of that name), a run directory, one of its checkpoints, a
+            file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16; its decoding has
+            no temperature, so it is 1) or `siggraph17-*.pth` (its regression output).
 
     Raises:
-        FileNotFoundError: nothing there.
+        FileNotFoundError: nothing there; the names and forms that are accepted are listed.
         ValueError: the file is truncated or of another kind, or its weights do not fit the network it names.
     """
-    path = Path(path)
+    path = SHIPPED_WEIGHTS.get(str(model), Path(model))
     if not path.exists():
-        raise FileNotFoundError(f"there is no run or weights file {path}")
+        if str(model) in SHIPPED_WEIGHTS:
+            raise FileNotFoundError(
+                f"this installation lacks the weights of {model}, which belong at {path}: install "
+                "colorization-benchmark again, or copy pretext/weights/ from its source to that place"
+            )
+        suggestion = did_you_mean(str(model), SHIPPED_WEIGHTS)
+        raise FileNotFoundError(f"there are no weights {str(model)!r}{suggestion}: give {ACCEPTED_MODELS}")
     if path.is_dir():
         run_dir = RunDir(path)
         if not run_dir.last_checkpoint.exists():
@@ -80,6 +102,7 @@ def _from_checkpoint(path: Path, state: Mapping[str, Any]) -> Pretrained:
         temperature=config["objective"]["temperature"],
         image_size=config["data"]["image_size"],
         step=state["step"],
+        config=config,
     )
 
 
@@ -111,6 +134,7 @@ def _from_safetensors(path: Path) -> Pretrained:
         temperature=float(metadata["temperature"]),
         image_size=int(metadata["image_size"]),
         step=int(metadata["step"]),
+        config=json.loads(metadata["config"]) if "config" in metadata else None,
     )
 
 
@@ -144,6 +168,7 @@ def _assemble(
     temperature: float = 1.0,
     image_size: int = 256,
     step: int | None = None,
+    config: Mapping[str, Any] | None = None,
 ) -> Pretrained:
     network = build_network(name, num_bins=None if bins is None else len(bins.centres), width=width)
     try:
@@ -153,8 +178,6 @@ def _assemble(
         raise ValueError(
             f"{path} does not hold the weights of {name} (width {width:g}): {detail[:400]}"
         ) from error
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Pretrained(
         network=network.eval(),
         name=name,
@@ -163,6 +186,27 @@ def _assemble(
         temperature=temperature,
         image_size=image_size,
         step=step,
-        sha256=sha256,
+        config=config,
+        sha256=state_hash(network),
         path=path,
     )
+
+
+def state_hash(network: nn.Module) -> str:
+    """SHA-256 over names, dtypes, shapes and values of all parameters and buffers, in hexadecimal.
+
+    It identifies weights wherever they are kept: a checkpoint, its export in the same precision and their copies have
+    the same.
+    """
+    return hashlib.sha256(repr(tensor_hashes(network)).encode()).hexdigest()
+
+
+def tensor_hashes(network: nn.Module) -> dict[str, str]:
+    """Name -> SHA-256 over dtype, shape and values of each parameter and buffer."""
+    return {
+        name: hashlib.sha256(
+            f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
+            + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        ).hexdigest()
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+    }

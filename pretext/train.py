@@ -25,7 +25,7 @@ from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.running_losses import RunningLosses
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
-from pretext.runtime.distributed import join_world
+from pretext.runtime.distributed import choose_precision, join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir, flatten
@@ -69,7 +69,8 @@ def train(config: TrainConfig) -> None:
         colorizer = Colorizer(
             network, bins, size=config.data.image_size, temperature=config.objective.temperature
         )
-        autocast = torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
+        precision = choose_precision(config.precision, device)
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
         stride = network.output_stride
 
         # ----------------------------------------------------------------------------- resume
@@ -115,7 +116,8 @@ def train(config: TrainConfig) -> None:
         progress.say(
             f"{config.network.name} (width {config.network.width:g}, "
             f"{sum(p.numel() for p in network.parameters()) / 1e6:.1f} M parameters), {config.objective.name}, "
-            f"{len(train_source)} training and {len(validation_source)} validation images, on {device} x {world.size}"
+            f"{len(train_source)} training and {len(validation_source)} validation images, "
+            f"on {device} x {world.size}, {precision}"
         )
         if first_step:
             progress.say(f"going on after step {first_step} of {config.steps} in {run_dir.path}")

@@ -7,7 +7,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pretext.color.bins import AbBins
-from pretext.pretrained import load_pretrained
+from pretext.export import export_weights
+from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,13 @@ def run(tmp_path_factory):
 
 
 def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path):
-    from pretext.export import export_weights
-
     exported = export_weights(run, tmp_path / "weights.safetensors")
     opened = [load_pretrained(path) for path in (run, run / "checkpoints" / "last.pt", exported)]
+    assert [of.origin for of in opened[1:]] == [str(run / "checkpoints" / "last.pt"), str(exported)]
     for other in opened[1:]:
         assert (other.name, other.width, other.step) == ("eccv16", 0.125, 2)
+        assert other.sha256 == opened[0].sha256
+        assert other.config["data"]["train"] == "sample"
         assert torch.equal(other.bins.centres, opened[0].bins.centres)
         assert torch.equal(other.bins.prior, opened[0].bins.prior)
         for name, tensor in opened[0].network.state_dict().items():
@@ -67,8 +69,6 @@ def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path
 
 
 def test_an_export_says_all_that_others_need_to_use_it(run, tmp_path):
-    from pretext.export import export_weights
-
     with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
         metadata = file.metadata()
     assert metadata["normalisation"] == "(L - 50) / 100"
@@ -76,8 +76,62 @@ def test_an_export_says_all_that_others_need_to_use_it(run, tmp_path):
     assert sum(json.loads(metadata["prior"])) == pytest.approx(1)
 
 
+def test_an_export_in_half_precision_is_half_as_large_and_rounds_each_number_once(run, tmp_path):
+    exported = export_weights(run, tmp_path / "float32.safetensors")
+    half = export_weights(run, tmp_path / "float16.safetensors", precision="float16")
+    assert half.stat().st_size < 0.55 * exported.stat().st_size
+    weights, rounded = (load_pretrained(path).network.state_dict() for path in (run, half))
+    for name, tensor in weights.items():
+        expected = tensor.half().float() if tensor.is_floating_point() else tensor
+        assert torch.equal(rounded[name], expected), name
+
+
+def test_a_card_joins_the_metadata_of_an_export(run, tmp_path):
+    card, out = tmp_path / "card.yaml", tmp_path / "weights.safetensors"
+    card.write_text("licence: MIT\nfigures: {auc: 77.5}\n")
+    with safe_open(export_weights(run, out, card=card), framework="pt") as file:
+        metadata = file.metadata()
+    assert metadata["licence"] == "MIT"
+    assert json.loads(metadata["figures"]) == {"auc": 77.5}
+    for content, message in (
+        ("step: 3", r"card\.yaml has the keys step, which an export writes itself"),
+        ("[1, 2]", r"card\.yaml holds a list, expected keys with values"),
+        ("a: [", r"card\.yaml is not YAML"),
+    ):
+        card.write_text(content)
+        with pytest.raises(ValueError, match=message):
+            export_weights(run, out, card=card)
+    with pytest.raises(FileNotFoundError, match="there is no card"):
+        export_weights(run, out, card=tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("name", SHIPPED_WEIGHTS)
+def test_a_shipped_network_opens_by_its_name_with_all_that_its_use_needs(name):
+    shipped = load_pretrained(name)
+    assert shipped.path.stat().st_size < 17e6
+    assert shipped.origin == name
+    assert torch.equal(shipped.bins.centres, AbBins.published().centres)
+    assert shipped.config["network"] == {"name": shipped.name, "width": shipped.width}
+    assert all(tensor.isfinite().all() for tensor in shipped.network.state_dict().values())
+
+
+def test_an_unknown_name_lists_the_shipped_networks_and_the_forms_that_are_accepted():
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"no weights 'eccv16-photos' \(did you mean 'eccv16-photographs'\?\): give a shipped network "
+        r"\(eccv16-photographs\), a run directory, a checkpoint, a file of `pretext export`, or a published \.pth",
+    ):
+        load_pretrained("eccv16-photos")
+
+
+def test_an_installation_without_the_shipped_file_says_where_it_belongs(monkeypatch, tmp_path):
+    monkeypatch.setitem(SHIPPED_WEIGHTS, "eccv16-photographs", tmp_path / "eccv16-photographs.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"lacks the weights of eccv16-photographs.*install .* again"):
+        load_pretrained("eccv16-photographs")
+
+
 def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
-    with pytest.raises(FileNotFoundError, match=r"no run or weights file .*nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"there are no weights .*nowhere"):
         load_pretrained(tmp_path / "nowhere")
     with pytest.raises(ValueError, match=r"holds no checkpoints/last\.pt"):
         load_pretrained(tmp_path)

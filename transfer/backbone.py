@@ -1,7 +1,6 @@
 """The one door to a backbone that is tested, and the proof that a test left it as it was."""
 
 import copy
-import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from pretext.color.lab import rgb_to_lab
 from pretext.networks import NETWORKS, Backbone, build_network
 from pretext.networks.alexnet import AlexNet
-from pretext.pretrained import load_pretrained
+from pretext.pretrained import ACCEPTED_MODELS, SHIPPED_WEIGHTS, load_pretrained, state_hash, tensor_hashes
 from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
 from transfer.config import BackboneConfig
@@ -128,11 +127,6 @@ def open_backbone(
     return OpenedBackbone(network=network, name=name, sha256=sha256)
 
 
-def state_hash(network: nn.Module) -> str:
-    """SHA-256 over names, dtypes, shapes and values of all parameters and buffers, in hexadecimal."""
-    return hashlib.sha256(repr(_tensor_hashes(network)).encode()).hexdigest()
-
-
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """Inside, `network` is in evaluation mode and without gradients; afterwards no weight or buffer may have moved.
@@ -140,7 +134,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
     Raises:
         AssertionError: after the block, naming the tensors that changed.
     """
-    before = _tensor_hashes(network)
+    before = tensor_hashes(network)
     trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     network.eval().requires_grad_(False)
     try:
@@ -148,19 +142,9 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
-    after = _tensor_hashes(network)
+    after = tensor_hashes(network)
     moved = [name for name in before if after[name] != before[name]]
     assert not moved, f"the frozen backbone moved: {', '.join(moved)}"
-
-
-def _tensor_hashes(network: nn.Module) -> dict[str, str]:
-    return {
-        name: hashlib.sha256(
-            f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-            + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        ).hexdigest()
-        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
-    }
 
 
 def _open(config: BackboneConfig) -> TransferBackbone:
@@ -171,13 +155,15 @@ def _open(config: BackboneConfig) -> TransferBackbone:
         return open_library_backbone(name, "random" if name != model else chosen)
     if name != model:
         return PretextBackbone(build_network(name, num_bins=NUM_BINS, width=config.width))
-    if not Path(model).exists():
-        valid = [f"random:{name}" for name in NETWORKS] + [
-            f"{form}{model.partition(':')[2]}" for form in FORMS
+    if model not in SHIPPED_WEIGHTS and not Path(model).exists():
+        valid = [
+            *SHIPPED_WEIGHTS,
+            *(f"random:{name}" for name in NETWORKS),
+            *(f"{form}{model.partition(':')[2]}" for form in FORMS),
         ]
         raise ValueError(
-            f"there is no backbone {model!r}{did_you_mean(model, valid)}: give the path of a pretext run or weights "
-            "file, random:NAME, torchvision:NAME or timm:NAME"
+            f"there is no backbone {model!r}{did_you_mean(model, valid)}: give random:NAME, torchvision:NAME, "
+            f"timm:NAME, or {ACCEPTED_MODELS}"
         )
     return PretextBackbone(load_pretrained(model).network)
 
@@ -205,6 +191,8 @@ def _default_name(config: BackboneConfig) -> str:
             name += f" x{config.width:g}"
         if config.weights:
             name += f" {Path(config.weights).stem}"
+    elif config.model in SHIPPED_WEIGHTS:
+        name = config.model
     else:
         name = _run_or_file_name(Path(config.model).resolve())
     if config.absorb_batch_norm:

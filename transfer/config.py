@@ -18,9 +18,9 @@ class BackboneConfig:
     """The network whose features are tested.
 
     Args:
-        model: a pretext run, checkpoint, .safetensors or published .pth; torchvision:NAME or timm:NAME; or
-            random:NAME (random:eccv16, random:torchvision:resnet18, random:timm:resnet18), freshly initialised by
-            `seed`.
+        model: the shipped network eccv16-photographs, a pretext run, checkpoint, .safetensors or published .pth;
+            torchvision:NAME or timm:NAME; or random:NAME (random:eccv16, random:torchvision:resnet18,
+            random:timm:resnet18), freshly initialised by `seed`.
         weights: for torchvision:NAME and timm:NAME a weights file, .pth or .safetensors, also nested and
             prefixed as MoCo and DINO save them; null takes the pretrained ones of the library.
         width: for random:NAME of a network of this project, its width.

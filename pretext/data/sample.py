@@ -61,23 +61,25 @@ class SampleSource:
         return "{}x{}".format(*self._pictures[index].size)
 
 
-def sample_source(part: Literal["train", "validation", "held-out"]) -> SampleSource:
-    """The bundled sample's part for training or validation, or the photographs held out whole.
+def sample_source(part: Literal["train", "validation", "held-out", "unseen"]) -> SampleSource:
+    """The bundled sample's part for training or validation, the photographs held out whole, or all that is unseen.
+
+    Unseen is what training never sees: the quarters of validation and the photographs held out whole.
 
     Raises ValueError if an installed package does not bring its photographs.
     """
-    if part == "held-out":
-        return SampleSource(
-            {f"{name} (held-out photograph)": _photograph(file) for name, file in _HELD_OUT.items()}
-        )
     pictures = {}
+    if part in ("held-out", "unseen"):
+        pictures = {f"{name} (held-out photograph)": _photograph(file) for name, file in _HELD_OUT.items()}
+    if part == "held-out":
+        return SampleSource(pictures)
     for name, (file, (side, level)) in _DIVIDED.items():
         photograph = _photograph(file)
         width, height = photograph.size
         columns = {"left": (0, width // 2), "right": (width // 2, width)}
         rows = {"upper": (0, height // 2), "lower": (height // 2, height)}
         (left, right), (top, bottom) = columns.pop(side), rows.pop(level)
-        if part == "validation":
+        if part != "train":
             pictures[f"{name} (unseen quarter)"] = photograph.crop((left, top, right, bottom))
             continue
         # The two halves without that quarter. Their short sides, which set the scale, are those of the quarter.

@@ -50,7 +50,7 @@ def open_source(
     """The images that an address stands for:
 
     - `sample`: the photographs inside scikit-image and scikit-learn (a folder of that name is `./sample`), and
-      `sample:held-out`, two of them that are in neither split;
+      `sample:held-out`, two of them that are in neither split, and `sample:unseen`, these and the validation's;
     - `torchvision:NAME` or `torchvision:NAME:PART`: a data set of torchvision under `torchvision_root`, or in
       a sub-folder as the data set does it, downloaded on `download`;
     - WebDataset shards, if it has a URL scheme or `.tar` in it: `train-{000..146}.tar`, `shards/*.tar`,
@@ -64,6 +64,8 @@ def open_source(
         return sample_source(split)
     if address == "sample:held-out":
         return sample_source("held-out")
+    if address == "sample:unseen":
+        return sample_source("unseen")
     if address.startswith("torchvision:"):
         name, _, part = address.removeprefix("torchvision:").partition(":")
         return TorchvisionSource(

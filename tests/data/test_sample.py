@@ -10,7 +10,7 @@ from PIL import Image
 from pretext.data.sample import sample_source
 
 
-def pictures(part: Literal["train", "validation", "held-out"]) -> dict[str, Image.Image]:
+def pictures(part: Literal["train", "validation", "held-out", "unseen"]) -> dict[str, Image.Image]:
     source = sample_source(part)
     return {source.name(i): source.open(i) for i in range(len(source))}
 
@@ -52,3 +52,7 @@ def test_held_out_photographs_are_whole_and_in_neither_split() -> None:
     np.testing.assert_array_equal(held_out["rocket (held-out photograph)"], skimage.data.rocket())
     others = pictures("train") | pictures("validation")
     assert not [name for name in others if name.startswith(("chelsea", "rocket"))]
+
+
+def test_unseen_is_all_that_training_does_not_see() -> None:
+    assert pictures("unseen").keys() == (pictures("held-out") | pictures("validation")).keys()

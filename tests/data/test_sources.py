@@ -31,6 +31,7 @@ def test_each_kind_of_address_opens_its_kind_of_source(photo_folder: Path, shard
     kinds = {
         "sample": SampleSource,
         "sample:held-out": SampleSource,
+        "sample:unseen": SampleSource,
         str(photo_folder): FolderSource,
         shard_address: ShardSource,
         f"file:{shard_address}": ShardSource,

@@ -34,10 +34,11 @@ def small(run_dir, **changes):
     return ["train", *(f"--{key}={value}" for key, value in values.items())]
 
 
-def start(argv, *, launcher=(sys.executable, "-m", "pretext"), threads=1):
-    """A process of its own, its output in one pipe."""
+def start(argv, *, launcher=(sys.executable, "-m", "pretext"), threads=1, folder=None):
+    """A process of its own, in `folder` if one is given, its output in one pipe."""
     return subprocess.Popen(
         [*launcher, *argv],
+        cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

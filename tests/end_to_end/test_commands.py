@@ -63,13 +63,13 @@ def test_bins_of_the_data_are_the_published_ones_with_the_prior_that_the_prior_c
     assert torch.equal(bins["prior"], torch.tensor(measured["prior"]))
 
 
-def test_colorize_keeps_names_folders_and_sizes_and_names_what_it_could_not_paint(
+def test_colorize_keeps_names_folders_and_sizes_and_names_what_it_could_not_colorize(
     pretext, run, photos, tmp_path
 ):
-    out = tmp_path / "painted"
-    status, printed, complaint = pretext("colorize", run, photos, "--out", out, "--size", 32)
+    out = tmp_path / "colorized"
+    status, printed, complaint = pretext("colorize", photos, "--weights", run, "--out", out, "--size", 32)
     assert status == 1
-    assert "5 of 6 images painted" in printed
+    assert "5 of 6 images colorized" in printed
     assert "broken.jpg" in complaint
     expected = {
         "a.jpg",
@@ -80,27 +80,27 @@ def test_colorize_keeps_names_folders_and_sizes_and_names_what_it_could_not_pain
     }
     assert {str(file.relative_to(out)) for file in out.rglob("*") if file.is_file()} == expected
     for name in expected:
-        with Image.open(out / name) as painted, Image.open(photos / name.removesuffix(".png")) as original:
-            assert painted.mode == "RGB"
-            assert painted.size == original.size
+        with Image.open(out / name) as colorized, Image.open(photos / name.removesuffix(".png")) as original:
+            assert colorized.mode == "RGB"
+            assert colorized.size == original.size
 
 
 def test_colorize_does_not_overwrite_originals_or_let_two_images_share_a_name(pretext, run, photos):
-    status, _, complaint = pretext("colorize", run, photos, "--out", photos)
+    status, _, complaint = pretext("colorize", photos, "--weights", run, "--out", photos)
     assert status == 2
     assert "would overwrite an original" in complaint
-    status, _, complaint = pretext("colorize", run, photos / "a.jpg", photos, "--out", photos.parent / "out")
+    status, _, complaint = pretext("colorize", photos / "a.jpg", photos, "--out", photos.parent / "out")
     assert status == 2
     assert "would both become" in complaint
-    status, _, complaint = pretext("colorize", run, photos / "nowhere.jpg", "--out", photos.parent / "out")
+    status, _, complaint = pretext("colorize", photos / "nowhere.jpg", "--out", photos.parent / "out")
     assert status == 2
     assert "there is no image or folder" in complaint
 
 
 @pytest.mark.parametrize("decoding", ["mean", "mode", "top_k_mean"])
 def test_colorize_decodes_in_every_way(pretext, run, photos, tmp_path, decoding):
-    options = ["--out", tmp_path / "painted", "--decoding", decoding, "--size", 32]
-    assert pretext("colorize", run, photos / "a.jpg", *options)[0] == 0
+    options = ["--out", tmp_path / "colorized", "--decoding", decoding, "--size", 32]
+    assert pretext("colorize", photos / "a.jpg", "--weights", run, *options)[0] == 0
 
 
 @pytest.mark.parametrize("name", ["rebalanced_classification", "classification", "regression"])
@@ -124,6 +124,21 @@ def test_bfloat16_accumulation_clipping_and_kept_checkpoints_work_together(prete
         "step_0000002.pt",
         "step_0000004.pt",
     }
+
+
+def test_colorize_takes_the_shipped_network_where_none_is_named(pretext, photos, tmp_path):
+    out = tmp_path / "colorized"
+    status, printed, _ = pretext("colorize", photos / "a.jpg", "--out", out)
+    assert status == 0
+    assert f"1 of 1 images colorized by eccv16-photographs -> {out}" in printed
+    colorized = np.asarray(Image.open(out / "a.jpg"), np.int16)
+    assert np.abs(colorized[..., 0] - colorized[..., 2]).mean() > 5  # it has colours
+
+
+def test_colorize_asked_for_a_run_says_how_to_colorize_with_it(pretext, run, photos, tmp_path):
+    status, _, complaint = pretext("colorize", run, photos, "--out", tmp_path / "colorized")
+    assert status == 2
+    assert f"{run} is a run, not a folder of images; to colorize with it, give --weights {run}" in complaint
 
 
 def test_torch_compile_trains_with_the_same_losses_within_rounding(tmp_path):

@@ -175,7 +175,7 @@ def test_the_manifest_says_how_to_make_the_numbers_again(report, run):
     assert "bilinear" in manifest["images"]["resize filter"]
     network = manifest["methods"]["mode"]
     assert network["checkpoint"] == str(run / "checkpoints" / "last.pt")
-    assert len(network["sha256 of the checkpoint"]) == 64
+    assert len(network["sha256 of the weights"]) == 64
     hashes = {name: method["sha256 of its pixels"] for name, method in manifest["methods"].items()}
     assert hashes["perfect"] == hashes["truth"]
     assert len(set(hashes.values())) == len(hashes) - 1
@@ -352,7 +352,7 @@ def test_a_set_without_a_readable_image_is_an_error(evaluate, run, tmp_path):
     ("argv", "message"),
     [
         ([], "there is nothing to compare"),
-        (["--model", "nowhere"], "there is no run or weights file nowhere"),
+        (["--model", "nowhere"], "there are no weights 'nowhere'"),
         (["--methods.grey.folder", "x"], "'grey' is always in a report"),
         (["--methods.x.folder", "nowhere"], "nowhere is not a folder"),
         (["--methods.x.decoding", "mode"], "method 'x' needs either a model or a folder"),
