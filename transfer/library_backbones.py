@@ -4,15 +4,20 @@ timm is optional and imported only here. Pretrained weights are used when they a
 """
 
 import copy
+import io
+import math
 import re
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from pretext.library_weights import (
     NotAvailableError,
@@ -26,7 +31,9 @@ from pretext.spelling import did_you_mean, unknown_name
 from transfer.stages import TransferBackbone
 from transfer.weights_file import read_backbone_weights
 
-TORCHVISION_FAMILIES = ("alexnet", "vgg", "resnet", "resnext", "wide_resnet")
+# Chains of layers, whose stages have names in the field; torchvision's feature extraction finds those of all others.
+TORCHVISION_CHAINS = ("alexnet", "vgg", "resnet", "resnext", "wide_resnet")
+TORCHVISION_HEADS = ("avgpool", "dropout", "classifier", "fc", "head", "heads", "aux1", "aux2", "AuxLogits")
 
 Weights = Path | Literal["pretrained", "random"]
 
@@ -40,7 +47,10 @@ def open_library_backbone(name: str, weights: Weights) -> TransferBackbone:
             the network's weights; see `read_backbone_weights`.
     """
     library, _, architecture = name.partition(":")
-    backbone_class = TorchvisionBackbone if library == "torchvision" else TimmBackbone
+    backbone_class: Callable[[str, Weights], LibraryBackbone] = TimmBackbone
+    if library == "torchvision":
+        is_chain = architecture.startswith(TORCHVISION_CHAINS)
+        backbone_class = TorchvisionChain if is_chain else TorchvisionGraph
     try:
         return backbone_class(architecture, weights).eval()
     except NotAvailableError as error:
@@ -71,33 +81,20 @@ class LibraryBackbone(TransferBackbone):
     def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]: ...
 
 
-class TorchvisionBackbone(LibraryBackbone):
+class TorchvisionChain(LibraryBackbone):
     """A chain of torchvision's layers; its parameters have torchvision's names behind `network.`.
 
     Stages of a ResNet are layer1..layer4; of AlexNet and VGG conv1..conv5, the ReLU that ends a convolution or a
-    block of them, before the pooling.
+    block of them, before the pooling. Who stops early does not pay for the rest.
     """
 
     def __init__(self, architecture: str, weights: Weights) -> None:
         super().__init__()
-        supported = [
-            name for name in models.list_models(module=models) if name.startswith(TORCHVISION_FAMILIES)
-        ]
-        if architecture not in supported:
-            raise ValueError(
-                f"{unknown_name('torchvision backbone', architecture, supported)}; for others see timm:NAME"
-            )
-        published = models.get_model_weights(architecture).DEFAULT
-        if weights == "pretrained":
-            with named_when_damaged(downloaded_weights(f"torchvision:{architecture}", published.url)):
-                self.network = models.get_model(architecture, weights=published)
-        else:
-            self.network = models.get_model(architecture)
-        for head in {"avgpool", "classifier", "fc"} & dict(self.network.named_children()).keys():
+        self.network, published = _torchvision_network(architecture, weights)
+        for head in set(TORCHVISION_HEADS) & dict(self.network.named_children()).keys():
             delattr(self.network, head)
         if isinstance(weights, Path):
-            expected = self.network.state_dict()
-            _load(self.network, read_backbone_weights(weights, expected), {name: name for name in expected})
+            _load_file(self.network, weights)
         self._set_normalisation(published.transforms().mean, published.transforms().std)
         self._stage_ends = _stage_ends(self._layers)
         self.stages = self._measure_stages()
@@ -130,6 +127,108 @@ def _stage_ends(layers: nn.Module) -> dict[str, str]:
     if len(ends) > 5:  # VGG: blocks of convolutions between poolings
         ends = [name for name in ends if isinstance(children[str(int(name) + 1)], nn.MaxPool2d)]
     return {name: f"conv{number}" for number, name in enumerate(ends, start=1)}
+
+
+class TorchvisionGraph(LibraryBackbone):
+    """Any other classification network of torchvision, by torchvision's feature extraction; all stages are computed.
+
+    Its parameters have torchvision's names behind `network.`. Stages have the names of torchvision's modules: the last
+    block of each resolution, and every layer of a vision transformer, whose tokens, but for the class token, are laid
+    out as a map.
+    """
+
+    def __init__(self, architecture: str, weights: Weights) -> None:
+        super().__init__()
+        whole, published = _torchvision_network(architecture, weights)
+        transforms = published.transforms()
+        self._set_normalisation(transforms.mean, transforms.std)
+        side = transforms.crop_size[0]
+        blocks = [name for name in _blocks(whole) if name.partition(".")[0] not in TORCHVISION_HEADS]
+        shapes = _shapes(whole, blocks, side)
+        self.only_size = None if _shapes(whole, blocks, 2 * side) else (side, side)
+        self._layouts = {name: _layout(shape) for name, shape in shapes.items() if len(shape) > 2}
+        specs = {
+            name: StageSpec(layout.channels, 2 ** round(math.log2(side / layout.side)))
+            for name, layout in self._layouts.items()
+        }
+        last = {spec.stride: name for name, spec in specs.items()}
+        self.stages = {
+            name: spec
+            for name, spec in specs.items()
+            if name == last[spec.stride] or self._layouts[name].kind == "tokens"
+        }
+        self.network = create_feature_extractor(whole, list(self.stages), suppress_diff_warning=True)
+        if isinstance(weights, Path):
+            _load_file(self.network, weights)
+
+    def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
+        for name, output in self.network(normalised).items():
+            yield name, self._layouts[name].as_map(output)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a stage lays out its features: channels first, channels last, or as a sequence of tokens."""
+
+    kind: Literal["channels_first", "channels_last", "tokens"]
+    channels: int
+    side: int
+
+    def as_map(self, output: Tensor) -> Tensor:
+        if self.kind == "tokens":  # the class token comes first
+            return output[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))
+        return output.movedim(-1, 1) if self.kind == "channels_last" else output
+
+
+def _layout(shape: Sequence[int]) -> _Layout:
+    """Of the output for a square image."""
+    if len(shape) == 3:
+        return _Layout("tokens", shape[2], math.isqrt(shape[1] - 1))
+    if shape[2] == shape[3]:
+        return _Layout("channels_first", shape[1], shape[2])
+    return _Layout("channels_last", shape[3], shape[1])
+
+
+def _blocks(network: nn.Module) -> list[str]:
+    """The modules of which a network is a sequence: its children, those of a container instead of it."""
+    if isinstance(network, models.VisionTransformer):
+        return [f"encoder.layers.{name}" for name, _ in network.encoder.layers.named_children()]
+    names = []
+    for name, child in network.named_children():
+        is_container = type(child) in (nn.Sequential, nn.ModuleList)
+        names += [f"{name}.{inner}" for inner, _ in child.named_children()] if is_container else [name]
+    return names
+
+
+def _shapes(network: nn.Module, blocks: Sequence[str], side: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the blocks' outputs for an image of `side` x `side`; empty where the network does not take it."""
+    layout = copy.deepcopy(network).to("meta").eval()  # shapes without arithmetic
+    extractor = create_feature_extractor(layout, list(blocks), suppress_diff_warning=True)
+    try:
+        with redirect_stderr(io.StringIO()):  # where torch.fx explains its errors
+            outputs = extractor(torch.empty(1, 3, side, side, device="meta"))
+    except (AssertionError, RuntimeError):
+        return {}
+    return {name: tuple(output.shape) for name, output in outputs.items()}
+
+
+def _torchvision_network(architecture: str, weights: Weights) -> tuple[nn.Module, Any]:
+    """The whole network, with the downloaded weights if these are asked for, and its published weights' entry.
+
+    Raises:
+        ValueError: torchvision has no such classification network.
+    """
+    names = models.list_models(module=models)  # without those of detection, segmentation and video
+    if architecture not in names:
+        raise ValueError(unknown_name("torchvision backbone", architecture, names))
+    published = models.get_model_weights(architecture).DEFAULT
+    if weights == "pretrained":
+        with named_when_damaged(downloaded_weights(f"torchvision:{architecture}", published.url)):
+            return models.get_model(architecture, weights=published), published
+    more: dict[str, bool] = {}
+    if architecture in ("googlenet", "inception_v3"):  # the published weights are of another normalisation
+        more = {"init_weights": weights == "random", "transform_input": weights != "random"}
+    return models.get_model(architecture, **more), published
 
 
 class TimmBackbone(LibraryBackbone):
@@ -189,6 +288,12 @@ def _unique(names: Sequence[str]) -> list[str]:
     return [
         f"{name}#{names[: i + 1].count(name)}" if name in repeated else name for i, name in enumerate(names)
     ]
+
+
+def _load_file(network: nn.Module, path: Path) -> None:
+    """Load a file that has torchvision's names; raises as `read_backbone_weights`."""
+    expected = network.state_dict()
+    _load(network, read_backbone_weights(path, expected), {name: name for name in expected})
 
 
 def _load(network: nn.Module, weights: Mapping[str, Tensor], names: Mapping[str, str]) -> None:

@@ -27,6 +27,8 @@ TORCHVISION_NODES = {
     "vgg11": {"conv1": 1, "conv2": 4, "conv3": 9, "conv4": 14, "conv5": 19},
 }
 
+INITIALISED = {"googlenet": {"init_weights": True}}  # without, it warns
+
 
 def rgb(size: int = 64) -> Tensor:
     return torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))
@@ -87,6 +89,87 @@ def test_stages_of_a_resnet_are_its_four_layers_with_the_strides_of_the_paper() 
     assert_layers_of_resnet18(network, resnet18())
     assert [spec.stride for spec in network.stages.values()] == [4, 8, 16, 32]  # He et al. (2016), table 1
     assert [spec.channels for spec in network.stages.values()] == [64, 128, 256, 512]
+
+
+# The modules that end each resolution, in the tables of the papers: MobileNetV2, EfficientNet, ConvNeXt and Swin.
+LAST_BLOCKS = {
+    "mobilenet_v2": {"features.1": 2, "features.3": 4, "features.6": 8, "features.13": 16, "features.18": 32},
+    "efficientnet_b0": {
+        "features.1": 2,
+        "features.2": 4,
+        "features.3": 8,
+        "features.5": 16,
+        "features.8": 32,
+    },
+    "convnext_tiny": {"features.1": 4, "features.3": 8, "features.5": 16, "features.7": 32},
+    "swin_t": {"features.1": 4, "features.3": 8, "features.5": 16, "permute": 32},
+    "googlenet": {"conv1": 2, "conv3": 4, "inception3b": 8, "inception4e": 16, "inception5b": 32},
+}
+
+
+@pytest.mark.parametrize("architecture", LAST_BLOCKS)
+@torch.no_grad()
+def test_stages_of_other_networks_are_the_outputs_of_the_last_block_of_each_resolution(
+    architecture: str,
+) -> None:
+    network = open_network(f"random:torchvision:{architecture}")
+    assert {name: spec.stride for name, spec in network.stages.items()} == LAST_BLOCKS[architecture]
+    expected = seeded(lambda: models.get_model(architecture, **INITIALISED.get(architecture, {})))
+    outputs: dict[str, Tensor] = {}
+    for name in network.stages:
+        block = expected.get_submodule(name)
+        block.register_forward_hook(lambda _, __, output, name=name: outputs.update({name: output}))
+    expected(normalised())
+    for name, mine in all_stages(network).items():
+        theirs = (
+            outputs[name].movedim(-1, 1) if architecture == "swin_t" and name != "permute" else outputs[name]
+        )
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0, msg=name)
+
+
+@torch.no_grad()
+def test_stages_of_a_vision_transformer_are_the_tokens_of_its_layers_as_maps_of_their_patches() -> None:
+    network = open_network("random:torchvision:vit_b_32")
+    assert list(network.stages) == [f"encoder.layers.encoder_layer_{number}" for number in range(12)]
+    expected = seeded(lambda: models.get_model("vit_b_32"))
+    tokens: list[Tensor] = []
+    expected.encoder.layers[-1].register_forward_hook(lambda _, __, output: tokens.append(output))
+    expected(normalised(224))
+    last = list(all_stages(network, 224).values())[-1]
+    assert torch.equal(last[:, :, 2, 3], tokens[0][:, 1 + 2 * 7 + 3])
+    with pytest.raises(ValueError, match=r"takes images of 224 x 224 px only, got 64 x 64 px"):
+        network.forward_stages(rgb(), network.stages)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "densenet121",
+        "efficientnet_v2_s",
+        "inception_v3",
+        "maxvit_t",
+        "mnasnet0_5",
+        "mobilenet_v3_small",
+        "regnet_y_400mf",
+        "shufflenet_v2_x0_5",
+        "squeezenet1_1",
+        "swin_v2_t",
+    ],
+)
+def test_all_families_of_torchvision_open(architecture: str) -> None:
+    strides = [spec.stride for spec in open_network(f"random:torchvision:{architecture}").stages.values()]
+    assert strides in ([2, 4, 8, 16, 32], [4, 8, 16, 32], [2, 4, 8, 16])
+
+
+@torch.no_grad()
+def test_a_published_file_of_mobilenet_gives_the_features_from_which_its_classifier_decides(
+    tmp_path: Path,
+) -> None:
+    expected = seeded(lambda: models.mobilenet_v2(num_classes=7))
+    torch.save(expected.state_dict(), tmp_path / "mobilenet_v2-b0353104.pth")
+    network = open_network("torchvision:mobilenet_v2", tmp_path / "mobilenet_v2-b0353104.pth")
+    features = all_stages(network)["features.18"].mean(dim=(2, 3))
+    torch.testing.assert_close(expected.classifier(features), expected(normalised()))
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "convnext_atto"])
@@ -214,7 +297,7 @@ def test_a_timm_network_that_gives_no_features_is_an_error(monkeypatch: pytest.M
     ("model", "message"),
     [
         ("torchvision:vg16", r"no torchvision backbone 'vg16' \(did you mean 'vgg16'"),
-        ("torchvision:densenet121", "no torchvision backbone 'densenet121'.*for others see timm:NAME"),
+        ("torchvision:densnet121", r"no torchvision backbone 'densnet121' \(did you mean 'densenet121'\?\)"),
         ("timm:resnet5O", r"timm has no network 'resnet5O' \(did you mean 'resnet50'"),
     ],
 )
