@@ -1,0 +1,307 @@
+"""Write the tables of README.md, docs/weights.md and docs/transfer.md from the records beside them.
+
+    python docs/tables.py
+
+Each table stands between two comments that name it; what is between them is replaced. A test holds the pages to it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
+from pretext.runtime.metrics_log import read_metrics
+from transfer.results import read_records
+from transfer.table.comparison import Row, Table, make_tables
+from transfer.table.published import published_beside
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+SHIPPED = "eccv16-photographs"
+RANDOM = "random eccv16 x0.5"
+BACKBONES = (SHIPPED, RANDOM, "AlexNet", "MobileNetV2")  # from top to bottom
+(PUBLISHED_PROBES,) = published_beside("linear", "zhang16", "top1")
+METHODS = {SHIPPED: SHIPPED, "short training": "the demo's short training", "grey": "grey"} | {
+    "random": "colours of another photograph",
+    "truth": "truth",
+}
+
+
+def main() -> None:
+    for page in ("README.md", "docs/weights.md", "docs/transfer.md"):
+        path = ROOT / page
+        path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_tables(page: str) -> str:
+    """The page with its tables made anew.
+
+    Raises:
+        KeyError: it names a table that is not in TABLES.
+        FileNotFoundError: the records of a table are missing.
+    """
+    return re.sub(
+        r"(<!-- begin (\S+) -->\n).*?(<!-- end \2 -->)",
+        lambda found: f"{found[1]}\n{TABLES[found[2]]()}\n\n{found[3]}",
+        page,
+        flags=re.DOTALL,
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, numbers to the right."""
+    lines = [head, [":---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+# ------------------------------------------------------------------------------------------------------------- weights
+@cache
+def metadata() -> dict[str, str]:
+    """What the shipped file says of itself."""
+    with safe_open(SHIPPED_WEIGHTS[SHIPPED], framework="pt") as file:
+        return file.metadata()
+
+
+def facts() -> str:
+    network = load_pretrained(SHIPPED)
+    parameters = sum(parameter.numel() for parameter in network.network.parameters())
+    size = SHIPPED_WEIGHTS[SHIPPED].stat().st_size
+    said = metadata()
+    rows = {
+        "network": f"{network.name}, width {network.width:g}, {parameters / 1e6:.1f} M parameters",
+        "file": f"`pretext/weights/{SHIPPED_WEIGHTS[SHIPPED].name}`, {size / 1e6:.1f} MB, half precision",
+        "SHA-256 of its tensors": f"`{network.sha256}`",
+        "data": said["data"],
+        "recipe": said["recipe"],
+        "licence": said["licence"],
+    }
+    return "\n".join(["| | |", "|:---|:---|", *(f"| {key} | {value} |" for key, value in rows.items())])
+
+
+def sources() -> str:
+    rows = [
+        f"| `{name}` | {source['photographs']} | {source['repository']} | {source.get('terms', '')} |"
+        for name, source in json.loads(metadata()["sources"]).items()
+    ]
+    return "\n".join(["| folder | photographs | public repository | terms |", "|:---|:---|:---|:---|", *rows])
+
+
+def losses() -> str:
+    steps = [row for row in read_metrics(DOCS / "weights" / "metrics.jsonl") if "validation_loss" in row]
+    names = {
+        "validation_loss": "validation loss, nats",
+        "validation_constant_answer": "always answering the training prior",
+        "validation_psnr": "PSNR, dB",
+        "validation_psnr_grey": "left grey, dB",
+    }
+    return table(
+        ["step", *(f"{row['step']:,}" for row in steps)],
+        [
+            [name, *(f"{row[key]:.2f}" if "psnr" in key else f"{row[key]:.3f}" for row in steps)]
+            for key, name in names.items()
+        ],
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------- colours
+@cache
+def report(name: str) -> dict[str, Any]:
+    """A report of `eval_colorization`: method -> metric -> summary."""
+    content = json.loads((DOCS / "weights" / name / "report.json").read_text(encoding="utf-8"))
+    return {method["name"]: method["summaries"] for method in content["methods"]}
+
+
+def colours(name: str, metrics: dict[str, str]) -> str:
+    """Methods by metrics, each with its 95 % interval over the images."""
+
+    def cell(summary: dict[str, Any] | None) -> str:
+        if summary is None or summary["value"] == "inf":
+            return "" if summary is None else "∞"
+        if summary["value"] == 0:
+            return "0"
+        of = f"{summary['value']:.{2 if abs(summary['value']) < 1 else 1}f}"
+        if summary["low"] is None or summary["low"] == summary["high"]:
+            return of
+        digits = 2 if abs(summary["value"]) < 1 else 1
+        return f"{of} [{summary['low']:.{digits}f}, {summary['high']:.{digits}f}]"
+
+    methods = report(name)
+    return table(
+        ["", *metrics.values()],
+        [[shown, *(cell(methods[of].get(metric)) for metric in metrics)] for of, shown in METHODS.items()],
+    )
+
+
+def heldout_colours() -> str:
+    return colours(
+        "heldout",
+        {
+            "auc_rebalanced": "rebalanced AuC, %",
+            "auc": "AuC, %",
+            "psnr": "PSNR, dB",
+            "ciede2000": "CIEDE2000",
+            "lpips": "LPIPS",
+            "colourfulness": "colourfulness",
+        },
+    )
+
+
+def recognised() -> str:
+    return colours(
+        "imagenette", {"accuracy": "recognised, %", "auc_rebalanced": "rebalanced AuC, %", "psnr": "PSNR, dB"}
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- study
+@cache
+def study() -> list[Table]:
+    return make_tables(read_records([DOCS / "transfer"]))
+
+
+def found(task: str, data: str, metric: str, columns: Sequence[str] = ()) -> list[Table]:
+    """The study's tables of this task, data set and metric; those with all these columns."""
+    tables = [
+        of
+        for of in study()
+        if (of.task, of.data, of.metric, of.selection) == (task, data, metric, "last")
+        and set(columns) <= set(of.columns)
+    ]
+    assert tables, f"no records of {task} on {data}"
+    return tables
+
+
+def cell(row: Row, column: str) -> str:
+    """Mean and, of several seeds or draws, sample standard deviation."""
+    if column not in row.cells:
+        return ""
+    of = row.cells[column]
+    return f"{of.mean:.1f}" if of.deviation is None else f"{of.mean:.1f} ± {of.deviation:.1f}"
+
+
+def label(row: Row) -> str:
+    """The backbone and, of low-shot SVMs, the stage; the pages' text says the settings."""
+    return ", ".join((row.backbone, *(of for of in row.variant if " = " not in of)))
+
+
+def by_column(task: str, data: str, metric: str) -> str:
+    """Backbones by stages (or shots); a table of its own for backbones that share no stage with the first."""
+    rows = [(of, row) for of in found(task, data, metric) for row in of.rows]
+    rows.sort(key=lambda entry: BACKBONES.index(entry[1].backbone))
+    blocks = []
+    while rows:
+        columns = set(rows[0][1].cells)
+        together = [(of, row) for of, row in rows if columns & set(row.cells)]
+        rows = [entry for entry in rows if entry not in together]
+        shown = [
+            column
+            for column in dict.fromkeys(column for of, _ in together for column in of.columns)
+            if any(column in row.cells for _, row in together)
+        ]
+        blocks.append(
+            table(
+                ["", *shown], [[label(row), *(cell(row, column) for column in shown)] for _, row in together]
+            )
+        )
+    return "\n\n".join(blocks)
+
+
+def best_stage(task: str, data: str, metric: str, backbone: str) -> tuple[str, Row]:
+    """The stage with the highest mean, and its row."""
+    row = next(row for of in found(task, data, metric) for row in of.rows if row.backbone == backbone)
+    return max(row.cells, key=lambda column: row.cells[column].mean), row
+
+
+# ------------------------------------------------------------------------------------------------------------ headlines
+def headlines() -> str:
+    """The study's numbers beside the paper's for the same question."""
+
+    def best(task: str, data: str, metric: str, backbone: str) -> str:
+        stage, row = best_stage(task, data, metric, backbone)
+        return f"{cell(row, stage)} ({stage})"
+
+    def only(task: str, data: str, metric: str, backbone: str) -> str:
+        stage, row = best_stage(task, data, metric, backbone)
+        return cell(row, stage)
+
+    def colour(name: str, metric: str, method: str) -> str:
+        return f"{report(name)[method][metric]['value']:.1f}"
+
+    probes = ("linear", "imagenette", "top1")
+    published = PUBLISHED_PROBES.rows
+    layers = dict(zip(PUBLISHED_PROBES.columns, zip(*published.values(), strict=True), strict=True))
+    names = list(published)
+
+    def best_published(method: str) -> str:
+        number, layer = max((numbers[names.index(method)], layer) for layer, numbers in layers.items())
+        return f"{number} ({layer})"
+
+    rows = [
+        [
+            "features, linear probe `zhang16`, best layer, top-1: colorization / random / ImageNet labels",
+            f"{best(*probes, SHIPPED)} / {best(*probes, RANDOM)} / {best(*probes, 'MobileNetV2')}",
+            "imagenette, MobileNetV2 for the labels",
+            " / ".join(map(best_published, ("colorization", "random", "supervised"))),
+            "ImageNet, AlexNet [1]",
+        ],
+        [
+            "features, segmentation, mIoU: colorization / random",
+            f"{only('segment', 'CamVid', 'mIoU', SHIPPED)} / {only('segment', 'CamVid', 'mIoU', RANDOM)}",
+            "CamVid, frozen body",
+            "35.6 / 19.8",
+            "VOC2012, AlexNet, all trained [1]",
+        ],
+        [
+            "features, detection, AP50: colorization / random",
+            f"{only('detect', 'Penn-Fudan', 'AP50', SHIPPED)} / {only('detect', 'Penn-Fudan', 'AP50', RANDOM)}",
+            "Penn-Fudan, frozen body",
+            "46.9 / 43.4",
+            "VOC2007, AlexNet, all trained [1]",
+        ],
+        [
+            "colours, rebalanced AuC: full method / grey",
+            f"{colour('heldout', 'auc_rebalanced', SHIPPED)} / {colour('heldout', 'auc_rebalanced', 'grey')}",
+            "678 photographs, 128 px",
+            "67.3 / 58.0†",
+            "10,000 of ImageNet, 256 px [2]",
+        ],
+        [
+            "colours, recognised by a classifier, top-1: truth / full method / grey",
+            " / ".join(colour("imagenette", "accuracy", of) for of in ("truth", SHIPPED, "grey")),
+            "1,000 of imagenette, MobileNetV2",
+            "68.3 / 56.0 / 52.7",
+            "10,000 of ImageNet, VGG-16 [2]",
+        ],
+    ]
+    return "\n".join(
+        f"| {' | '.join(row)} |"
+        for row in (
+            ["question", "this project", "on", "the papers", "on"],
+            [":---", "---:", ":---", "---:", ":---"],
+            *rows,
+        )
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "facts": facts,
+    "sources": sources,
+    "losses": losses,
+    "heldout": heldout_colours,
+    "recognised": recognised,
+    "headlines": headlines,
+    "linear-imagenette": partial(by_column, "linear", "imagenette", "top1"),
+    "knn-imagenette": partial(by_column, "knn", "imagenette", "top1"),
+    "knn-caltech": partial(by_column, "knn", "Caltech-101", "top1"),
+    "svm-imagenette": partial(by_column, "svm", "imagenette", "mAP"),
+    "low-shot-imagenette": partial(by_column, "low_shot_svm", "imagenette", "mAP"),
+    "segment": partial(by_column, "segment", "CamVid", "mIoU"),
+    "detect": partial(by_column, "detect", "Penn-Fudan", "AP50"),
+}
+
+if __name__ == "__main__":
+    main()

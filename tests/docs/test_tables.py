@@ -1,0 +1,85 @@
+"""The pages against the records and the metadata that they are made from."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
+from pretext.runtime.metrics_log import read_metrics
+from transfer.backbone import open_backbone
+from transfer.config import BackboneConfig
+from transfer.results import read_records
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = "eccv16-photographs"
+# By its place: a package of the name docs comes with some libraries.
+spec = importlib.util.spec_from_file_location("docs_tables", ROOT / "docs" / "tables.py")
+tables = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tables)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/weights.md", "docs/transfer.md"])
+def test_a_page_shows_what_its_records_say(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.count("<!-- begin ") == text.count("<!-- end ") > 0
+    assert text == tables.with_tables(text), "run: python docs/tables.py"
+
+
+def test_every_table_is_on_a_page():
+    pages = "".join(
+        (ROOT / page).read_text() for page in ("README.md", "docs/weights.md", "docs/transfer.md")
+    )
+    for name in tables.TABLES:
+        assert f"<!-- begin {name} -->" in pages
+
+
+def test_the_shipped_file_carries_its_card():
+    card = yaml.safe_load(SHIPPED_WEIGHTS[SHIPPED].with_suffix(".yaml").read_text(encoding="utf-8"))
+    for key, value in card.items():
+        said = tables.metadata()[key]
+        assert (said if isinstance(value, str) else json.loads(said)) == value, key
+
+
+def test_all_records_of_the_shipped_network_are_of_its_weights():
+    opened = open_backbone(BackboneConfig(model=SHIPPED), seed=0)
+    records = [of for of in read_records([ROOT / "docs" / "transfer"]) if of.backbone == SHIPPED]
+    assert {record.weights for record in records} == {opened.sha256}
+    for name in ("heldout", "imagenette"):
+        report = json.loads((ROOT / "docs" / "weights" / name / "report.json").read_text(encoding="utf-8"))
+        measured = report["manifest"]["methods"][SHIPPED]
+        assert measured["sha256 of the weights"] == load_pretrained(SHIPPED).sha256
+        assert measured["checkpoint"] == SHIPPED
+
+
+def test_the_figures_of_the_card_are_those_of_the_records():
+    figures = json.loads(tables.metadata()["figures"])
+    stage, row = tables.best_stage("linear", "imagenette", "top1", SHIPPED)
+    colours = tables.report("heldout")[SHIPPED]
+    last = read_metrics(ROOT / "docs" / "weights" / "metrics.jsonl")[-1]
+    assert figures == {
+        "validation_loss": round(last["validation_loss"], 3),
+        "validation_loss_of_the_constant_answer": round(last["validation_constant_answer"], 3),
+        **{metric: round(colours[metric]["value"], 2) for metric in ("auc_rebalanced", "auc", "psnr")},
+        "imagenette_linear_top1": round(row.cells[stage].mean, 1),
+        "imagenette_linear_stage": stage,
+    }
+
+
+def test_the_shipped_network_knows_more_of_colours_than_grey_and_the_constant_answer():
+    methods = tables.report("heldout")
+    rebalanced = {name: summaries["auc_rebalanced"]["value"] for name, summaries in methods.items()}
+    assert rebalanced[SHIPPED] >= 77
+    assert rebalanced[SHIPPED] - rebalanced["grey"] >= 12
+    last = read_metrics(ROOT / "docs" / "weights" / "metrics.jsonl")[-1]
+    assert last["validation_constant_answer"] - last["validation_loss"] >= 0.7
+
+
+def test_its_best_stage_beats_the_best_of_three_random_networks_by_fifteen_points():
+    _, shipped = tables.best_stage("linear", "imagenette", "top1", SHIPPED)
+    _, random = tables.best_stage("linear", "imagenette", "top1", tables.RANDOM)
+    best_random = max(value for cell in random.cells.values() for value in cell.values)
+    assert all(len(cell.values) == 3 for cell in random.cells.values())
+    assert max(cell.mean for cell in shipped.cells.values()) - best_random >= 15
