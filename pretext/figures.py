@@ -30,7 +30,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
         losses.plot(*_series(rows, name), label=label, **style)
     losses.set(xlabel="step", ylabel="loss (optimised)")
     losses.legend(frameon=False)
-    psnr.plot(*_series(rows, "validation_psnr"), color="C0", marker=".", label="painted")
+    psnr.plot(*_series(rows, "validation_psnr"), color="C0", marker=".", label="colorized")
     psnr.plot(*_series(rows, "validation_psnr_grey"), color="C3", linestyle="--", label="left grey")
     psnr.set(xlabel="step", ylabel="validation PSNR in RGB (dB)")
     psnr.legend(frameon=False)

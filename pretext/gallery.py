@@ -1,4 +1,4 @@
-"""The gallery of a run: grey | painted | truth, a labelled row an image."""
+"""The gallery of a run: grey | colorized | truth, a labelled row an image."""
 
 import textwrap
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pretext.colorizer import Colorizer
 from pretext.data.loader import validation_batches
 from pretext.data.sources import ImageSource
 
-COLUMNS = ("grey", "painted", "truth")
+COLUMNS = ("grey", "colorized", "truth")
 SIDE, GAP, BAND = 192, 6, 22  # pixels: of a picture, between pictures, of a line of text
 INK, FAINT = "#202020", "#707070"
 

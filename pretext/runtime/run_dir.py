@@ -6,7 +6,7 @@ metrics.jsonl      one line of numbers every `log_every` steps and for each vali
 curves.png         the losses so far
 tensorboard/       the same numbers and the galleries
 checkpoints/       last.pt and step_*.pt
-samples/           galleries: grey | painted | truth
+samples/           galleries: grey | colorized | truth
 detectron2/        of detection: configuration, log and checkpoints of its trainer
 mmengine/          of segmentation: configuration and log of its runner
 job/               of runs on a cluster: history.jsonl, logs, the code that runs
