@@ -295,6 +295,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "recognised": recognised,
     "headlines": headlines,
     "linear-imagenette": partial(by_column, "linear", "imagenette", "top1"),
+    "linear-caltech": partial(by_column, "linear", "Caltech-101", "top1"),
     "knn-imagenette": partial(by_column, "knn", "imagenette", "top1"),
     "knn-caltech": partial(by_column, "knn", "Caltech-101", "top1"),
     "svm-imagenette": partial(by_column, "svm", "imagenette", "mAP"),
