@@ -26,7 +26,10 @@ SHIPPED = "eccv16-photographs"
 RANDOM = "random eccv16 x0.5"
 BACKBONES = (SHIPPED, RANDOM, "AlexNet", "MobileNetV2")  # from top to bottom
 (PUBLISHED_PROBES,) = published_beside("linear", "zhang16", "top1")
-METHODS = {SHIPPED: SHIPPED, "short training": "the demo's short training", "grey": "grey"} | {
+METHODS = {
+    SHIPPED: SHIPPED,
+    "short training": "the demo's short training",
+    "grey": "grey",
     "random": "colours of another photograph",
     "truth": "truth",
 }
@@ -119,21 +122,26 @@ def report(name: str) -> dict[str, Any]:
 def colours(name: str, metrics: dict[str, str]) -> str:
     """Methods by metrics, each with its 95 % interval over the images."""
 
-    def cell(summary: dict[str, Any] | None) -> str:
-        if summary is None or summary["value"] == "inf":
-            return "" if summary is None else "∞"
+    def interval(summary: dict[str, Any] | None) -> str:
+        if summary is None:
+            return ""
+        if summary["value"] == "inf":
+            return "∞"
         if summary["value"] == 0:
             return "0"
-        of = f"{summary['value']:.{2 if abs(summary['value']) < 1 else 1}f}"
+        digits = 2 if abs(summary["value"]) < 1 else 1
+        of = f"{summary['value']:.{digits}f}"
         if summary["low"] is None or summary["low"] == summary["high"]:
             return of
-        digits = 2 if abs(summary["value"]) < 1 else 1
         return f"{of} [{summary['low']:.{digits}f}, {summary['high']:.{digits}f}]"
 
     methods = report(name)
     return table(
         ["", *metrics.values()],
-        [[shown, *(cell(methods[of].get(metric)) for metric in metrics)] for of, shown in METHODS.items()],
+        [
+            [shown, *(interval(methods[of].get(metric)) for metric in metrics)]
+            for of, shown in METHODS.items()
+        ],
     )
 
 
@@ -163,14 +171,10 @@ def study() -> list[Table]:
     return make_tables(read_records([DOCS / "transfer"]))
 
 
-def found(task: str, data: str, metric: str, columns: Sequence[str] = ()) -> list[Table]:
-    """The study's tables of this task, data set and metric; those with all these columns."""
-    tables = [
-        of
-        for of in study()
-        if (of.task, of.data, of.metric, of.selection) == (task, data, metric, "last")
-        and set(columns) <= set(of.columns)
-    ]
+def found(task: str, data: str, metric: str) -> list[Table]:
+    """The study's tables of this task, data set and metric: one for each protocol."""
+    asked = (task, data, metric, "last")
+    tables = [of for of in study() if (of.task, of.data, of.metric, of.selection) == asked]
     assert tables, f"no records of {task} on {data}"
     return tables
 
@@ -220,44 +224,39 @@ def best_stage(task: str, data: str, metric: str, backbone: str) -> tuple[str, R
 def headlines() -> str:
     """The study's numbers beside the paper's for the same question."""
 
-    def best(task: str, data: str, metric: str, backbone: str) -> str:
-        stage, row = best_stage(task, data, metric, backbone)
+    def best(backbone: str) -> str:
+        stage, row = best_stage("linear", "imagenette", "top1", backbone)
         return f"{cell(row, stage)} ({stage})"
 
-    def only(task: str, data: str, metric: str, backbone: str) -> str:
-        stage, row = best_stage(task, data, metric, backbone)
-        return cell(row, stage)
+    def best_published(method: str) -> str:
+        number, layer = max(zip(PUBLISHED_PROBES.rows[method], PUBLISHED_PROBES.columns, strict=True))
+        return f"{number} ({layer})"
+
+    def frozen(task: str, data: str, metric: str) -> str:
+        both = (best_stage(task, data, metric, backbone) for backbone in (SHIPPED, RANDOM))
+        return " / ".join(cell(row, column) for column, row in both)
 
     def colour(name: str, metric: str, method: str) -> str:
         return f"{report(name)[method][metric]['value']:.1f}"
 
-    probes = ("linear", "imagenette", "top1")
-    published = PUBLISHED_PROBES.rows
-    layers = dict(zip(PUBLISHED_PROBES.columns, zip(*published.values(), strict=True), strict=True))
-    names = list(published)
-
-    def best_published(method: str) -> str:
-        number, layer = max((numbers[names.index(method)], layer) for layer, numbers in layers.items())
-        return f"{number} ({layer})"
-
     rows = [
         [
             "features, linear probe `zhang16`, best layer, top-1: colorization / random / ImageNet labels",
-            f"{best(*probes, SHIPPED)} / {best(*probes, RANDOM)} / {best(*probes, 'MobileNetV2')}",
+            " / ".join(map(best, (SHIPPED, RANDOM, "MobileNetV2"))),
             "imagenette, MobileNetV2 for the labels",
             " / ".join(map(best_published, ("colorization", "random", "supervised"))),
             "ImageNet, AlexNet [1]",
         ],
         [
             "features, segmentation, mIoU: colorization / random",
-            f"{only('segment', 'CamVid', 'mIoU', SHIPPED)} / {only('segment', 'CamVid', 'mIoU', RANDOM)}",
+            frozen("segment", "CamVid", "mIoU"),
             "CamVid, frozen body",
             "35.6 / 19.8",
             "VOC2012, AlexNet, all trained [1]",
         ],
         [
             "features, detection, AP50: colorization / random",
-            f"{only('detect', 'Penn-Fudan', 'AP50', SHIPPED)} / {only('detect', 'Penn-Fudan', 'AP50', RANDOM)}",
+            frozen("detect", "Penn-Fudan", "AP50"),
             "Penn-Fudan, frozen body",
             "46.9 / 43.4",
             "VOC2007, AlexNet, all trained [1]",
