@@ -1,10 +1,8 @@
 """The images of an evaluation: which ones, and each with its true, another's and its painted colours."""
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,14 @@ import torch
 from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from eval_colorization.config import Subset
 from eval_colorization.painted_folder import PaintedFolder
 from pretext.data.crops import central_square
 from pretext.data.images import BrokenImageError
 from pretext.data.sources import ImageSource, open_source
-from pretext.data.workers import guard_worker
+from pretext.data.workers import GuardedLoader
 
 CTEST10K = Path(__file__).parent / "assets" / "ctest10k.npy"
 RESIZE_FILTER = "Pillow bilinear, antialiased, of the central square"
@@ -106,13 +104,11 @@ def read_batches(
     A true or painted image that cannot be read leaves its image out, with the reason.
     Raises ValueError for a painted image of another size.
     """
-    loader = DataLoader(
+    loader = GuardedLoader(
         _Reader(images),
         batch_sampler=[list(batch) for batch in positions],
         collate_fn=_as_it_is,
         num_workers=num_workers,
-        worker_init_fn=partial(guard_worker, os.getpid()),
-        generator=torch.Generator(),
     )
     for found in loader:
         if isinstance(found, ValueError):

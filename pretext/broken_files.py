@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from pretext.runtime.command_line import RunFailedError
 
 JUDGED_AFTER = 1000  # images; before that one broken file among the first would be a large share
+ALWAYS_ALLOWED = (
+    5  # files, unless they are half of the images: a large share of a small folder, but no sign of damage
+)
 
 
 class BrokenFiles:
@@ -21,9 +24,14 @@ class BrokenFiles:
         return [f"skipped a broken file: {name} ({reason})" for name, reason in new.items()]
 
     def check(self, num_seen: int) -> None:
-        """Raises RunFailedError when too large a share of the images seen so far could not be read."""
+        """Raises RunFailedError when too many of the images seen so far could not be read.
+
+        These are more than the largest share, and more than ALWAYS_ALLOWED or half of the images; with a share of 0 a
+        single one.
+        """
         seen = min(num_seen, self._num_images)
-        if seen >= min(JUDGED_AFTER, self._num_images) and len(self.reasons) > self._max_share * seen:
+        allowed = max(self._max_share * seen, min(ALWAYS_ALLOWED, seen / 2) if self._max_share else 0)
+        if seen >= min(JUDGED_AFTER, self._num_images) and len(self.reasons) > allowed:
             raise RunFailedError(
                 f"{len(self.reasons)} of {seen} images could not be read, more than data.max_broken_share "
                 f"({self._max_share:g}): {self.listing()}; repair the data, or allow a larger share"

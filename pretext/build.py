@@ -4,13 +4,20 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, empirical_prior
-from pretext.config import DataConfig, ObjectiveConfig, TrainConfig
+from pretext.color.lab import rgb_to_lab
+from pretext.config import DataConfig, NetworkConfig, ObjectiveConfig, TrainConfig
+from pretext.data.images import BrokenImageError
 from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
-from pretext.objective import ClassificationObjective, Objective, RegressionObjective
+from pretext.networks import Backbone, build_network
+from pretext.objective import ClassificationObjective, Objective, RegressionObjective, is_coloured
+from pretext.pretrained import load_pretrained
 from pretext.prior import load_bins, measure_colours
+
+COLOUR_SOUGHT_IN = 1000  # images
 
 
 def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSource, list[ImageSource]]:
@@ -30,6 +37,30 @@ def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSourc
     return train, validation, [validation, *more]
 
 
+def refuse_grey(source: ImageSource, address: str) -> None:
+    """Raises ValueError if there is no colour to learn in the images at `address`: none in a thousand drawn at random.
+
+    The first image with colour settles it, so that this takes no time on photographs.
+    """
+    broken = BrokenFiles({}, num_images=len(source), max_share=1.0)
+    places = np.random.default_rng(0).permutation(len(source))[:COLOUR_SOUGHT_IN]
+    for place in map(int, places):
+        try:
+            image = source.open(place, short_side=64)
+        except BrokenImageError as error:
+            broken.add([(source.name(place), str(error))])
+            continue
+        rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+        if bool(is_coloured(rgb_to_lab(rgb / 255)[:, 1:])):
+            return
+    if len(broken.reasons) == len(places):
+        raise ValueError(f"none of {len(places)} images of {address} can be read: {broken.listing()}")
+    raise ValueError(
+        f"there is no colour to learn in {address}: all of {len(places) - len(broken.reasons)} images looked at are "
+        "grey; give colour photographs"
+    )
+
+
 def choose_bins(config: TrainConfig, train_source: ImageSource, visible: bool) -> AbBins | None:
     """The bins and the prior that `config` asks for; None for regression."""
     if config.objective.name == "regression":
@@ -47,6 +78,43 @@ def choose_bins(config: TrainConfig, train_source: ImageSource, visible: bool) -
     centres = AbBins.published().centres
     neighbours, sigma = config.objective.neighbours, config.objective.sigma
     return AbBins(centres=centres, prior=empirical_prior(histogram, centres, neighbours, sigma))
+
+
+def start_from(network: Backbone, init: str, config: NetworkConfig, bins: AbBins | None) -> str:
+    """Copy the weights of a trained network into a new one; what was copied and what was not, in words.
+
+    Between other bins, or another objective, the layers whose size depends on the bins stay as they are.
+
+    Args:
+        network: what `config` describes, over `bins`.
+        init: what `load_pretrained` takes.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: they are unusable, or of another network.
+    """
+    trained = load_pretrained(init)
+    if (trained.name, trained.width) != (config.name, config.width):
+        raise ValueError(
+            f"init: {trained.origin} holds a {trained.name} of width {trained.width:g}, but {config.name} of width "
+            f"{config.width:g} is to be trained; set network.name and network.width to those of the weights"
+        )
+    state = trained.network.state_dict()
+    same_bins = (bins is None) == (trained.bins is None)
+    if bins is not None and trained.bins is not None:
+        same_bins = torch.equal(bins.centres, trained.bins.centres)
+    if not same_bins:
+        with torch.device("meta"):  # shapes only
+            other = build_network(config.name, num_bins=None if bins is None else 1, width=config.width)
+        shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        fixed = {name for name, tensor in other.state_dict().items() if tensor.shape == shapes.get(name)}
+        state = {
+            name: tensor for name, tensor in state.items() if name in fixed and tensor.shape == shapes[name]
+        }
+    left_new = network.load_state_dict(state, strict=False).missing_keys
+    step = "" if trained.step is None else f" after step {trained.step}"
+    new = f"; new, for other bins: {', '.join(left_new)}" if left_new else ""
+    return f"starts from the weights of {trained.origin}{step}{new}"
 
 
 def build_objective(config: ObjectiveConfig, bins: AbBins | None) -> Objective:

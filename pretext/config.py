@@ -27,7 +27,8 @@ class DataConfig:
         image_size: length in pixels to which an image's short side is resized; validation uses its central square.
         crop_size: side in pixels of the random training crop.
         num_workers: processes that read images, for each training process.
-        max_broken_share: share of unreadable images above which the run stops.
+        max_broken_share: share of unreadable images above which the run stops; up to five never stop it, unless the
+            share is 0.
     """
 
     train: str
@@ -105,8 +106,10 @@ class TrainConfig:
     """One training run.
 
     Args:
-        run_dir: folder of the run; the same command on the same folder goes on where it stopped.
-        steps: optimiser steps in all.
+        run_dir: folder of the run; the same command on the same folder resumes it.
+        init: trained network whose weights the run starts from: a shipped network, a run directory, a checkpoint, a
+            file of `pretext export` or a published .pth; null starts from random weights.
+        steps: optimiser steps in all; a run with the step schedule can be given more when it is resumed.
         batch_size: images of one step, over all processes.
         accumulation_steps: parts in which each process computes its share of a batch, to save memory.
         seed: decides the initial weights, the order of the images and their crops.
@@ -123,6 +126,7 @@ class TrainConfig:
 
     data: DataConfig
     run_dir: str
+    init: str | None = None
     network: NetworkConfig = NetworkConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
     optim: OptimConfig = field(default_factory=OptimConfig)

@@ -67,7 +67,7 @@ class ClassificationObjective(nn.Module):
         Raises ValueError if the logits do not fit the bins or the grid of `ab`.
         """
         _check_shape(logits, ab, channels=len(self.weights))
-        coloured = _is_coloured(ab)
+        coloured = is_coloured(ab)
         targets = self.table.encode(ab, self.sigma)
         rarity = self._rarity(targets) * coloured[:, None, None]
         loss, per_position = SparseCrossEntropy.apply(logits, targets.index, targets.weight, rarity)
@@ -81,7 +81,7 @@ class ClassificationObjective(nn.Module):
     def colour_statistics(self, ab: Float[Tensor, "batch 2 height width"]) -> Float[Tensor, "2 bins"]:
         """The target mass of each bin over the coloured images, with and without class weights (float64)."""
         targets = self.table.encode(ab, self.sigma)
-        mass = targets.weight.double() * _is_coloured(ab)[:, None, None, None]
+        mass = targets.weight.double() * is_coloured(ab)[:, None, None, None]
         empty = mass.new_zeros(len(self.weights))
         index = targets.index.flatten()
         weighted = mass * self._rarity(targets)[:, None]
@@ -112,14 +112,14 @@ class RegressionObjective(nn.Module):
         Raises ValueError if the output does not fit the grid of `ab`.
         """
         _check_shape(output, ab, channels=2)
-        coloured = _is_coloured(ab)
+        coloured = is_coloured(ab)
         distance = 0.5 * (output.float() - ab.float() / AB_SCALE).square().sum(dim=1)
         loss = distance.mean(dim=(1, 2)) * coloured
         return Losses(loss, loss.detach(), coloured)
 
     def colour_statistics(self, ab: Float[Tensor, "batch 2 height width"]) -> Float[Tensor, "4"]:
         """Over the coloured images (float64): the number of positions, the sums of a, of b, and of a² + b²."""
-        colours = (ab[_is_coloured(ab)].double() / AB_SCALE).transpose(0, 1).flatten(1)
+        colours = (ab[is_coloured(ab)].double() / AB_SCALE).transpose(0, 1).flatten(1)
         count = colours.new_full((1,), colours.shape[1])
         return torch.cat([count, colours.sum(dim=1), colours.square().sum()[None]])
 
@@ -192,7 +192,8 @@ def _accumulation_type(logits: Tensor) -> torch.dtype:
     return torch.promote_types(logits.dtype, torch.float32)
 
 
-def _is_coloured(ab: Float[Tensor, "batch 2 height width"]) -> Bool[Tensor, "batch"]:
+def is_coloured(ab: Float[Tensor, "batch 2 height width"]) -> Bool[Tensor, "batch"]:
+    """Whether a or b of any pixel is more than GREY_LIMIT from grey, for each image."""
     return ab.abs().amax(dim=(1, 2, 3)) > GREY_LIMIT
 
 

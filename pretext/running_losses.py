@@ -42,11 +42,8 @@ class RunningLosses:
             )
 
     def take(self) -> dict[str, float]:
-        """Means per coloured image over all processes, and how many images were grey; starts anew."""
+        """Means per coloured image over all processes, where there was one, and how many were grey; starts anew."""
         loss, unweighted, coloured, images = self._world.sum(self._sums.double()).tolist()
         self._reset()
-        return {
-            "loss": loss / max(coloured, 1),
-            "loss_unweighted": unweighted / max(coloured, 1),
-            "grey_images": images - coloured,
-        }
+        means = {"loss": loss / coloured, "loss_unweighted": unweighted / coloured} if coloured else {}
+        return means | {"grey_images": images - coloured}

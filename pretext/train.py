@@ -4,6 +4,8 @@ import dataclasses
 import time
 from contextlib import ExitStack, nullcontext
 from itertools import chain
+from math import nan
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +14,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pretext.broken_files import BrokenFiles
-from pretext.build import build_objective, choose_bins, open_sources
+from pretext.build import build_objective, choose_bins, open_sources, refuse_grey, start_from
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import Colorizer
 from pretext.config import TrainConfig
 from pretext.data.loader import training_batches, validation_batches
+from pretext.data.sources import ImageSource, names_hash
+from pretext.data.workers import LostWorkerError
 from pretext.figures import draw_curves
 from pretext.gallery import Gallery
 from pretext.networks import build_network
@@ -34,6 +38,7 @@ from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate
 from pretext.validation import validate
 
+COSINE_STEPS = {"steps": "the cosine schedule's learning rates depend on it"}
 COLOURS_EVERY = 10  # steps between two looks at the training images' colours, which only validation reports
 
 
@@ -42,7 +47,8 @@ def train(config: TrainConfig) -> None:
 
     Raises:
         ValueError: the configuration cannot be run as it is, or the run directory holds another run.
-        RunFailedError: the loss became NaN or infinite, too many images are unreadable, or the disk is full.
+        RunFailedError: the loss became NaN or infinite, too many images are unreadable, a process that reads them was
+            killed (everything was saved where this is the only training process), or the disk is full.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
@@ -50,6 +56,7 @@ def train(config: TrainConfig) -> None:
         device = world.device
         torch.backends.cudnn.benchmark = True  # all crops have one size
         train_source, validation_source, gallery_sources = open_sources(config.data, config.seed)
+        world.on_main(lambda: refuse_grey(train_source, config.data.train))
         bins = choose_bins(config, train_source, visible=world.is_main)
         torch.manual_seed(config.seed)
         network = build_network(
@@ -57,6 +64,10 @@ def train(config: TrainConfig) -> None:
             num_bins=None if bins is None else len(bins.centres),
             width=config.network.width,
         )
+        run_dir = RunDir(config.run_dir)
+        started = None
+        if config.init and not run_dir.last_checkpoint.exists():
+            started = start_from(network, config.init, config.network, bins)
         network.to(device).to(memory_format=torch.channels_last)
         if bins is not None:
             network.set_bin_centres(bins.centres)
@@ -74,8 +85,17 @@ def train(config: TrainConfig) -> None:
         stride = network.output_stride
 
         # ----------------------------------------------------------------------------- resume
-        run_dir = RunDir(config.run_dir)
-        world.on_main(lambda: run_dir.prepare(dataclasses.asdict(config)))
+        steps_are_free = (
+            config.optim.schedule == "step"
+        )  # then the steps so far were the same with any number
+        world.on_main(
+            lambda: run_dir.prepare(
+                dataclasses.asdict(config),
+                opened,
+                free=["steps"] if steps_are_free else [],
+                fixed_because={"steps": "the cosine schedule depends on it"},
+            )
+        )
         if world.is_main:
             run_dir.samples.mkdir(exist_ok=True)
         first_step = 0
@@ -84,7 +104,7 @@ def train(config: TrainConfig) -> None:
         broken = BrokenFiles({}, num_images=len(train_source), max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
             state = load_checkpoint(run_dir.last_checkpoint)
-            refuse_another(state, config, bins, len(train_source))
+            refuse_another(state, config, bins, train_source)
             network.load_state_dict(state["network"])
             optimizer.load_state_dict(state["optimizer"])
             torch.set_rng_state(state["random_state"])
@@ -121,10 +141,31 @@ def train(config: TrainConfig) -> None:
         )
         if first_step:
             progress.say(f"going on after step {first_step} of {config.steps} in {run_dir.path}")
+        elif started:
+            progress.say(started)
         losses_since_log = RunningLosses(world)
         errors: list[tuple[str, str]] = []
         logged_step, clock = first_step, time.perf_counter()
         done, stopped_by = first_step, 0
+
+        def save(*paths: Path) -> None:
+            """The state after step `done`; every process calls it."""
+            all_training_colours = world.sum(training_colours.clone())
+            if not world.is_main:
+                return
+            state = {
+                "step": done,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "random_state": torch.get_rng_state(),
+                "bins": None if bins is None else {"centres": bins.centres, "prior": bins.prior},
+                "training_colours": all_training_colours,
+                "images": names_hash(train_source),
+                "broken_files": broken.reasons,
+                "config": dataclasses.asdict(config),
+            }
+            for path in paths:
+                save_checkpoint(path, state)
 
         # ------------------------------------------------------------------------------- step
         for step in range(first_step, config.steps):
@@ -140,7 +181,15 @@ def train(config: TrainConfig) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = lr
             for part in range(config.accumulation_steps):
-                batch = next(batches)
+                try:
+                    batch = next(batches)
+                except LostWorkerError:
+                    if world.size == 1 and done > first_step:
+                        losses_since_log.check_finite()
+                        broken.add(errors)
+                        save(run_dir.last_checkpoint)
+                        progress.say(f"saved after step {done} in {run_dir.last_checkpoint}")
+                    raise
                 errors += batch.errors
                 lab = rgb_to_lab(batch.rgb.to(device, non_blocking=True) / 255)
                 # Processes exchange gradients once a step, with its last part.
@@ -180,7 +229,8 @@ def train(config: TrainConfig) -> None:
                 }
                 if log:
                     log.write(done, row)
-                shown = {name: row[name] for name in ("loss", "loss_unweighted", "lr", "images_per_second")}
+                names = ("loss", "loss_unweighted", "lr", "images_per_second")
+                shown = {name: row[name] for name in names if name in row}
                 progress.show(done, shown, seconds_left=(config.steps - done) * seconds)
                 logged_step, clock = done, time.perf_counter()
 
@@ -201,9 +251,9 @@ def train(config: TrainConfig) -> None:
                 for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
                     progress.say(line)
                 progress.say(
-                    f"validation at step {done}: loss {row['validation_loss']:.3f} (answering the training prior: "
-                    f"{row['validation_constant_answer']:.3f}), PSNR {row['validation_psnr']:.2f} dB (left grey: "
-                    f"{row['validation_psnr_grey']:.2f})"
+                    f"validation at step {done}: loss {row.get('validation_loss', nan):.3f} (answering the training "
+                    f"prior: {row.get('validation_constant_answer', nan):.3f}), PSNR {row['validation_psnr']:.2f} dB "
+                    f"(left grey: {row['validation_psnr_grey']:.2f})"
                 )
                 if log:
                     log.write(done, row)
@@ -218,22 +268,7 @@ def train(config: TrainConfig) -> None:
             kept = config.keep_every is not None and done % config.keep_every == 0
             if done % config.save_every == 0 or kept or is_last or stopped_by:
                 losses_since_log.check_finite()
-                all_training_colours = world.sum(training_colours.clone())
-                if world.is_main:
-                    state = {
-                        "step": done,
-                        "network": network.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "random_state": torch.get_rng_state(),
-                        "bins": None if bins is None else {"centres": bins.centres, "prior": bins.prior},
-                        "training_colours": all_training_colours,
-                        "num_images": len(train_source),
-                        "broken_files": broken.reasons,
-                        "config": dataclasses.asdict(config),
-                    }
-                    save_checkpoint(run_dir.last_checkpoint, state)
-                    if kept:
-                        save_checkpoint(run_dir.step_checkpoint(done), state)
+                save(run_dir.last_checkpoint, *([run_dir.step_checkpoint(done)] if kept else []))
             if stopped_by:
                 break
 
@@ -250,8 +285,10 @@ def train(config: TrainConfig) -> None:
         )
 
 
-def refuse_another(state: dict[str, Any], config: TrainConfig, bins: AbBins | None, num_images: int) -> None:
-    """Raises ValueError if a checkpoint is of another network or objective, with other bins or other data."""
+def refuse_another(
+    state: dict[str, Any], config: TrainConfig, bins: AbBins | None, images: ImageSource
+) -> None:
+    """Raises ValueError if a checkpoint is of another network or objective, with other bins or data, or too late."""
     stored = flatten(state["config"])
     for key, value in flatten(dataclasses.asdict(config)).items():
         if key.startswith(("network.", "objective.")) and stored.get(key) != value:
@@ -264,8 +301,13 @@ def refuse_another(state: dict[str, Any], config: TrainConfig, bins: AbBins | No
             f"the checkpoint in {config.run_dir} has other bins than {config.objective.bins} has now; restore that "
             "file, or begin a new run_dir"
         )
-    if state["num_images"] != num_images:
+    if state["images"] != names_hash(images):
         raise ValueError(
-            f"{config.data.train} had {state['num_images']} images when {config.run_dir} was begun and has "
-            f"{num_images} now; restore it, or begin a new run_dir"
+            f"{config.data.train} no longer holds the images, by number and names, with which {config.run_dir} was "
+            "begun; restore them, or begin a new run_dir"
+        )
+    if state["step"] > config.steps:
+        raise ValueError(
+            f"{config.run_dir} is already at step {state['step']}, beyond the {config.steps} steps asked for; give "
+            "more steps, or begin a new run_dir"
         )

@@ -24,10 +24,10 @@ def validate(
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Metrics by name over all processes' `batches`, and (name, reason) of this process's unreadable files.
 
-    The losses are means over the coloured images. `validation_constant_answer` is the loss of answering every
-    pixel of every image with the prior of the training images (or their mean colour), given as this process's
-    `objective.colour_statistics`: what a network must beat to have looked at its input. PSNR is in dB, in RGB,
-    the mean over all images, beside that of leaving them grey.
+    The losses are means over the coloured images, and left out if there are none. `validation_constant_answer` is the
+    loss of answering every pixel of every image with the prior of the training images (or their mean colour), given as
+    this process's `objective.colour_statistics` and left out while no colour is among them: what a network must beat
+    to have looked at its input. PSNR is in dB, in RGB, the mean over all images, beside that of leaving them grey.
     """
     network, stride = colorizer.network, colorizer.network.output_stride
     network.eval()
@@ -58,17 +58,21 @@ def validate(
         ]
         sums += torch.stack([value.double() for value in found])
     loss, unweighted, coloured, painted_psnr, grey_psnr, images = world.sum(sums).tolist()
-    constant = objective.constant_answer(world.sum(training_colours.clone()), world.sum(colours))
-    metrics = {
-        "validation_loss": loss / max(coloured, 1),
-        "validation_constant_answer": constant.loss,
-        "validation_loss_unweighted": unweighted / max(coloured, 1),
-        "validation_constant_answer_unweighted": constant.loss_unweighted,
+    learnt, asked = world.sum(training_colours.clone()), world.sum(colours)
+    row: dict[str, float] = {}
+    if coloured:
+        row["validation_loss"] = loss / coloured
+        row["validation_loss_unweighted"] = unweighted / coloured
+        if learnt.any():
+            constant = objective.constant_answer(learnt, asked)
+            row["validation_constant_answer"] = constant.loss
+            row["validation_constant_answer_unweighted"] = constant.loss_unweighted
+    row |= {
         "validation_psnr": painted_psnr / max(images, 1),
         "validation_psnr_grey": grey_psnr / max(images, 1),
         "validation_grey_images": images - coloured,
     }
-    return metrics, errors
+    return row, errors
 
 
 def psnr(

@@ -1,21 +1,18 @@
 """Batches of images, decoded by worker processes, in an order that does not depend on them."""
 
-import os
 import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from pretext.data.batch import Batch, Cuts
 from pretext.data.crops import central_square, random_crop_and_mirror
 from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
 from pretext.data.sources import ImageSource
-from pretext.data.workers import guard_worker
+from pretext.data.workers import GuardedLoader
 
 RandomCut = Callable[[Image.Image, random.Random], Tensor]
 """What training cuts out of a picture; it passes between processes, so it is a function or a `partial` of one."""
@@ -105,7 +102,8 @@ def shuffled_batches(
     the end of training, with no pause between epochs. `short_side` lets JPEG files be decoded smaller, see
     `open_rgb`.
 
-    Raises ValueError if the batch cannot be shared evenly.
+    Raises ValueError if the batch cannot be shared evenly; LostWorkerError, in place of a batch, if a worker was
+    killed.
     """
     if batch_size % (world_size * micro_batches):
         raise ValueError(
@@ -165,15 +163,12 @@ def _same_cut(cut: Cut, image: Image.Image, sample: Sample) -> Tensor:
 def _batches(
     cuts: Cuts, samples_of_batches: Iterable[list[Sample]], num_workers: int, pin_memory: bool
 ) -> Iterator[Batch]:
-    loader = DataLoader(
+    loader = GuardedLoader(
         cuts,
         batch_sampler=samples_of_batches,
         collate_fn=_as_it_is,
         num_workers=num_workers,
-        worker_init_fn=partial(guard_worker, os.getpid()),
         pin_memory=pin_memory,
-        # The DataLoader draws a seed: from here, so that the run's own random state does not depend on it.
-        generator=torch.Generator(),
     )
     return iter(loader)
 

@@ -1,11 +1,62 @@
-"""How a loader's worker process answers signals, and that it ends with its parent."""
+"""Loading by worker processes: how these answer signals, that they end with their parent, and what if one is lost."""
 
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from pretext.runtime.command_line import RunFailedError
 
 
-def guard_worker(parent: int, worker: int) -> None:
+class LostWorkerError(RunFailedError):
+    """The system ended a process that reads images."""
+
+
+class GuardedLoader(DataLoader[Any]):
+    """A DataLoader that leaves signals to this process and tells plainly when a worker was killed.
+
+    Its iterators start their workers at once. They raise LostWorkerError in place of a batch, never in between: the
+    DataLoader's own error comes from a signal handler, in the middle of a training step too.
+
+    Args:
+        options: of DataLoader, but for `worker_init_fn` and `generator`: the DataLoader draws a seed from that, and the
+            random state of a run should not depend on it.
+    """
+
+    def __init__(self, dataset: Any, **options: Any) -> None:
+        super().__init__(
+            dataset, worker_init_fn=partial(_guard, os.getpid()), generator=torch.Generator(), **options
+        )
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        before = signal.getsignal(signal.SIGCHLD)
+        batches = super().__iter__()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, before)
+        return _naming_losses(batches)
+
+
+def _naming_losses(batches: Any) -> Iterator[Any]:
+    try:
+        yield from batches
+    except (RuntimeError, OSError, EOFError) as error:
+        for worker in getattr(batches, "_workers", ()):
+            if not worker.is_alive() and worker.exitcode:
+                code = worker.exitcode
+                how = signal.Signals(-code).name if code < 0 else f"status {code}"
+                raise LostWorkerError(
+                    f"a process that read images was ended from outside ({how}), as the system does when memory or "
+                    "/dev/shm runs out; give fewer data.num_workers or more memory, and the same command again"
+                ) from error
+        raise
+
+
+def _guard(parent: int, worker: int) -> None:
     """Leave Ctrl-C, SIGTERM and SIGUSR2 to the parent, and end when it is gone; called in worker `worker`.
 
     A terminal and a scheduler signal the whole process group or job. The parent answers by saving at the next

@@ -49,16 +49,16 @@ class World:
         """What `work` returns (any picklable object) on the first process, for all.
 
         Raises:
-            ValueError: `work` raised it; every process does, so that none waits for one that has ended.
+            ValueError, OSError: `work` raised it; every process does, so that none waits for one that has ended.
         """
-        outcome: Result | ValueError | None = None
+        outcome: Result | ValueError | OSError | None = None
         if self.is_main:
             try:
                 outcome = work()
-            except ValueError as error:
+            except (ValueError, OSError) as error:
                 outcome = error
         outcome = self.gather(outcome)[0]
-        if isinstance(outcome, ValueError):
+        if isinstance(outcome, (ValueError, OSError)):
             raise outcome
         return cast(Result, outcome)
 

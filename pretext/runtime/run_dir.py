@@ -10,12 +10,14 @@ samples/           galleries: grey | colorized | truth
 detectron2/        of detection: configuration, log and checkpoints of its trainer
 mmengine/          of segmentation: configuration and log of its runner
 job/               of runs on a cluster: history.jsonl, logs, the code that runs
+lock               locked while a process works in here (see run_lock)
 """
 
 import json
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,13 +25,20 @@ from typing import Any
 import torch
 import yaml
 
+from pretext.runtime.run_lock import FILE as LOCK_FILE
+from pretext.runtime.run_lock import run_lock
 from pretext.runtime.whole_file import write_whole
 
 # Where these differ from the stored configuration the run is still the same run.
 FREE_KEYS = (
     "run_dir",
     "out",
+    "device",
+    "compile",
+    "accumulation_steps",
     "data.num_workers",
+    "data.max_broken_share",
+    "data.download",
     "log_every",
     "save_every",
     "keep_every",
@@ -61,38 +70,88 @@ class RunDir:
     def gallery(self, step: int) -> Path:
         return self.samples / f"step_{step:07d}.png"
 
-    def prepare(self, config: Mapping[str, Any]) -> None:
+    def prepare(
+        self,
+        config: Mapping[str, Any],
+        held: ExitStack,
+        *,
+        free: Collection[str] = (),
+        fixed_because: Mapping[str, str] | None = None,
+    ) -> None:
         """Create the folders and files of a new run, or check that the run here is of the same `config`.
 
+        Values that name the same file or folder are the same, whatever the working directory.
+
+        Args:
+            config: the resolved configuration, nested dictionaries of plain values.
+            held: when this is closed, other processes may use the folder again.
+            free: keys that may differ beside FREE_KEYS.
+            fixed_because: key -> why it must not differ, where the user may ask.
+
         Raises:
-            ValueError: the folder holds a run with another configuration, or files that are no run at all.
+            ValueError: the folder holds a run with another configuration, or files that are no run at all, or another
+                process is working in it.
         """
-        if self.config.exists():
-            self._refuse_another(config)
-        elif self.path.exists() and any(
-            p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name != "job"
-        ):
-            raise ValueError(
-                f"{self.path} holds files but no config.yaml, so it is not a run; choose another folder"
-            )
+        if not self.config.exists() and self.path.exists():
+            known = ("job", LOCK_FILE)
+            if any(p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in known):
+                raise ValueError(
+                    f"{self.path} holds files but no config.yaml, so it is not a run; choose another folder"
+                )
         self.path.mkdir(parents=True, exist_ok=True)
+        held.enter_context(run_lock(self.path))
+        if self.config.exists():
+            self._refuse_another(config, {*FREE_KEYS, *free}, fixed_because or {})
         write_whole(self.config, yaml.safe_dump(dict(config), sort_keys=False))
         write_whole(self.environment, json.dumps(describe_environment(), indent=2))
         self.checkpoints.mkdir(exist_ok=True)
 
-    def _refuse_another(self, config: Mapping[str, Any]) -> None:
+    def _refuse_another(
+        self, config: Mapping[str, Any], free: Collection[str], fixed_because: Mapping[str, str]
+    ) -> None:
         stored = flatten(yaml.safe_load(self.config.read_text()))
         asked = flatten(yaml.safe_load(yaml.safe_dump(dict(config))))
+        environment = json.loads(self.environment.read_text()) if self.environment.exists() else {}
+        folder = environment.get("folder", ".")
         differences = [
             f"{key}: {stored.get(key)!r} there, {asked.get(key)!r} now"
+            + (f", and {fixed_because[key]}" if key in fixed_because else "")
             for key in sorted(stored.keys() | asked.keys())
-            if key not in FREE_KEYS and stored.get(key) != asked.get(key)
+            if key not in free and not _same_value(stored.get(key), folder, asked.get(key))
         ]
         if differences:
             raise ValueError(
                 f"{self.path} holds a run with another configuration ({'; '.join(differences)}); "
                 "choose another folder, or give the same values"
             )
+
+
+def _same_value(stored: Any, stored_folder: str, asked: Any) -> bool:
+    """Whether two values of a configuration are equal, or name the same files: `voc:photos:train` in two spellings.
+
+    `stored_folder` was the working directory when `stored` was given.
+    """
+    if stored == asked:
+        return True
+    if isinstance(stored, list) and isinstance(asked, list):
+        return len(stored) == len(asked) and all(
+            _same_value(one, stored_folder, other) for one, other in zip(stored, asked, strict=True)
+        )
+    if not isinstance(stored, str) or not isinstance(asked, str):
+        return False
+    one, other = stored.split(":"), asked.split(":")
+    return len(one) == len(other) and all(
+        part == another
+        or _same_file(Path(stored_folder, Path(part).expanduser()), Path(another).expanduser())
+        for part, another in zip(one, other, strict=True)
+    )
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one is not there, or the value is no path at all
+        return False
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -107,6 +166,7 @@ def describe_environment() -> dict[str, Any]:
     """Versions, hardware and command line of this process."""
     return {
         "command": sys.argv,
+        "folder": str(Path.cwd()),  # where the command's relative paths start
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pretext.data.crops import central_square, random_crop_and_mirror
 from pretext.data.folder import FolderSource
 from pretext.data.loader import Batch, training_batches, validation_batches
 from pretext.data.order import DataOrder, augmentation_rng
+from pretext.data.workers import LostWorkerError
 
 STEPS, BATCH = 6, 4
 
@@ -172,3 +174,18 @@ def test_a_source_and_its_batches_pass_between_processes(photo_folder: Path) -> 
     source = pickle.loads(pickle.dumps(FolderSource(photo_folder)))
     assert source.name(10) == "part1/photo09.jpg"
     np.testing.assert_array_equal(np.asarray(source.open(10)).shape, (100, 150, 3))
+
+
+def test_a_killed_worker_is_named_where_a_batch_is_asked_for_and_nowhere_else(photo_folder: Path) -> None:
+    before = signal.getsignal(signal.SIGCHLD)
+    others = set(active_children())
+    batches = crops(photo_folder, num_steps=1000, num_workers=2)
+    next(batches)
+    assert signal.getsignal(signal.SIGCHLD) is before, "a handler could raise in the middle of a step"
+    workers = set(active_children()) - others
+    for worker in workers:
+        worker.kill()
+        worker.join()
+    with pytest.raises(LostWorkerError, match=r"ended from outside \(SIGKILL\).*give fewer data.num_workers"):
+        for _ in batches:
+            pass

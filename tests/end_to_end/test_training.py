@@ -1,9 +1,11 @@
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pretext.color.bins import AbBins
+from pretext.prior import save_bins
 from pretext.runtime.checkpoint import load_checkpoint
 from tests.end_to_end.small_run import finish, small, start
 
@@ -144,3 +148,170 @@ def test_going_from_one_to_two_processes_in_mid_epoch_shows_the_same_sequence_of
         recorded[name] = rows
     assert recorded["one"].keys() == set(range(24))
     assert recorded["one"] == recorded["two"]
+
+
+def test_a_finished_run_given_more_steps_ends_as_one_that_was_given_them_at_once(
+    tmp_path, pretext, undisturbed
+):
+    assert pretext(*small(tmp_path / "run", steps=7))[0] == 0
+    assert pretext(*small(tmp_path / "run", steps=12, accumulation_steps=1, compile="false"))[0] == 0
+    assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
+    status, _, errors = pretext(*small(tmp_path / "run", steps=5))
+    assert status == 2
+    assert "already at step 12, beyond the 5 steps asked for" in errors
+
+
+def test_a_run_with_the_cosine_schedule_cannot_be_given_more_steps(tmp_path, pretext):
+    assert pretext(*small(tmp_path / "run", optim__schedule="cosine", steps=1))[0] == 0
+    status, _, errors = pretext(*small(tmp_path / "run", optim__schedule="cosine", steps=2))
+    assert status == 2
+    assert "(steps: 1 there, 2 now, and the cosine schedule depends on it)" in errors
+
+
+def test_a_run_is_not_resumed_on_as_many_other_images(tmp_path, pretext, monkeypatch):
+    for name in ("a", "b", "c"):
+        Image.fromarray(np.full((40, 40, 3), (90, 20, 30), np.uint8)).save(tmp_path / f"{name}.png")
+    arguments = small("run", data__train=".", steps=1, batch_size=2)
+    monkeypatch.chdir(tmp_path)
+    assert pretext(*arguments)[0] == 0
+    (tmp_path / "b.png").rename(tmp_path / "d.png")
+    status, _, errors = pretext(*arguments)
+    assert status == 2
+    assert ". no longer holds the images, by number and names, with which run was begun" in errors
+
+
+def test_a_second_start_on_a_run_is_refused_and_does_not_disturb_the_first(tmp_path, pretext):
+    arguments = small(tmp_path / "run", steps=100_000, save_every=1)
+    with start(arguments) as first:
+        for line in first.stdout:
+            if line.startswith("step 2/"):
+                break
+        status, _, errors = pretext(*arguments)
+        assert status == 2
+        assert f"{tmp_path / 'run'} is in use by process {first.pid} on " in errors
+        for line in first.stdout:
+            if line.startswith("step "):
+                break
+        first.send_signal(signal.SIGTERM)
+        output = first.stdout.read()
+    assert first.returncode == 143, output
+
+
+def test_a_killed_reader_costs_nothing_that_was_learnt(tmp_path, undisturbed):
+    arguments = small(tmp_path / "run", steps=12, save_every=1000, data__num_workers=1)
+    with start(arguments) as process:
+        readers = ""
+        for line in process.stdout:
+            if line.startswith("step 2/"):
+                children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+                readers = children.read_text().split()
+                for reader in readers:
+                    os.kill(int(reader), signal.SIGKILL)
+                break
+        output = process.stdout.read()
+    assert readers
+    assert process.returncode == 1, output
+    assert "Traceback" not in output
+    assert "ended from outside (SIGKILL)" in output.splitlines()[-1]
+    step = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"]
+    assert f"saved after step {step} in" in output
+    assert step >= 2
+    finish(arguments)
+    assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_run_starts_from_the_weights_it_is_given(tmp_path, pretext, undisturbed, exported):
+    init = undisturbed
+    if exported:
+        init = tmp_path / "weights.safetensors"
+        assert pretext("export", undisturbed, "--out", init)[0] == 0
+    status, output, errors = pretext(*small(tmp_path / "run", init=init, steps=1, optim__lr=0.0, seed=3))
+    assert status == 0, errors
+    assert (
+        f"starts from the weights of {init / 'checkpoints/last.pt' if not exported else init} after step 12\n"
+        in output
+    )
+    new, old = weights(tmp_path / "run"), weights(undisturbed)
+    for name, value in old.items():
+        if "running_" not in name and "num_batches" not in name:  # BatchNorm counts what it sees
+            assert torch.equal(new[name], value), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "new"),
+    [
+        ({"objective__name": "regression"}, "model8.6.weight, model8.6.bias"),
+        ({"objective__bins": "BINS"}, "model8.6.weight, model8.6.bias, model_out.weight"),
+    ],
+)
+def test_other_bins_or_another_objective_start_from_all_other_layers(
+    tmp_path, pretext, undisturbed, changes, new
+):
+    """The 313 bins of the file lie elsewhere: the shapes are the same, but the logits stand for other colours."""
+    bins = AbBins.published()
+    save_bins(AbBins(centres=bins.centres.flip(0), prior=bins.prior.flip(0)), tmp_path / "bins.json")
+    changes = {key: value.replace("BINS", str(tmp_path / "bins.json")) for key, value in changes.items()}
+    status, output, errors = pretext(
+        *small(tmp_path / "run", init=undisturbed, steps=1, optim__lr=0.0, seed=3, **changes)
+    )
+    assert status == 0, errors
+    assert (
+        f"starts from the weights of {undisturbed}/checkpoints/last.pt after step 12; new, for other bins: {new}\n"
+        in output
+    )
+    now, before = weights(tmp_path / "run"), weights(undisturbed)
+    assert torch.equal(now["model7.4.weight"], before["model7.4.weight"])
+    assert not torch.equal(now["model8.6.weight"].flatten()[:10], before["model8.6.weight"].flatten()[:10])
+
+
+def test_weights_of_another_network_are_no_start(tmp_path, pretext, undisturbed):
+    status, _, errors = pretext(*small(tmp_path / "run", init=undisturbed, network__width=0.25))
+    assert status == 2
+    assert "eccv16 of width 0.125, but eccv16 of width 0.25 is to be trained; set network.name" in errors
+    status, _, errors = pretext(*small(tmp_path / "run", init="eccv16-photograps"))
+    assert status == 2
+    assert "did you mean 'eccv16-photographs'" in errors
+    assert not (tmp_path / "run").exists()
+
+
+def save_pictures(folder, colours):
+    folder.mkdir()
+    for name, colour in colours.items():
+        pixels = np.random.default_rng(0).integers(0, 60, (40, 40, 1)) + np.array(colour)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{name}.png")
+
+
+@pytest.mark.parametrize("bins", ["imagenet", "data"])
+def test_grey_photographs_alone_are_refused_before_anything_is_made(tmp_path, pretext, bins):
+    save_pictures(tmp_path / "old", dict.fromkeys("abcdef", (90, 90, 90)))
+    status, _, errors = pretext(*small(tmp_path / "run", data__train=tmp_path / "old", objective__bins=bins))
+    assert status == 2
+    assert f"there is no colour to learn in {tmp_path / 'old'}: all of 6 images looked at are grey" in errors
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("objective", ["rebalanced_classification", "regression"])
+def test_grey_batches_and_grey_validation_leave_no_nan_in_the_metrics(tmp_path, pretext, objective):
+    """One photograph of six has colour, and steps take two: some see it, some do not."""
+    save_pictures(tmp_path / "photos", dict.fromkeys("abcde", (90, 90, 90)) | {"f": (190, 30, 90)})
+    save_pictures(tmp_path / "grey", {"a": (90, 90, 90)})
+    status, _, errors = pretext(
+        *small(
+            tmp_path / "run",
+            data__train=tmp_path / "photos",
+            data__validation=tmp_path / "grey",
+            objective__name=objective,
+            batch_size=2,
+            steps=6,
+            validate_every=3,
+        )
+    )
+    assert status == 0, errors
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    assert "NaN" not in text
+    rows = [json.loads(line) for line in text.splitlines()]
+    trained = [row for row in rows if "grey_images" in row]
+    assert [row["grey_images"] == 2 for row in trained] == ["loss" not in row for row in trained]
+    assert {row["grey_images"] == 2 for row in trained} == {True, False}
+    assert all("validation_loss" not in row for row in rows)

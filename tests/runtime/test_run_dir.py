@@ -1,4 +1,5 @@
 import dataclasses
+from contextlib import ExitStack
 
 import pytest
 import yaml
@@ -13,9 +14,15 @@ def config(tmp_path, **changes):
     return dataclasses.asdict(TrainConfig(**values))
 
 
+def prepare(run_dir, config, **options):
+    """As a command does that ends at once."""
+    with ExitStack() as held:
+        run_dir.prepare(config, held, **options)
+
+
 def test_the_stored_configuration_is_the_resolved_one(tmp_path):
     run_dir = RunDir(tmp_path / "run")
-    run_dir.prepare(config(tmp_path))
+    prepare(run_dir, config(tmp_path))
     stored = yaml.safe_load(run_dir.config.read_text())
     assert stored["optim"]["lr"] == 3e-5
     assert stored["objective"]["temperature"] == 0.38
@@ -23,27 +30,75 @@ def test_the_stored_configuration_is_the_resolved_one(tmp_path):
 
 def test_the_same_configuration_resumes_whatever_only_watches_it(tmp_path):
     run_dir = RunDir(tmp_path / "run")
-    run_dir.prepare(config(tmp_path))
-    run_dir.prepare(config(tmp_path, log_every=1, data=DataConfig(train="photos", num_workers=0)))
+    prepare(run_dir, config(tmp_path))
+    prepare(run_dir, config(tmp_path, log_every=1, data=DataConfig(train="photos", num_workers=0)))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"device": "cpu"}, {"accumulation_steps": 4}, {"compile": True}, {"keep_every": 5}], ids=str
+)
+def test_what_decides_nothing_that_is_learnt_may_change(tmp_path, changes):
+    run_dir = RunDir(tmp_path / "run")
+    prepare(run_dir, config(tmp_path))
+    prepare(run_dir, config(tmp_path, **changes))
+    stored = yaml.safe_load(run_dir.config.read_text())
+    assert changes.items() <= stored.items()
+
+
+def test_data_may_be_named_by_another_path_from_another_folder(tmp_path, monkeypatch):
+    for folder in ("photos", "others", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    run_dir = RunDir(tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    prepare(run_dir, config(tmp_path))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for spelling in (str(tmp_path / "photos"), "../photos", str(tmp_path / "link")):
+        prepare(run_dir, config(tmp_path, data=DataConfig(train=spelling)))
+    with pytest.raises(ValueError, match=r"data.train: '.*link' there, '../others' now"):
+        prepare(run_dir, config(tmp_path, data=DataConfig(train="../others")))
+    with pytest.raises(ValueError, match=r"data.train: '.*link' there, 'photos' now"):
+        prepare(run_dir, config(tmp_path, data=DataConfig(train="photos")))
+
+
+def test_paths_inside_addresses_and_lists_are_compared_as_paths(tmp_path, monkeypatch):
+    (tmp_path / "voc").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run_dir = RunDir("run")
+    prepare(run_dir, {"data": {"train": ["voc:voc:train", "voc:voc:val"]}})
+    prepare(run_dir, {"data": {"train": [f"voc:{tmp_path}/voc:train", "voc:./voc:val"]}})
+    for others in (["voc:voc:train"], ["voc:voc:train", "voc:voc:test"], "voc:voc:train"):
+        with pytest.raises(ValueError, match=r"data.train: \["):
+            prepare(run_dir, {"data": {"train": others}})
+
+
+def test_a_command_may_free_more_keys_and_give_the_reason_for_those_it_does_not(tmp_path):
+    run_dir = RunDir(tmp_path / "run")
+    prepare(run_dir, config(tmp_path))
+    because = {"steps": "the schedule depends on it"}
+    with pytest.raises(ValueError, match=r"\(steps: 10 there, 20 now, and the schedule depends on it\)"):
+        prepare(run_dir, config(tmp_path, steps=20), fixed_because=because)
+    prepare(run_dir, config(tmp_path, steps=20), free=["steps"], fixed_because=because)
 
 
 def test_another_configuration_is_refused_with_the_difference(tmp_path):
     run_dir = RunDir(tmp_path / "run")
-    run_dir.prepare(config(tmp_path))
+    prepare(run_dir, config(tmp_path))
     with pytest.raises(ValueError, match=r"another configuration \(optim.lr: 3e-05 there, 0.001 now\)"):
-        run_dir.prepare(config(tmp_path, optim=OptimConfig(lr=1e-3)))
+        prepare(run_dir, config(tmp_path, optim=OptimConfig(lr=1e-3)))
 
 
 def test_a_folder_with_other_files_is_not_taken_for_a_run(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("...")
     with pytest.raises(ValueError, match=r"holds files but no config.yaml"):
-        RunDir(tmp_path / "run").prepare(config(tmp_path))
+        prepare(RunDir(tmp_path / "run"), config(tmp_path))
+    assert [file.name for file in (tmp_path / "run").iterdir()] == ["thesis.tex"]
 
 
 def test_resuming_drops_what_was_logged_beyond_the_checkpoint_and_half_written_lines(tmp_path):
     run_dir = RunDir(tmp_path / "run")
-    run_dir.prepare(config(tmp_path))
+    prepare(run_dir, config(tmp_path))
     with MetricsLog(run_dir, 0) as log:
         for step in (1, 2, 3):
             log.write(step, {"loss": 1.0 / step})

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pretext.broken_files import BrokenFiles
+from pretext.data.workers import LostWorkerError
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
@@ -79,7 +80,7 @@ def finetune(config: FinetuneConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config)))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
         broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         state = FinetuneState(
             network=network,
@@ -125,7 +126,15 @@ def finetune(config: FinetuneConfig) -> None:
             lr = protocol.lr_at(step, num_steps)
             for group, factor in zip(optimizer.param_groups, lr_factors, strict=True):
                 group["lr"] = lr * factor
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except LostWorkerError:
+                if world.size == 1 and step > first_step:
+                    running_loss.check_finite()
+                    broken.add(errors)
+                    state.save(run_dir.last_checkpoint, step)
+                    progress.say(f"saved after step {step} in {run_dir.last_checkpoint}")
+                raise
             errors += batch.errors
             with autocast:
                 logits = model(batch.rgb.to(device, non_blocking=True) / 255)

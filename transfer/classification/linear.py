@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pretext.broken_files import BrokenFiles
+from pretext.data.workers import LostWorkerError
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
@@ -81,7 +82,7 @@ def linear(config: LinearConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config)))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
         first_step = 0
         broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
@@ -116,11 +117,30 @@ def linear(config: LinearConfig) -> None:
         errors: list[tuple[str, str]] = []
         logged_step, clock, stopped_by = first_step, time.perf_counter(), 0
 
+        def save(done: int) -> None:
+            state = {
+                "step": done,
+                **heads.checkpoint(),
+                "tests": tests.rows,
+                "backbone": backbone.sha256,
+                "num_images": num_images,
+                "broken_files": broken.reasons,
+                "broken_test_files": tests.broken.reasons,
+            }
+            save_checkpoint(run_dir.last_checkpoint, state)
+
         # ------------------------------------------------------------------------------- step
         for step in range(first_step, num_steps):
             heads.train()
             lr_factor = protocol.lr_factor(step, num_steps)
-            batch = next(batches)
+            try:
+                batch = next(batches)
+            except LostWorkerError:
+                if world.size == 1 and step > first_step:
+                    broken.add(errors)
+                    save(step)
+                    progress.say(f"saved after step {step} in {run_dir.last_checkpoint}")
+                raise
             errors += batch.errors
             readable = torch.from_numpy(~batch.broken).to(device)
             features = pooled_features(batch.rgb)
@@ -155,16 +175,7 @@ def linear(config: LinearConfig) -> None:
 
             # --------------------------------------------------------------------------- save
             if is_saved and world.is_main:
-                state = {
-                    "step": done,
-                    **heads.checkpoint(),
-                    "tests": tests.rows,
-                    "backbone": backbone.sha256,
-                    "num_images": num_images,
-                    "broken_files": broken.reasons,
-                    "broken_test_files": tests.broken.reasons,
-                }
-                save_checkpoint(run_dir.last_checkpoint, state)
+                save(done)
             if stopped_by:
                 break
 

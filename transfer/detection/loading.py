@@ -1,19 +1,15 @@
 """Images on their way into Detectron2: read and augmented by its own code, in this project's order."""
 
 from collections.abc import Sequence
-from functools import partial
-from os import getpid
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper, MapDataset, MetadataCatalog, build_detection_test_loader
 from detectron2.data.build import load_proposals_into_dataset, trivial_batch_collator
 from detectron2.structures import BoxMode
-from torch.utils.data import DataLoader
 
-from pretext.data.workers import guard_worker
+from pretext.data.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
 from transfer.detection.annotated import DetectionImages
@@ -27,7 +23,7 @@ def training_loader(
     start_step: int,
     world: World,
     num_workers: int,
-) -> DataLoader[dict[str, Any]]:
+) -> GuardedLoader:
     """This rank's images of steps `start_step` and on, mapped by Detectron2 as `cfg` says.
 
     As in `pretext.data.order`, neither an interruption nor the number of workers changes what comes when.
@@ -44,14 +40,12 @@ def training_loader(
     )
     order.skip(start_step * order.per_step)
     images = MapDataset(records, DatasetMapper(cfg, is_train=True))
-    return DataLoader(
+    return GuardedLoader(
         TrainingImages(images, seed),
         batch_size=order.per_step,
         sampler=order,
         num_workers=num_workers,
         collate_fn=trivial_batch_collator,
-        worker_init_fn=partial(guard_worker, getpid()),
-        generator=torch.Generator(),  # else it takes a number from the one that draws boxes
     )
 
 

@@ -93,7 +93,7 @@ def detect(config: DetectConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config)))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
         if world.is_main:
             run_dir.detectron2.mkdir(exist_ok=True)
             (run_dir.detectron2 / "config.yaml").write_text(cfg.dump())

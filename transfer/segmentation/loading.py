@@ -1,15 +1,13 @@
 """Images on their way into mmsegmentation: read and augmented by its own code, in this project's order."""
 
 from collections.abc import Sequence
-from functools import partial
-from os import getpid
 from typing import Any
 
 from mmengine.dataset import Compose, DefaultSampler, pseudo_collate
 from mmengine.registry import DefaultScope
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from pretext.data.workers import guard_worker
+from pretext.data.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
 from transfer.segmentation.data import SegmentationImages
@@ -55,7 +53,7 @@ def train_loader(
     batch_size: int,
     world: World,
     num_workers: int,
-) -> DataLoader[Any]:
+) -> GuardedLoader:
     """This rank's training images, step by step; `sampler.skip` leaves out what was trained on.
 
     As in `pretext.data.order`, neither an interruption nor the number of workers or processes changes what comes when.
@@ -65,7 +63,7 @@ def train_loader(
     """
     dataset = _Images(images, train_pipeline(protocol))
     order = StepOrder(len(dataset), seed=seed, num_steps=num_steps, batch_size=batch_size, world=world)
-    return DataLoader(
+    return GuardedLoader(
         TrainingImages(dataset, seed),
         batch_size=order.per_step,
         sampler=order,
@@ -75,10 +73,10 @@ def train_loader(
 
 def test_loader(
     images: SegmentationImages, protocol: SegmentationProtocol, *, world: World, num_workers: int
-) -> DataLoader[Any]:
+) -> GuardedLoader:
     """The test images once, one at a time, shared by the processes."""
     dataset = _Images([images], test_pipeline(protocol))
-    return DataLoader(
+    return GuardedLoader(
         dataset, sampler=DefaultSampler(dataset, shuffle=False), **_loader_options(world, num_workers)
     )
 
@@ -122,5 +120,4 @@ def _loader_options(world: World, num_workers: int) -> dict[str, Any]:
         "persistent_workers": num_workers > 0,
         "pin_memory": world.device.type == "cuda",
         "collate_fn": pseudo_collate,
-        "worker_init_fn": partial(guard_worker, getpid()),
     }

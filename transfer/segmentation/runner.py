@@ -15,8 +15,8 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
-from torch.utils.data import DataLoader
 
+from pretext.data.workers import GuardedLoader
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.checkpoint import save_checkpoint
 from pretext.runtime.distributed import World
@@ -44,8 +44,8 @@ def build_runner(
     run_dir: RunDir,
     seed: int,
     world: World,
-    train_data: DataLoader[Any],
-    test_data: DataLoader[Any],
+    train_data: GuardedLoader,
+    test_data: GuardedLoader,
     hook: "TrainingHook",
 ) -> Runner:
     """The runner that trains `network`, which is on its device, and tests it where `hook` asks for it."""

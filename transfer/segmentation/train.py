@@ -73,7 +73,7 @@ def segment(config: SegmentConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config)))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
         state = load_checkpoint(run_dir.last_checkpoint) if run_dir.last_checkpoint.exists() else None
         if state:
             refuse_another(state, config, backbone, len(paths))
