@@ -121,8 +121,8 @@ class RunDir:
         ]
         if differences:
             raise ValueError(
-                f"{self.path} holds a run with another configuration ({'; '.join(differences)}); "
-                "choose another folder, or give the same values"
+                f"{self.path} holds a run with another configuration ({'; '.join(differences)}), which decides its "
+                "result; choose another folder, or give the same values"
             )
 
 
