@@ -9,6 +9,7 @@ from eval_colorization.collect import Collected
 from eval_colorization.comparison import Comparison
 from eval_colorization.config import ReportConfig
 from eval_colorization.distribution import network_result
+from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.measure import Measurer
 from eval_colorization.methods import Network
 from eval_colorization.metrics.auc import auc_curve
@@ -75,6 +76,7 @@ def assemble(
         diagnosticity=diagnosticity,
         not_computed=tuple(not_computed),
         left_out=(*comparison.lacking, *collected.left_out),
+        other_lightness=_other_lightness(collected),
         manifest=manifest,
     )
 
@@ -82,10 +84,18 @@ def assemble(
 def protocol(config: ReportConfig) -> str:
     """Which images, how they were cut and what was measured, for people."""
     subset = "" if config.subset == "all" else f" ({config.subset})"
+    squares = "whole images squeezed into squares" if config.protocol == "resize" else "central squares"
     return (
-        f"{config.data}{subset}, central squares of {config.image_size} x {config.image_size} pixels, "
+        f"{config.data}{subset}, {squares} of {config.image_size} x {config.image_size} pixels, "
         "measured as 8-bit sRGB"
     )
+
+
+def _other_lightness(collected: Collected) -> tuple[tuple[str, str], ...]:
+    if (correlations := collected.values.get("lightness_correlation")) is None:
+        return ()
+    places = np.argwhere(correlations.T < SAME_PICTURE)
+    return tuple((collected.images[image], collected.methods[method]) for image, method in places)
 
 
 def _add_fid(summaries: dict[str, dict[str, Summary]], collected: Collected) -> list[NotComputed]:

@@ -8,10 +8,13 @@ from typing import Literal
 import numpy as np
 import torch
 
-from eval_colorization.config import MethodConfig, Subset
-from eval_colorization.images import ImageSet, choose_images
+from eval_colorization.colorized_folder import ColorizedFolder
+from eval_colorization.config import MethodConfig, Protocol, Subset
+from eval_colorization.images import ImageSet, choose_images, read_batch
+from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.methods import Method, open_methods
-from eval_colorization.painted_folder import PaintedFolder
+
+TRIED_IMAGES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +37,7 @@ def open_comparison(
     data: str,
     subset: Subset,
     max_images: int | None,
+    protocol: Protocol,
     image_size: int,
     missing: Literal["error", "leave_out"],
     seed: int,
@@ -43,13 +47,15 @@ def open_comparison(
     """Open images and methods; the arguments are the configuration's keys of the same names.
 
     Raises:
-        ValueError: no such data, method or folder; an image that a folder lacks, unless `missing` is leave_out.
+        ValueError: no such data, method or folder; an image that a folder lacks, unless `missing` is leave_out; a
+            folder of other pictures, see `_try_folders`.
     """
     opened = open_methods(methods, device)
     source, indices = choose_images(data, subset=subset, max_images=max_images)
-    names = [source.name(int(index)) for index in indices]
+    all_names = [source.name(index) for index in range(len(source))]
+    names = [all_names[index] for index in indices]
     folders = {
-        name: PaintedFolder(Path(method.folder).expanduser(), names)
+        name: ColorizedFolder(Path(method.folder).expanduser(), all_names, names)
         for name, method in methods.items()
         if method.folder is not None
     }
@@ -68,22 +74,47 @@ def open_comparison(
             f"no image of {data} is in all of {', '.join(str(f.root) for f in folders.values())}"
         )
     images = ImageSet(
-        source, kept, size=image_size, folders=folders, leave_out=missing == "leave_out", seed=seed
+        source,
+        kept,
+        size=image_size,
+        protocol=protocol,
+        folders=folders,
+        leave_out=missing == "leave_out",
+        seed=seed,
     )
+    if folders:
+        _try_folders(images)
     if len(kept) == 1:
         opened.pop("random", None)  # it takes another image's colours
     return Comparison(methods=opened, images=images, lacking=list(lacking.items()))
 
 
-def _what_is_missing(folders: Mapping[str, PaintedFolder], num_images: int) -> str:
+def _try_folders(images: ImageSet) -> None:
+    """Read a few images spread over the set, to find what is wrong with a whole folder before anything long begins.
+
+    Raises:
+        ValueError: a colorized image that cannot be compared; most of those tried have not their original's lightness.
+    """
+    tried = np.linspace(0, len(images) - 1, min(TRIED_IMAGES, len(images))).round().astype(int)
+    batch = read_batch(images, tried.tolist())
+    for name, folder in images.folders.items():
+        others = [images.names[position] for position, method in batch.other_lightness if method == name]
+        if len(others) > len(batch.positions) / 2:
+            raise ValueError(
+                f"{folder.root} does not hold colorized versions of these photographs: of {len(batch.positions)} tried "
+                f"{len(others)} have another lightness (a correlation below {SAME_PICTURE}): {_some(others)}; "
+                f"colorization keeps the lightness, so {name!r} has other photographs under these names, or they are "
+                "mirrored, turned or cut otherwise"
+            )
+
+
+def _what_is_missing(folders: Mapping[str, ColorizedFolder], num_images: int) -> str:
     sentences = [
         f"{folder.root} lacks {len(folder.missing)} of {num_images} images of {name!r}: {_some(folder.missing)}"
         for name, folder in folders.items()
         if folder.missing
     ]
-    return (
-        f"{'; '.join(sentences)}; paint them, or set missing: leave_out to compare all methods without them"
-    )
+    return f"{'; '.join(sentences)}; colorize them, or set missing: leave_out to compare all methods without them"
 
 
 def _some(names: Sequence[str], shown: int = 5) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from pretext.config import Decoding
 
 Subset = Literal["all", "ctest10k", "val5k"]
+Protocol = Literal["central_crop", "resize"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +18,9 @@ class MethodConfig:
 
     Args:
         model: shipped network (eccv16-photographs), run directory, checkpoint, .safetensors, or published .pth.
-        folder: painted images, matched by their path and name without the extension; of the original's size, of
-            another size in its proportions (it is resized, and the report says so), or already cut to
-            image_size x image_size.
+        folder: colorized images, matched by their path and name, if need be without the extension; of the original's
+            size, of another size in its proportions (it is resized, and the report says so), or squares as `protocol`
+            makes them.
         decoding: of a network's distribution.
         temperature: of the annealed mean; null takes the run's, else 0.38.
         top_k: bins of top_k_mean.
@@ -45,7 +46,10 @@ class ReportConfig:
         methods: name -> method.
         subset: all images, or of ImageNet's validation images the 10,000 of ctest10k or the first 5,000 (val5k).
         max_images: at most so many images, spread evenly over the set; null takes all.
-        image_size: side in pixels of the central squares that are compared.
+        protocol: what of a photograph is compared: its central square (central_crop: Zhang, Isola, Efros 2016; the
+            val5k of CT2 and DDColor), or the whole one squeezed into a square (resize: DDColor's val50k, COCO-Stuff and
+            ADE20K).
+        image_size: side in pixels of the squares that are compared.
         missing: what happens when a folder lacks an image: error, or leave_out to compare all methods without it.
         labels: `folders` (an image's first folder is its class), or a CSV file of image,class; null knows no classes.
         classifier: recognises the painted images: torchvision:NAME or timm:NAME; needs labels.
@@ -65,6 +69,7 @@ class ReportConfig:
     methods: dict[str, MethodConfig] = field(default_factory=dict)
     subset: Subset = "all"
     max_images: int | None = None
+    protocol: Protocol = "central_crop"
     image_size: int = 256
     missing: Literal["error", "leave_out"] = "error"
     labels: str | None = None
@@ -90,6 +95,7 @@ class TuringConfig:
         subset: as for `eval_colorization report`.
         max_images: at most so many photographs, spread evenly over the set; null takes all. A test needs those of
             practice and vigilance, and a multiple of test_trials.
+        protocol: as for `eval_colorization report`.
         missing: as for `eval_colorization report`.
         practice_trials: with feedback, not counted.
         test_trials: counted trials of one participant.
@@ -105,6 +111,7 @@ class TuringConfig:
     methods: dict[str, MethodConfig]
     subset: Subset = "all"
     max_images: int | None = 54
+    protocol: Protocol = "central_crop"
     missing: Literal["error", "leave_out"] = "error"
     practice_trials: int = 10
     test_trials: int = 40

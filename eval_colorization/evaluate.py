@@ -54,6 +54,7 @@ def make_report(config: ReportConfig) -> None:
             data=config.data,
             subset=config.subset,
             max_images=config.max_images,
+            protocol=config.protocol,
             image_size=config.image_size,
             missing=config.missing,
             seed=config.seed,
@@ -139,6 +140,8 @@ def _measure(
         for count, batch in enumerate(_side_by_side(pool, num_threads, measure, mine, found), start=1):
             for position, reason in batch.left_out:
                 progress.say(f"left out: {images.names[position]} ({reason})")
+            for position, method in batch.other_lightness:
+                progress.say(f"another lightness than the truth: {images.names[position]} of {method}")
             progress.advance()
             elapsed = time.perf_counter() - start
             rate = count * world.size * len(batches[0]) / elapsed

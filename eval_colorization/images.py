@@ -8,31 +8,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from eval_colorization.config import Subset
-from eval_colorization.painted_folder import PaintedFolder
-from pretext.data.crops import central_square
+from eval_colorization.colorized_folder import ColorizedFolder
+from eval_colorization.config import Protocol, Subset
+from eval_colorization.lightness import SAME_PICTURE
+from eval_colorization.squares import compared_square
 from pretext.data.images import BrokenImageError
 from pretext.data.sources import ImageSource, open_source
 from pretext.data.workers import GuardedLoader
 
 CTEST10K = Path(__file__).parent / "assets" / "ctest10k.npy"
-RESIZE_FILTER = "Pillow bilinear, antialiased, of the central square"
-
 VAL5K_IMAGES = 5000
 
 
 class ImageSet:
-    """The images that are measured, in a fixed order, as central squares of `size` pixels.
+    """The images that are measured, in a fixed order, as squares of `size` pixels.
 
     Args:
         source: where they come from.
         indices: which of its images.
-        folders: painted images by method.
+        protocol: see `compared_square`.
+        folders: colorized images by method.
         leave_out: leave an image out whose painted image cannot be read, instead of a ValueError.
         seed: decides whose colours an image lends for the random control.
     """
@@ -43,11 +43,12 @@ class ImageSet:
         indices: Int64[np.ndarray, " images"],
         *,
         size: int,
-        folders: Mapping[str, PaintedFolder],
+        protocol: Protocol,
+        folders: Mapping[str, ColorizedFolder],
         leave_out: bool,
         seed: int,
     ) -> None:
-        self._source, self._indices, self.size = source, indices, size
+        self._source, self._indices, self.size, self.protocol = source, indices, size, protocol
         self.folders, self.leave_out = folders, leave_out
         # A shift around a shuffled circle: everyone lends to one other image and to none twice.
         shuffled = np.random.default_rng(seed).permutation(len(indices))
@@ -61,6 +62,10 @@ class ImageSet:
         """The picture at a place of the set, whole. Raises BrokenImageError."""
         return self._source.open(int(self._indices[position]))
 
+    def square(self, image: Image.Image) -> UInt8[Tensor, "3 size size"]:
+        """What of a picture is compared."""
+        return compared_square(image, self.size, self.protocol)
+
     def lender(self, position: int) -> UInt8[Tensor, "3 size size"]:
         """Another image of the set, whose colours the random control takes; a broken one is passed over.
 
@@ -69,7 +74,7 @@ class ImageSet:
         for step in range(1, len(self)):
             other = self._circle[(self._place[position] + step) % len(self)]
             try:
-                return central_square(self.truth(int(other)), self.size)
+                return self.square(self.truth(int(other)))
             except BrokenImageError:
                 continue
         raise BrokenImageError("there is no other image whose colours it could take")
@@ -85,6 +90,7 @@ class ImageBatch:
         lenders: the images whose colours the random control takes; None for a set of one image.
         painted: by method of a folder.
         resized: by method, how many painted images had another size than both the original and the square.
+        lightness: by method of a folder, each painted image's `lightness_correlation` with the truth.
         left_out: (position, reason) of those that could not be read.
     """
 
@@ -93,7 +99,17 @@ class ImageBatch:
     lenders: UInt8[Tensor, "batch 3 size size"] | None
     painted: dict[str, UInt8[Tensor, "batch 3 size size"]]
     resized: dict[str, int]
+    lightness: dict[str, Float64[np.ndarray, " batch"]]
     left_out: list[tuple[int, str]]
+
+    @property
+    def other_lightness(self) -> list[tuple[int, str]]:
+        """(position, method) of the painted images that do not have the lightness of the truth."""
+        return [
+            (int(self.positions[place]), method)
+            for method, correlations in self.lightness.items()
+            for place in np.flatnonzero(correlations < SAME_PICTURE)
+        ]
 
 
 def read_batches(
@@ -102,7 +118,7 @@ def read_batches(
     """The batches that `positions` asks for, read ahead by `num_workers` processes (0: by this one).
 
     A true or painted image that cannot be read leaves its image out, with the reason.
-    Raises ValueError for a painted image of another size.
+    Raises ValueError for a painted image of another size or the other protocol.
     """
     loader = GuardedLoader(
         _Reader(images),
@@ -132,6 +148,7 @@ def read_batch(images: ImageSet, positions: Sequence[int]) -> ImageBatch:
     kept, truths, lenders, left_out = [], [], [], []
     painted: dict[str, list[Tensor]] = {name: [] for name in images.folders}
     resized = dict.fromkeys(images.folders, 0)
+    lightness: dict[str, list[float]] = {name: [] for name in images.folders}
     for position in positions:
         try:
             truth = images.truth(position)
@@ -140,26 +157,28 @@ def read_batch(images: ImageSet, positions: Sequence[int]) -> ImageBatch:
             left_out.append((position, str(error)))
             continue
         kept.append(position)
-        truths.append(central_square(truth, images.size))
+        truths.append(images.square(truth))
         if len(images) > 1:
             lenders.append(images.lender(position))
-        for name, picture in pictures.items():
+        for name, (picture, correlation) in pictures.items():
             resized[name] += picture.size not in (truth.size, (images.size, images.size))
-            painted[name].append(central_square(picture, images.size))
+            painted[name].append(images.square(picture))
+            lightness[name].append(correlation)
     return ImageBatch(
         positions=np.array(kept, np.int64),
         truth=_stack(truths, images.size),
         lenders=_stack(lenders, images.size) if len(images) > 1 else None,
         painted={name: _stack(pictures, images.size) for name, pictures in painted.items()},
         resized=resized,
+        lightness={name: np.array(correlations) for name, correlations in lightness.items()},
         left_out=left_out,
     )
 
 
-def _painted(images: ImageSet, position: int, truth: Image.Image) -> dict[str, Image.Image]:
+def _painted(images: ImageSet, position: int, truth: Image.Image) -> dict[str, tuple[Image.Image, float]]:
     try:
         return {
-            name: folder.open(images.names[position], truth, images.size)
+            name: folder.open(images.names[position], truth, images.protocol)
             for name, folder in images.folders.items()
         }
     except BrokenImageError as error:

@@ -15,10 +15,10 @@ import torch
 from eval_colorization.collect import Collected
 from eval_colorization.comparison import Comparison
 from eval_colorization.config import ReportConfig
-from eval_colorization.images import RESIZE_FILTER
 from eval_colorization.learned import Learned
 from eval_colorization.methods import Method, Network
 from eval_colorization.parts import fingerprint
+from eval_colorization.squares import describe_resizing
 from pretext.runtime.run_dir import describe_environment
 
 # Keys of the configuration on which no measurement depends.
@@ -58,7 +58,8 @@ def make_manifest(config: ReportConfig, comparison: Comparison, collected: Colle
             "left out": len(comparison.lacking) + len(collected.left_out),
             "grey truths": int(collected.grey_truths.sum()),
             "size": f"{images.size} x {images.size}",
-            "resize filter": RESIZE_FILTER,
+            "protocol": config.protocol,
+            "resize filter": describe_resizing(config.protocol),
             "file formats": _formats(images.names),
             "list, with the hash of every image's pixels": "per_image.csv",
             "sha256 of the truths' hashes": collected.sha256_of("truth"),
@@ -88,7 +89,7 @@ def _describe(name: str, method: Method, comparison: Comparison, collected: Coll
         found["sha256 of the weights"] = method.trained.pretrained.sha256
     if name in comparison.images.folders:
         folder = comparison.images.folders[name]
-        found["file formats"] = _formats(folder.painted)
+        found["file formats"] = _formats(folder.colorized)
         found["resized, as they had another size than their originals"] = collected.resized[name]
         found["files without an original, ignored"] = folder.extra
     return found

@@ -46,6 +46,7 @@ class Measurer:
     left_out_positions, left_out_reasons: of the others;
     positions (k), grey_truth (k), rebalancing_weight (k), sha256 (methods, k) of the painted pixels;
     value/METRIC (methods, k), NaN where a method has no such thing;
+    value/lightness_correlation (methods, k), if a method is a folder: see `ColorizedFolder.open`;
     auc_counts, auc_weighted_counts (methods, 152), ab_histogram (methods, 256, 256), resized (methods): sums;
     bins (k, 313): pixels of the true image by published bin;
     features (methods, k, 2048), if FID can be computed;
@@ -92,6 +93,11 @@ class Measurer:
             "resized": np.array([batch.resized.get(name, 0) for name in self.methods]),
             "bins": self._bin_counts(canvas),
         }
+        if batch.lightness:
+            nothing = np.full(len(batch.positions), np.nan)
+            part["value/lightness_correlation"] = np.stack(
+                [batch.lightness.get(name, nothing) for name in self.methods]
+            )
         rows = [self._measure_method(method.paint(canvas), truth, batch) for method in self.methods.values()]
         part |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         part |= self._measure_networks(canvas)

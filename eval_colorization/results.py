@@ -145,6 +145,7 @@ class Results:
         sha256: (methods, images), of each painted image's pixels.
         networks: of the methods that decode a distribution.
         left_out: (image, reason) of those that no number is made of.
+        other_lightness: (image, method) where the painted image has not the truth's lightness; they are in all numbers.
         manifest: how to make the same numbers again: configuration, versions, hashes, command.
     """
 
@@ -160,6 +161,7 @@ class Results:
     diagnosticity: DiagnosticityResult | None
     not_computed: tuple[NotComputed, ...]
     left_out: tuple[tuple[str, str], ...]
+    other_lightness: tuple[tuple[str, str], ...]
     manifest: dict[str, Any]
 
 

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.report.figure_style import method_styles
 from eval_colorization.report.figures import Drawing
@@ -84,6 +85,7 @@ def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Map
         gallery=[_row(image, results) for image in gallery],
         first_metric=next(iter(per_image_metrics(results))),
         data=_data(results, gallery),
+        same_picture=SAME_PICTURE,
         published=PUBLISHED,
         published_controls=PUBLISHED_CONTROLS,
         manifest=flatten(results.manifest),

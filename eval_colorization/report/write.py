@@ -98,6 +98,11 @@ def print_table(results: Results) -> None:
     if results.left_out:
         images = "image" if len(results.left_out) == 1 else "images"
         print(f"left out: {len(results.left_out)} {images}, named in the report")
+    if results.other_lightness:
+        images = "image" if len(results.other_lightness) == 1 else "images"
+        print(
+            f"another lightness than the truth: {len(results.other_lightness)} {images}, named in the report"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,10 @@ import numpy as np
 
 from eval_colorization.comparison import Comparison, open_comparison
 from eval_colorization.config import TuringConfig
-from eval_colorization.images import RESIZE_FILTER, read_batch
+from eval_colorization.images import read_batch
 from eval_colorization.manifest import describe_software
 from eval_colorization.methods import Network, is_grey, on_device
+from eval_colorization.squares import describe_resizing
 from eval_colorization.turing.export import SIDE, write_test
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
@@ -19,8 +20,8 @@ from pretext.runtime.progress import Progress
 def export_test(config: TuringConfig) -> None:
     """Write the test that `config` describes, and say what can be done with it.
 
-    Photographs that cannot be read, or are grey (their painted version could not be mistaken), are left out and
-    named.
+    Photographs that cannot be read, or are grey (their painted version could not be mistaken), or whose painted
+    version has another lightness, are left out and named.
 
     Raises:
         ValueError: data, a method or a folder is not as it must be, or too few photographs are left.
@@ -30,6 +31,7 @@ def export_test(config: TuringConfig) -> None:
         data=config.data,
         subset=config.subset,
         max_images=config.max_images,
+        protocol=config.protocol,
         image_size=SIDE,
         missing=config.missing,
         seed=config.seed,
@@ -46,6 +48,8 @@ def export_test(config: TuringConfig) -> None:
                 left_out[name] = batch.left_out[0][1]
             elif is_grey(on_device(batch, device))[0]:
                 left_out[name] = "it is grey"
+            elif batch.other_lightness:
+                left_out[name] = f"{batch.other_lightness[0][1]} has another lightness"
             else:
                 positions[name] = position
             progress.advance()
@@ -86,7 +90,7 @@ def _manifest(config: TuringConfig, comparison: Comparison, left_out: dict[str, 
     return {
         **describe_software(),
         "config": asdict(config),
-        "resize filter": RESIZE_FILTER,
+        "resize filter": describe_resizing(config.protocol),
         "left out": left_out,
         "methods": {
             name: {"what": method.description}

@@ -1,13 +1,15 @@
-"""A real browser for the pages that people will open, and trained networks to evaluate."""
+"""A real browser for the pages that people will open, trained networks to evaluate, and photographs."""
 
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.end_to_end.small_run import finish, small
+from tests.eval_colorization.reporting import save_photos
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -60,3 +62,25 @@ def learned_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("torch_home")
     save_learned_weights(home)
     return home
+
+
+@pytest.fixture
+def evaluate(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command line in this process; returns exit status, standard output and standard error."""
+    from eval_colorization.__main__ import main
+
+    def run(*argv: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["eval_colorization", *map(str, argv)])
+        status = main()
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """See `save_photos`."""
+    return save_photos(tmp_path / "photos")

@@ -1,7 +1,5 @@
 """`eval_colorization report` as a user types it, on small real photographs and a small trained network."""
 
-import csv
-import json
 import os
 import signal
 import subprocess
@@ -14,62 +12,9 @@ from PIL import Image
 
 from eval_colorization.metrics.table import METRICS
 from tests.end_to_end.small_run import finish, start
+from tests.eval_colorization.reporting import SIDE, options, painted, pale, read, rows, save_photos
 
-SIDE = 48
 LAUNCHER = (sys.executable, "-m", "eval_colorization")
-
-
-@pytest.fixture
-def evaluate(monkeypatch, capsys):
-    """Runs a command line in this process; returns exit status, standard output and standard error."""
-    from eval_colorization.__main__ import main
-
-    def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["eval_colorization", *map(str, argv)])
-        status = main()
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """See `save_photos`."""
-    return save_photos(tmp_path / "photos")
-
-
-def save_photos(folder):
-    """Six details of photographs in three folders, one of them grey."""
-    for name in ("astronaut", "coffee", "chelsea"):
-        (folder / name).mkdir(parents=True)
-        for column in (0, 150):
-            detail = getattr(skimage.data, name)()[60:160, column : column + 150]
-            Image.fromarray(detail).save(folder / name / f"{column}.png")
-    with Image.open(folder / "coffee" / "0.png") as picture:
-        picture.convert("L").save(folder / "coffee" / "0.png")
-    return folder
-
-
-def painted(photos, out, change=lambda pixels: pixels, extension=".png"):
-    """A folder of another system: every photograph, changed."""
-    for file in photos.rglob("*.png"):
-        target = out / file.relative_to(photos).with_suffix(extension)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(file) as picture:
-            Image.fromarray(change(np.asarray(picture.convert("RGB")))).save(target)
-    return out
-
-
-def options(photos, out, *more):
-    small = {"image_size": SIDE, "batch_size": 2, "num_workers": 0, "resamples": 50, "device": "cpu"}
-    return [
-        "--data", photos, "--out", out, *(x for key, value in small.items() for x in (f"--{key}", value)), *more
-    ]  # fmt: skip
-
-
-def read(out):
-    return json.loads((out / "report.json").read_text())
 
 
 def numbers(out):
@@ -77,11 +22,6 @@ def numbers(out):
     report = read(out)
     del report["manifest"]
     return report, (out / "per_image.csv").read_text()
-
-
-def rows(out):
-    with (out / "per_image.csv").open(newline="") as file:
-        return {(row["image"], row["method"]): row for row in csv.DictReader(file)}
 
 
 def value(out, method, metric):
@@ -276,27 +216,27 @@ def test_a_repainted_folder_is_not_taken_for_the_old_one(evaluate, photos, tmp_p
     folder = painted(photos, tmp_path / "painted")
     argv = ["report", *options(photos, tmp_path / "report", "--methods.other.folder", folder)]
     assert evaluate(*argv)[0] == 0
-    painted(photos, folder, lambda pixels: 255 - pixels)
+    painted(photos, folder, pale)
     status, _, complaint = evaluate(*argv)
     assert status == 2
     assert "folders.other" in complaint
 
 
 def test_a_missing_image_is_an_error_that_names_it_or_is_left_out_and_named(evaluate, photos, tmp_path):
-    folder = painted(photos, tmp_path / "painted", lambda pixels: 255 - pixels, ".webp")
+    folder = painted(photos, tmp_path / "painted", pale, ".webp")
     (folder / "astronaut" / "0.webp").unlink()
     Image.new("RGB", (5, 5)).save(folder / "extra.png")
     out = tmp_path / "report"
-    argv = ["report", *options(photos, out, "--methods.inverse.folder", folder)]
+    argv = ["report", *options(photos, out, "--methods.pale.folder", folder)]
     status, _, complaint = evaluate(*argv)
     assert status == 2
-    assert f"{folder} lacks 1 of 6 images of 'inverse': astronaut/0.png; paint them, or set" in complaint
+    assert f"{folder} lacks 1 of 6 images of 'pale': astronaut/0.png; colorize them, or set" in complaint
     status, _, complaint = evaluate(*argv, "--missing", "leave_out")
     assert status == 0, complaint
     report = read(out)
-    assert report["left_out"] == [["astronaut/0.png", f"inverse ({folder}) has no such image"]]
+    assert report["left_out"] == [["astronaut/0.png", f"pale ({folder}) has no such image"]]
     assert report["manifest"]["images"]["number"] == 5
-    assert report["manifest"]["methods"]["inverse"]["files without an original, ignored"] == ["extra.png"]
+    assert report["manifest"]["methods"]["pale"]["files without an original, ignored"] == ["extra.png"]
 
 
 def test_broken_images_are_left_out_and_named_and_broken_painted_ones_are_an_error(

@@ -21,7 +21,7 @@ def photos(tmp_path):
 
 def image_set(folder, **changes):
     source = FolderSource(folder)
-    options = {"size": 16, "folders": {}, "leave_out": False, "seed": 0} | changes
+    options = {"size": 16, "protocol": "central_crop", "folders": {}, "leave_out": False, "seed": 0} | changes
     return ImageSet(source, np.arange(len(source)), **options)
 
 

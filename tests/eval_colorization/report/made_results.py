@@ -173,6 +173,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
             ),
         ),
         left_out=(("broken/cut.jpg", "truncated file: 812 of 4096 bytes"),),
+        other_lightness=(("coffee/left.png", "other system"),),
         manifest={
             "command": "eval_colorization report configs/eval_colorization/sample.yaml --out reports/sample",
             "configuration": {"data": {"protocol": "sample", "size": 64}, "seed": 0},

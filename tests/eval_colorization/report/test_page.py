@@ -89,6 +89,8 @@ def test_all_that_is_missing_or_left_out_is_said_with_its_reason(visit, file, ma
         assert missing.reason in text
         assert missing.remedy in text
     assert "truncated file: 812 of 4096 bytes" in text
+    assert "coffee/left.png: other system" in text
+    assert "1 colorized image does not have the truth's" in text
     assert "Of the 10 true images 1 is grey" in text
 
 
@@ -188,6 +190,7 @@ def test_names_that_are_html_show_harmless(visit, made, tmp_path):
         images=(HOSTILE, *results.images[1:]),
         labels=(HOSTILE, *results.labels[1:]),
         left_out=((HOSTILE, HOSTILE),),
+        other_lightness=((HOSTILE, HOSTILE),),
         networks=(replace(results.networks[0], name=HOSTILE, methods=(HOSTILE,)),),
         manifest={"command": HOSTILE, HOSTILE: HOSTILE},
     )

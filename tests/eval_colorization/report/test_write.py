@@ -91,6 +91,7 @@ def test_the_terminal_shows_the_methods_then_the_controls_and_names_what_is_miss
     assert "*" in lines[3].split()[1]  # mode has the highest PSNR but for the truth
     assert any("not computed: LPIPS: the weights" in line and "--lpips_weights" in line for line in lines)
     assert "left out: 1 image, named in the report" in lines
+    assert "another lightness than the truth: 1 image, named in the report" in lines
 
 
 def test_an_image_whose_name_is_no_utf8_can_be_reported(made, tmp_path):

@@ -1,0 +1,55 @@
+"""Photographs, folders of other systems, and what a report of them says."""
+
+import csv
+import json
+
+import numpy as np
+import skimage.data
+from PIL import Image
+
+from tests.eval_colorization.recolouring import recoloured
+
+SIDE = 48
+
+
+def save_photos(folder):
+    """Six details of photographs in three folders, one of them grey."""
+    for name in ("astronaut", "coffee", "chelsea"):
+        (folder / name).mkdir(parents=True)
+        for column in (0, 150):
+            detail = getattr(skimage.data, name)()[60:160, column : column + 150]
+            Image.fromarray(detail).save(folder / name / f"{column}.png")
+    with Image.open(folder / "coffee" / "0.png") as picture:
+        picture.convert("L").save(folder / "coffee" / "0.png")
+    return folder
+
+
+def painted(photos, out, change=lambda pixels: pixels, extension=".png"):
+    """A folder of another system: every photograph, changed."""
+    for file in photos.rglob("*.png"):
+        target = out / file.relative_to(photos).with_suffix(extension)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as picture:
+            Image.fromarray(change(np.asarray(picture.convert("RGB")))).save(target)
+    return out
+
+
+def pale(pixels):
+    """Other colours at the same lightness."""
+    return np.asarray(recoloured(Image.fromarray(pixels)))
+
+
+def options(photos, out, *more):
+    small = {"image_size": SIDE, "batch_size": 2, "num_workers": 0, "resamples": 50, "device": "cpu"}
+    return [
+        "--data", photos, "--out", out, *(x for key, value in small.items() for x in (f"--{key}", value)), *more
+    ]  # fmt: skip
+
+
+def read(out):
+    return json.loads((out / "report.json").read_text())
+
+
+def rows(out):
+    with (out / "per_image.csv").open(newline="") as file:
+        return {(row["image"], row["method"]): row for row in csv.DictReader(file)}
