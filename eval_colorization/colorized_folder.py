@@ -87,8 +87,8 @@ class ColorizedFolder:
         ((other, correlation),) = correlations.items()
         if correlation >= SAME_PICTURE and 1 - correlation < (1 - right) / 2:
             raise ValueError(
-                f"{self.root / name} looks like {COMPARED[other]} of its original {original} "
-                f"({truth.width} x {truth.height}), but {COMPARED[protocol]} is compared; give protocol: {other}"
+                f"{self.root / name} looks like {COMPARED[other]} (its original {original} has {truth.width} x "
+                f"{truth.height} pixels), but protocol {protocol} compares {COMPARED[protocol]}; set protocol: {other}"
             )
         return image, right
 

@@ -93,7 +93,8 @@ def _try_folders(images: ImageSet) -> None:
     """Read a few images spread over the set, to find what is wrong with a whole folder before anything long begins.
 
     Raises:
-        ValueError: a colorized image that cannot be compared; most of those tried have not their original's lightness.
+        ValueError: a colorized image that cannot be compared; most of those tried do not have the lightness of
+            their originals.
     """
     tried = np.linspace(0, len(images) - 1, min(TRIED_IMAGES, len(images))).round().astype(int)
     batch = read_batch(images, tried.tolist())

@@ -145,7 +145,7 @@ class Results:
         sha256: (methods, images), of each painted image's pixels.
         networks: of the methods that decode a distribution.
         left_out: (image, reason) of those that no number is made of.
-        other_lightness: (image, method) where the painted image has not the truth's lightness; they are in all numbers.
+        other_lightness: (image, method) of colorized images without the truth's lightness; they are in all numbers.
         manifest: how to make the same numbers again: configuration, versions, hashes, command.
     """
 

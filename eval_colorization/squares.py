@@ -9,7 +9,7 @@ from pretext.data.crops import resized_box, to_tensor
 
 Box = tuple[float, float, float, float]
 
-COMPARED = {"central_crop": "the central square", "resize": "the whole photograph, squeezed into a square"}
+COMPARED = {"central_crop": "the central square", "resize": "the whole photograph squeezed into a square"}
 
 
 def compared_box(image: Image.Image, protocol: Protocol) -> Box:

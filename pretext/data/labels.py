@@ -1,6 +1,7 @@
 """The classes of images, from their folders or from texts or a CSV file, and the classifier outputs that mean them."""
 
 import csv
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,9 @@ def labels_from_csv(path: Path, names: Sequence[str]) -> Labels:
         ValueError: another header, a row that is no pair, two classes of one image, an image that is not in it.
     """
     class_of = _read(path)
+    # macOS writes names in another Unicode form than Linux and Windows; the name as it is goes first.
+    class_of = {_composed(name): label for name, label in class_of.items()} | class_of
+    names = [name if name in class_of else _composed(name) for name in names]
     missing = [name for name in names if name not in class_of]
     if missing:
         raise ValueError(
@@ -118,6 +122,10 @@ def _read(path: Path) -> dict[str, str]:
                     f"{class_of[name]!r}: keep one of the rows"
                 )
     return class_of
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def _some(names: Sequence[str]) -> str:

@@ -82,6 +82,17 @@ def test_a_csv_file_that_does_not_fit_is_an_error_that_names_the_place(
         labels_from_csv(csv_file(tmp_path, *rows), ["1.png"])
 
 
+def test_an_image_is_found_by_its_name_in_either_unicode_form_and_by_the_same_one_first(
+    tmp_path: Path,
+) -> None:
+    """NFC and NFD of Unicode Standard Annex 15: é as one code point, or as e and an accent."""
+    composed, decomposed = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    for written, name in ((composed, decomposed), (decomposed, composed)):
+        assert labels_from_csv(csv_file(tmp_path, f"{written},3"), [name]).indices == (3,)
+    both = csv_file(tmp_path, f"{composed},3", f"{decomposed},4")
+    assert labels_from_csv(both, [decomposed, composed]).indices == (4, 3)
+
+
 def test_a_csv_file_without_the_header_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("1.png,cat\n")

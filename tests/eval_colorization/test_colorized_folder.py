@@ -149,13 +149,13 @@ def test_a_square_of_any_size_is_taken_if_it_is_that_of_the_protocol(tmp_path, s
 @pytest.mark.parametrize("side", [32, 96, 256, 512])
 @pytest.mark.parametrize(
     ("protocol", "looks_like"),
-    [("central_crop", "the whole photograph, squeezed into a square"), ("resize", "the central square")],
+    [("central_crop", "the whole photograph squeezed into a square"), ("resize", "the central square")],
 )
 def test_the_square_of_the_other_protocol_is_an_error_that_names_it(tmp_path, side, protocol, looks_like):
     square = RECOLOURED.resize((side, side), box=SQUARES[OTHER[protocol]])
     with pytest.raises(
         ValueError,
-        match=rf"a\.png looks like {looks_like} of its original a\.jpg .*give protocol: {OTHER[protocol]}$",
+        match=rf"a\.png looks like {looks_like} \(its original a\.jpg .*set protocol: {OTHER[protocol]}$",
     ):
         opened(tmp_path, square, protocol)
 
@@ -167,7 +167,7 @@ def test_the_protocols_are_told_apart_even_where_the_original_is_nearly_square(t
     recoloured(truth).resize((256, 256)).save(tmp_path / "a.jpg", quality=50)
     colorized = ColorizedFolder(tmp_path, ["a.jpg"], ["a.jpg"])
     assert colorized.open("a.jpg", truth, "resize")[1] > 0.99
-    with pytest.raises(ValueError, match="give protocol: resize"):
+    with pytest.raises(ValueError, match="set protocol: resize"):
         colorized.open("a.jpg", truth, "central_crop")
 
 

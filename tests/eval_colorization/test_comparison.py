@@ -70,8 +70,8 @@ def test_squares_cut_by_the_other_protocol_are_an_error_wherever_they_lie(
     out = tmp_path / "report"
     status, _, complaint = evaluate("report", *options(photos, out, "--methods.other.folder", folder))
     assert status == 2
-    assert "/coffee/0.png looks like the whole photograph, squeezed into a square" in complaint
-    assert "give protocol: resize" in complaint
+    assert "/coffee/0.png looks like the whole photograph squeezed into a square" in complaint
+    assert "set protocol: resize" in complaint
     assert (out / "parts").exists() == (tried == 1)
 
 

@@ -105,7 +105,7 @@ def test_whatever_a_colorization_or_its_file_may_do_keeps_the_lightness(name, ch
     ],
     ids=["another photograph", "mirrored", "turned", "negative", "black"],
 )
-def test_what_is_no_colorization_of_a_picture_has_another_lightness(name, change):
+def test_a_picture_that_is_not_a_colorization_has_another_lightness(name, change):
     image = PHOTOGRAPHS[name]
     assert correlation(image, change(image, PHOTOGRAPHS[NEXT[name]])) < SAME_PICTURE
 

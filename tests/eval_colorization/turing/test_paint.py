@@ -44,5 +44,5 @@ def test_a_photograph_whose_colorized_version_is_another_picture_is_left_out_and
 def test_squeezed_squares_are_an_error(config, tmp_path):
     for file in (tmp_path / "colorized").iterdir():
         Image.open(file).resize((256, 256)).save(file)
-    with pytest.raises(ValueError, match="give protocol: resize"):
+    with pytest.raises(ValueError, match="set protocol: resize"):
         export_test(config)
