@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from eval_colorization.results import CONTROLS
 from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import World, join_world
 from pretext.runtime.progress import Progress
+from pretext.runtime.run_lock import run_lock
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import write_whole
 
@@ -47,7 +49,7 @@ def make_report(config: ReportConfig) -> None:
     # On a CPU batches are measured side by side, each by one thread: with more, the order in which a convolution or a
     # sum adds up depends on their number, and with it the last bits of the report.
     num_threads = torch.get_num_threads()
-    with threadpool_limits(1), join_world(config.device) as world:
+    with threadpool_limits(1), join_world(config.device) as world, ExitStack() as held:
         if world.device.type == "cuda":
             num_threads = 1
         comparison = open_comparison(
@@ -64,7 +66,7 @@ def make_report(config: ReportConfig) -> None:
         images = comparison.images
         learned = open_learned(config, images.names, world.device)
         parts = Parts(out / "parts", identity(config, comparison, learned, world.device))
-        world.on_main(parts.prepare)
+        world.on_main(lambda: _claim(parts, out, held))
         if world.is_main:
             write_whole(out / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
         measurer = Measurer(methods=comparison.methods, device=world.device, learned=learned)
@@ -82,6 +84,13 @@ def make_report(config: ReportConfig) -> None:
             write_report(out, results, gallery)
             print_table(results)
             print(out / "index.html")
+
+
+def _claim(parts: Parts, out: Path, held: ExitStack) -> None:
+    """Keep other processes out of the report's folder until `held` is closed, and see that it can be written."""
+    out.mkdir(parents=True, exist_ok=True)
+    held.enter_context(run_lock(out))
+    parts.prepare()
 
 
 def choose_methods(config: ReportConfig) -> dict[str, MethodConfig]:

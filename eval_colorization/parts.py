@@ -58,10 +58,21 @@ class Parts:
             np.savez_compressed(file, **part)  # type: ignore[arg-type]
 
     def read(self, num_batches: int) -> Iterator[Part]:
-        """The parts of all batches, in order."""
+        """The parts of all batches, in order.
+
+        Raises:
+            ValueError: a part is damaged.
+        """
         for batch in range(num_batches):
-            with np.load(self._file(batch)) as stored:
-                yield dict(stored)
+            file = self._file(batch)
+            try:
+                with file.open("rb") as stream, np.load(stream) as stored:
+                    part = dict(stored)
+            except Exception as error:  # zipfile and NumPy let through whatever they trip over
+                raise ValueError(
+                    f"{file} is damaged ({error}); delete it, and the same command measures it again"
+                ) from error
+            yield part
 
     def _file(self, batch: int) -> Path:
         return self._folder / f"{batch:06d}.npz"

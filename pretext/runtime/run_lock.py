@@ -22,15 +22,20 @@ def run_lock(folder: Path) -> Iterator[None]:
     """Keep other processes out of `folder` for the duration of the block, on this host and on others.
 
     The lock is a POSIX record lock on `folder/lock`, not the file itself: the kernel, or the server of a network file
-    system, drops it when its process ends in whatever way, or when its node is lost, and worker processes do not
-    inherit it. A requeued job need not wait for that: it takes the lock over from its own earlier attempt. On a file
-    system without locks a warning is printed and nothing is locked.
+    system, drops it when its process ends in whatever way, or when its node is lost; worker processes do not inherit
+    it. A requeued job need not wait for that: it takes the lock over from its own earlier attempt. On a file system
+    without locks a warning is printed and nothing is locked.
 
     Raises:
         ValueError: another process holds the lock; its host, number, job and command are named.
     """
-    with _open_locked(folder / FILE):
-        yield
+    path = folder / FILE
+    with _open_locked(path) as file:
+        try:
+            yield
+        finally:
+            if _is_still_at(file, path):
+                path.unlink()
 
 
 def _open_locked(path: Path) -> TextIO:
@@ -67,7 +72,7 @@ def _open_locked(path: Path) -> TextIO:
 
 
 def _is_still_at(file: TextIO, path: Path) -> bool:
-    """Whether `path` is this file and not one that has taken its place between opening and locking."""
+    """Whether `path` is this file, which another process may have removed or replaced."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

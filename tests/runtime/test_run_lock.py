@@ -49,6 +49,7 @@ def test_the_end_of_the_holder_frees_the_folder_however_it_ended(tmp_path):
     for _ in range(2):  # and so does the end of the block
         with run_lock(tmp_path):
             pass
+    assert list(tmp_path.iterdir()) == []
     with hold(tmp_path) as process:
         process.stdin.close()
 
@@ -79,6 +80,7 @@ def test_a_requeued_job_takes_over_from_its_earlier_attempt_alone(
                     capture_output=True,
                     check=True,
                 )
+            assert lost.poll() is None
         else:
             with pytest.raises(ValueError, match="is in use by"), run_lock(tmp_path):
                 pass
