@@ -1,12 +1,17 @@
 """The classes of images, from their folders or from texts or a CSV file, and the classifier outputs that mean them."""
 
 import csv
+import io
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pretext.data.text_files import read_text
+
 HEADER = ["image", "class"]
+SEPARATORS = ",;\t"  # spreadsheets write the second where the comma is the decimal sign
+MAX_DIGITS = 18  # of a class that is an index: what a 64-bit number holds
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,13 @@ def labels_from_csv(path: Path, names: Sequence[str]) -> Labels:
     """The classes of the images `names` from a file with the columns image,class; it may hold other images too.
 
     Where all of its classes are whole numbers they are the indices of the classifier's outputs; otherwise all its
-    classes, sorted by name, are numbered from 0.
+    classes, sorted by name, are numbered from 0. Semicolons or tabs may separate the columns as well; blank lines and
+    blanks around a class mean nothing.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: another header, a row that is no pair, two classes of one image, an image that is not in it.
+        ValueError: another encoding than UTF-8 or UTF-16, another header, a row that is not a pair, two classes of one
+            image, an image that is not in it.
     """
     class_of = _read(path)
     # macOS writes names in another Unicode form than Linux and Windows; the name as it is goes first.
@@ -88,7 +95,7 @@ def labels_from_texts(texts: Sequence[str]) -> Labels:
 
 
 def _numbered(wanted: Sequence[str], *, classes: Iterable[str]) -> Labels:
-    if all(label.isdecimal() for label in classes):
+    if all(label.isdecimal() and len(label) <= MAX_DIGITS for label in classes):
         return Labels(tuple(map(int, wanted)), {int(label): label for label in classes}, given=True)
     return _numbered_by_name(wanted, classes=classes)
 
@@ -101,26 +108,33 @@ def _numbered_by_name(wanted: Sequence[str], *, classes: Iterable[str]) -> Label
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Image -> class. A byte-order mark, as spreadsheets write it, is no part of the header."""
+    """Image -> class."""
+    text = read_text(path)
+    first_line = text.partition("\n")[0]
+    separator = next((sign for sign in SEPARATORS if sign in first_line), ",")
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     class_of: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.reader(file)
+    try:
         header = next(rows, [])
-        if header != HEADER:
+        if [column.strip() for column in header] != HEADER:
             raise ValueError(
-                f"{path} must begin with the line image,class but begins with {','.join(header)!r}"
+                f"{path} must begin with the line image,class but begins with {first_line[:60]!r}"
             )
         for row in rows:
-            if len(row) != 2 or not all(row):
+            if not "".join(row).strip():
+                continue
+            if len(row) != 2 or not all(map(str.strip, row)):
                 raise ValueError(
-                    f"{path}, line {rows.line_num}: expected image,class but found {','.join(row)!r}"
+                    f"{path}, line {rows.line_num}: expected image,class but found {separator.join(row)!r}"
                 )
-            name, label = row
+            name, label = row[0], row[1].strip()
             if class_of.setdefault(name, label) != label:
                 raise ValueError(
                     f"{path}, line {rows.line_num}: {name} has the class {label!r} but above it has "
                     f"{class_of[name]!r}: keep one of the rows"
                 )
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {rows.line_num}: {error}") from error
     return class_of
 
 

@@ -86,7 +86,10 @@ class ShardSource:
         return f"{self._stamps[self._shard_of(index)]}+{self._images[index, 0]}"
 
     def class_texts(self) -> list[str]:
-        """What the .cls member of each sample says. Raises ValueError naming samples that have none."""
+        """What the .cls member of each sample says.
+
+        Raises ValueError naming samples that have none, or one that is not text.
+        """
         without = [self.name(int(index)) for index in np.flatnonzero(self._classes[:, 0] == 0)]
         if without:
             more = f" and {len(without) - 3} more" if len(without) > 3 else ""
@@ -97,7 +100,13 @@ class ShardSource:
         texts = []
         for path, start, end in zip(self._paths, self._starts[:-1], self._starts[1:], strict=True):
             with path.open("rb") as tar:
-                texts += [read_member(tar, place).decode().strip() for place in self._classes[start:end]]
+                for place in self._classes[start:end]:
+                    try:
+                        texts.append(read_member(tar, place).decode().strip())
+                    except UnicodeDecodeError as error:
+                        raise ValueError(
+                            f"the .cls member of {self.name(len(texts))} is not text in UTF-8 ({error})"
+                        ) from error
         return texts
 
     def _shard_of(self, index: int) -> int:

@@ -58,6 +58,44 @@ def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_header(tmp_path: Path)
     assert labels_from_csv(path, ["a, b.png"]).indices == (0,)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "image,class\n1.png,cat\n2.png,dog\n\n",
+        "image,class\r\n1.png,cat\r\n2.png,dog\r\n\r\n",
+        "image,class\r1.png,cat\r2.png,dog",
+        '"image","class"\n"1.png","cat"\n\n"2.png"," dog "\n,\n',
+        "image;class\n1.png;cat\n2.png;dog\n",
+        "image\tclass\n1.png\tcat\n2.png\tdog\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_tables_of_all_spreadsheets_say_the_same(tmp_path: Path, content: str, encoding: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content.encode(encoding))
+    labels = labels_from_csv(path, ["1.png", "2.png"])
+    assert (labels.indices, labels.class_names) == ((0, 1), {0: "cat", 1: "dog"})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"image,class\n1.png,t\xfcr\n", r"labels\.csv is not text in UTF-8: byte 19 is 0xfc"),
+        (b"image,class\n1.png," + b"x" * 200_000, r"labels\.csv, line 2: field larger than field limit"),
+    ],
+)
+def test_a_csv_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        labels_from_csv(path, ["1.png"])
+
+
+def test_a_number_that_no_index_can_be_is_a_name(tmp_path: Path) -> None:
+    path = csv_file(tmp_path, f"1.png,{10**18}", "2.png,7")
+    assert labels_from_csv(path, ["1.png", "2.png"]).class_names == {0: str(10**18), 1: "7"}
+
+
 @pytest.mark.parametrize("num_outputs", [2, 4, 1000])
 def test_classes_numbered_by_name_must_be_as_many_as_the_outputs(num_outputs: int) -> None:
     labels = labels_from_folders(NAMES)
