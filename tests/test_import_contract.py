@@ -19,7 +19,7 @@ ADAPTERS = {
     "uvicorn": ("eval_colorization.turing.serve",),
     "detectron2": tuple(
         f"transfer.detection.{name}"
-        for name in ("adapter", "loading", "evaluation", "hooks", "checkpoint", "train")
+        for name in ("adapter", "loading", "evaluation", "truth", "hooks", "checkpoint", "train")
     ),
     "mmseg": ("transfer.segmentation.adapter", "transfer.segmentation.evaluation"),
     "mmengine": tuple(f"transfer.segmentation.{name}" for name in ("adapter", "loading", "runner")),

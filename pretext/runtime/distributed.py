@@ -57,7 +57,10 @@ class World:
                 outcome = work()
             except (ValueError, OSError) as error:
                 outcome = error
-        outcome = self.gather(outcome)[0]
+        if self.size > 1:
+            outcomes = [outcome]
+            dist.broadcast_object_list(outcomes)
+            outcome = outcomes[0]
         if isinstance(outcome, (ValueError, OSError)):
             raise outcome
         return cast(Result, outcome)

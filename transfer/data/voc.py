@@ -1,15 +1,22 @@
 """PASCAL VOC's layout: lists in ImageSets, of images and of labels for each class, photographs in JPEGImages."""
 
-from pathlib import Path, PurePosixPath
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int8
 
 from pretext.data.folder import FolderSource
+from pretext.data.images import image_extensions
 from pretext.data.sources import SubsetSource
+from pretext.data.text_files import read_lines, read_text
 from pretext.spelling import unknown_name
+from transfer.data.checking import Remark, shown
 
+LISTED_TWICE = "images that are listed twice, used once"
 VOC_CLASSES = (
     "aeroplane",
     "bicycle",
@@ -42,16 +49,25 @@ def class_names(root: Path) -> tuple[str, ...]:
     file = root / "classes.txt"
     if not file.is_file():
         return VOC_CLASSES
-    names = tuple(filter(None, map(str.strip, file.read_text(encoding="utf-8").splitlines())))
+    names = tuple(read_lines(file))
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{file} should name each class once, a line each, without the background")
     return names
 
 
-def image_list(root: Path, kind: Literal["Main", "Segmentation"], split: str) -> list[str]:
-    """The names of a split's images, without suffix, as ImageSets/KIND/SPLIT.txt lists them.
+def listed_images(
+    root: Path, kind: Literal["Main", "Segmentation"], split: str
+) -> tuple[dict[str, Path], list[Remark]]:
+    """The images of a split, and a remark for each line of its list that names one again.
 
-    Raises ValueError for a folder without such lists, a split without one, and an empty list.
+    ImageSets/KIND/SPLIT.txt lists them with or without extension; names may hold blanks, and behind a name may be
+    labels, as in the lists of a class.
+
+    Returns:
+        Name without extension -> its file in JPEGImages.
+
+    Raises ValueError for a folder without such lists or without images, a split without a list, an empty list, and one
+    that names images which JPEGImages does not hold.
     """
     lists = root / "ImageSets" / kind
     file = lists / f"{split}.txt"
@@ -60,16 +76,27 @@ def image_list(root: Path, kind: Literal["Main", "Segmentation"], split: str) ->
         if not splits:
             raise ValueError(f"{lists} holds no lists such as trainval.txt; give the folder of VOC2007")
         raise ValueError(f"in {lists} " + unknown_name("split", split, splits))
-    names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    folder = FolderSource(root / "JPEGImages")
+    places = _places(folder)
+    names = [_listed_name(line, places) for line in read_lines(file)]
     if not names:
         raise ValueError(f"{file} names no image")
-    return names
+    _require_images(names, places, file, root)
+    images: dict[str, Path] = {}
+    remarks = []
+    for name in names:
+        file_name = folder.name(places[name])
+        stem = _split_extension(file_name)[0]
+        if stem in images:
+            remarks.append(Remark(LISTED_TWICE, stem))
+        images[stem] = root / "JPEGImages" / file_name
+    return images, remarks
 
 
-def image_path(root: Path, name: str) -> Path:
-    """The photograph of this name in JPEGImages, whatever its suffix; the .jpg where there is none."""
-    paths = [root / "JPEGImages" / f"{name}{suffix}" for suffix in (".jpg", ".jpeg", ".png")]
-    return next((path for path in paths if path.is_file()), paths[0])
+def file_beside(folder: Path, name: str, extension: str) -> Path:
+    """What belongs to an image of this name: FOLDER/NAME.xml, or FOLDER/NAME.XML where only that exists."""
+    path, in_capitals = folder / f"{name}{extension}", folder / f"{name}{extension.upper()}"
+    return in_capitals if in_capitals.is_file() and not path.is_file() else path
 
 
 def open_voc(
@@ -92,7 +119,9 @@ def open_voc(
                 f"{lists} holds no lists such as aeroplane_trainval.txt; give the folder of VOC2007"
             )
         raise ValueError(f"in {lists} " + unknown_name("split", split, splits))
-    first, *others = labels_of_classes = [_read_list(file) for file in files]
+    folder = FolderSource(root / "JPEGImages")
+    places = _places(folder)
+    first, *others = labels_of_classes = [_read_list(file, places) for file in files]
     for file, labels in zip(files[1:], others, strict=True):
         if labels.keys() != first.keys():
             odd = min(labels.keys() ^ first.keys())
@@ -102,30 +131,71 @@ def open_voc(
             raise ValueError(
                 f"{file} has no image with its class (1); leave the class out, or correct the list"
             )
-
-    folder = FolderSource(root / "JPEGImages")
-    stems = [str(PurePosixPath(folder.name(index)).with_suffix("")) for index in range(len(folder))]
-    place = dict(zip(stems, range(len(folder)), strict=True))
-    absent = [image for image in first if image not in place]
-    if absent:
-        raise ValueError(
-            f"{files[0]} names {len(absent)} images that {root / 'JPEGImages'} does not hold, the first is {absent[0]}"
-        )
-    images = sorted(first, key=place.__getitem__)
+    _require_images(first, places, files[0], root)
+    images = sorted(first, key=places.__getitem__)
     return (
-        SubsetSource(folder, np.array([place[image] for image in images])),
+        SubsetSource(folder, np.array([places[image] for image in images])),
         tuple(file.name.removesuffix(ending) for file in files),
         np.array([[labels[image] for labels in labels_of_classes] for image in images], np.int8),
     )
 
 
-def _read_list(file: Path) -> dict[str, int]:
+def _read_list(file: Path, places: Mapping[str, int]) -> dict[str, int]:
     """Image -> 1, -1 or 0."""
-    labels = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        match line.split():
-            case [image, ("1" | "-1" | "0") as label]:
-                labels[image] = int(label)
+    labels: dict[str, int] = {}
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
+        match line.rsplit(maxsplit=1):
+            case []:
+                continue
+            case [name, ("1" | "-1" | "0") as text]:
+                name, label = _image_name(name.strip(), places), int(text)
             case _:
                 raise ValueError(f"{file}, line {number}: expected IMAGE 1, -1 or 0 but found {line!r}")
+        if labels.setdefault(name, label) != label:
+            raise ValueError(
+                f"{file}, line {number}: {name} has the label {label} but above it has {labels[name]}: keep one of "
+                "the lines"
+            )
     return labels
+
+
+def _require_images(names: Iterable[str], places: Mapping[str, int], file: Path, root: Path) -> None:
+    absent = [name for name in names if name not in places]
+    if absent:
+        raise ValueError(
+            f"{root / 'JPEGImages'} lacks {len(absent)} of the images that {file} names, the first is "
+            f"{shown(absent[0])}"
+        )
+
+
+def _places(folder: FolderSource) -> dict[str, int]:
+    """Name with and without extension -> index in the folder; of a JPEG where several files have the name."""
+    names = [folder.name(index) for index in range(len(folder))]
+    places: dict[str, int] = {}
+    for index, name in enumerate(names):
+        stem, extension = _split_extension(name)
+        if stem not in places or extension in (".jpg", ".jpeg"):
+            places[stem] = index
+    return places | {name: index for index, name in enumerate(names)}
+
+
+def _listed_name(line: str, places: Mapping[str, int]) -> str:
+    """The image in a line of a list: the longest beginning of whole words that is one's name, else all but labels."""
+    for word in reversed(list(re.finditer(r"\S+", line))):
+        name = _image_name(line[: word.end()], places)
+        if name in places:
+            return name
+    return re.sub(r"(\s+-?\d+)+$", "", line)
+
+
+def _image_name(name: str, places: Mapping[str, int]) -> str:
+    """The name without the extension, unless that would be another file's."""
+    stem, extension = _split_extension(name)
+    is_same = extension in image_extensions() and places.get(name, places.get(stem)) == places.get(stem)
+    return stem if is_same else name
+
+
+def _split_extension(name: str) -> tuple[str, str]:
+    """The name without extension, and the extension in lower case."""
+    stem, extension = os.path.splitext(name)  # noqa: PTH122
+    return stem, extension.lower()

@@ -1,67 +1,196 @@
 """Boxes in COCO's layout: one JSON file for all images."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transfer.data.checking import read_all
-from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages, check_box, image_size
+from transfer.data.checking import Remark, finite_number, image_size, read_all, shown
+from transfer.detection.annotated import (
+    EXCHANGED,
+    AnnotatedImage,
+    Box,
+    Corners,
+    DetectionImages,
+    clipped_corners,
+    sides_are_exchanged,
+)
+
+ONE_NAME = "categories of one name, which are one class"
+LISTED_AGAIN = "files of several entries, each of them an image of its own"
 
 
 def open_coco_boxes(address: str, root: Path, split: str, classes: Sequence[str] | None) -> DetectionImages:
     """The images and boxes of a file; its categories, in order of their numbers, are the classes if none are given.
 
-    Raises ValueError as `open_detection` does.
+    Of an image the file must give `id` and `file_name`, of an annotation `image_id`, `category_id` and `bbox`, of a
+    category `id` and `name`; categories of one name are one class. Raises ValueError as `open_detection` does.
     """
     file = Path(split).expanduser()
+    categories, images, annotations = _read(address, file)
+    name_of = {number: " ".join(entry.text("name").split()) for number, entry in categories.items()}
+    numbers: dict[str, list[int | str]] = defaultdict(list)
+    for number in sorted(name_of, key=lambda number: (isinstance(number, str), number)):
+        numbers[name_of[number]].append(number)
+    remarks = [
+        Remark(ONE_NAME, f"{name} of {' and '.join(map(str, same))}")
+        for name, same in numbers.items()
+        if len(same) > 1
+    ]
+    names = tuple(classes) if classes else tuple(numbers)
+    unknown = [name for name in names if name not in numbers]
+    if unknown:
+        raise ValueError(
+            f"{file} has no class {', '.join(unknown)}, but {', '.join(numbers)}; correct data.classes"
+        )
+    label_of = {number: names.index(name) for number, name in name_of.items() if name in names}
+    of_images: dict[int | str, list[_Entry]] = {number: [] for number in images}
+    for annotation in annotations:
+        category, image = annotation.id("category_id"), annotation.id("image_id")
+        if category not in categories:
+            raise ValueError(f"{annotation.where} is of category {category}, which the file does not name")
+        if image not in images:
+            raise ValueError(f"{annotation.where} is of image {image}, which the file does not name")
+        if category in label_of:
+            of_images[image].append(annotation)
+    read = read_all(lambda number: _image(root, number, images[number], of_images[number], label_of), images)
+    return DetectionImages(
+        address=address, classes=names, images=read, remarks=(*remarks, *_listed_again(images))
+    )
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """An entry in a list of the file, and where it is for messages. What it lacks or has wrong is a ValueError."""
+
+    values: Mapping[str, Any]
+    file: Path
+    name: str
+
+    @property
+    def where(self) -> str:
+        return f"{self.file}: {self.name}"
+
+    def value(self, key: str) -> Any:
+        if key not in self.values:
+            raise ValueError(f"{self.where} has no {key}")
+        return self.values[key]
+
+    def text(self, key: str) -> str:
+        value = self.value(key)
+        if not isinstance(value, str) or not value.strip() or re.search("[\0\ud800-\udfff]", value):
+            raise ValueError(f"{self.where}: {key} is {shown(value)}, expected text")
+        return value
+
+    def id(self, key: str) -> int | str:
+        """A number or text; 7, 7.0 and "7" are one."""
+        value = self.value(key)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, str) and re.fullmatch(r"0|-?[1-9]\d{0,17}", value, re.ASCII):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError(f"{self.where}: {key} is {shown(value)}, expected a number or text")
+        return value
+
+    def side(self, key: str) -> float:
+        """A length in pixels, 0 where it is not given."""
+        return finite_number(self.values.get(key) or 0, f"{self.where}: {key}")
+
+    def corners(self) -> Corners:
+        box = self.value("bbox")
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError(f"{self.where}: bbox is {shown(box)}, expected [left, top, width, height]")
+        left, top, width, height = (
+            finite_number(number, f"{self.where}: bbox has {shown(box)}, of which one") for number in box
+        )
+        return left, top, left + width, top + height
+
+
+def _read(address: str, file: Path) -> tuple[dict[int | str, _Entry], dict[int | str, _Entry], list[_Entry]]:
+    """The file's categories and images by their ids, and its annotations."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        categories = sorted(content["categories"], key=lambda category: category["id"])
-        number = {category["name"]: category["id"] for category in categories}
-        names = tuple(classes) if classes else tuple(number)
-        unknown = [name for name in names if name not in number]
-        if unknown:
-            raise ValueError(
-                f"{file} has no class {', '.join(unknown)}, but {', '.join(number)}; correct data.classes"
-            )
-        ids = tuple(number[name] for name in names)
-        of_images: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in content["images"]}
-        for annotation in content["annotations"]:
-            if annotation["category_id"] not in number.values():
-                raise ValueError(
-                    f"{file}: annotation {annotation['id']} is of category {annotation['category_id']}, "
-                    "which the file does not name"
-                )
-            if annotation["image_id"] not in of_images:
-                raise ValueError(
-                    f"{file}: annotation {annotation['id']} is of image {annotation['image_id']}, "
-                    "which the file does not name"
-                )
-            if annotation["category_id"] in ids:
-                of_images[annotation["image_id"]].append(annotation)
+        content = json.loads(file.read_bytes())
     except FileNotFoundError:
         raise ValueError(f"{address}: there is no file {file}") from None
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is no file of COCO annotations ({error!r})") from error
-    images = read_all(lambda image: _image(root, file, image, of_images[image["id"]], ids), content["images"])
-    return DetectionImages(address=address, classes=names, images=images, category_ids=ids)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} cannot be read as JSON ({error})") from error
+    lists: dict[str, list[_Entry]] = {}
+    for key, kind in (("categories", "category"), ("images", "image"), ("annotations", "annotation")):
+        entries = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise ValueError(f"{file} is not a file of COCO annotations: it has no list {key!r}")
+        lists[key] = []
+        for place, values in enumerate(entries):
+            if not isinstance(values, dict):
+                raise ValueError(f"{file}: {key}[{place}] is {shown(values)}, expected an object with keys")
+            name = f"{kind} {shown(values['id'])}" if values.get("id") is not None else f"{key}[{place}]"
+            lists[key].append(_Entry(values, file, name))
+    return _by_id(lists["categories"], "name"), _by_id(lists["images"], "file_name"), lists["annotations"]
+
+
+def _by_id(entries: Sequence[_Entry], name: str) -> dict[int | str, _Entry]:
+    by_id: dict[int | str, _Entry] = {}
+    for entry in entries:
+        other = by_id.setdefault(entry.id("id"), entry)
+        if entry.text(name) != other.text(name):
+            raise ValueError(
+                f"{entry.where} is both {shown(other.text(name))} and {shown(entry.text(name))}; give each an id of "
+                "its own"
+            )
+    return by_id
+
+
+def _listed_again(images: Mapping[int | str, _Entry]) -> list[Remark]:
+    ids: dict[str, list[str]] = defaultdict(list)
+    for number, entry in images.items():
+        ids[entry.text("file_name")].append(str(number))
+    return [
+        Remark(LISTED_AGAIN, f"{name} of {' and '.join(same)}") for name, same in ids.items() if len(same) > 1
+    ]
 
 
 def _image(
-    root: Path, file: Path, image: dict[str, Any], annotations: Iterable[dict[str, Any]], ids: Sequence[int]
+    root: Path,
+    number: int | str,
+    image: _Entry,
+    annotations: Sequence[_Entry],
+    label_of: Mapping[int | str, int],
 ) -> AnnotatedImage:
-    path = root / image["file_name"]
-    width, height = image_size(path)
-    if (image["width"], image["height"]) != (width, height):
-        raise ValueError(
-            f"{file} says {image['width']} x {image['height']} px of {path.name}, which has {width} x {height}"
-        )
-    boxes = []
-    for annotation in annotations:
-        left, top, box_width, box_height = map(float, annotation["bbox"])
-        corners = (left, top, left + box_width, top + box_height)
-        check_box(corners, width, height, f"{file}: the box of annotation {annotation['id']} on {path.name}")
-        label = ids.index(annotation["category_id"])
-        boxes.append(Box(label=label, corners=corners, crowd=bool(annotation.get("iscrowd"))))
-    return AnnotatedImage(id=image["id"], path=path, width=width, height=height, boxes=tuple(boxes))
+    path = root / image.text("file_name")
+    try:
+        size = width, height = image_size(path)
+    except ValueError as error:
+        raise ValueError(f"{image.where}: {error}") from error
+    remarks, boxes = [], []
+    given = image.side("width"), image.side("height")
+    corners_of = [annotation.corners() for annotation in annotations]
+    if sides_are_exchanged(given, size, corners_of, path, image.where):
+        remarks.append(Remark(EXCHANGED, path.name))
+    for annotation, given_corners in zip(annotations, corners_of, strict=True):
+        corners, fault = clipped_corners(given_corners, width, height, f"{annotation.where} on {path.name}")
+        if fault:
+            remarks.append(Remark(fault, f"{annotation.name} on {path.name}"))
+        if corners:
+            boxes.append(
+                Box(
+                    label=label_of[annotation.id("category_id")],
+                    corners=corners,
+                    crowd=annotation.values.get("iscrowd") in (1, "1"),
+                    area=_area(annotation, corners),
+                )
+            )
+    return AnnotatedImage(
+        id=number, path=path, width=width, height=height, boxes=tuple(boxes), remarks=tuple(remarks)
+    )
+
+
+def _area(annotation: _Entry, corners: Corners) -> float:
+    """What the annotation gives, but no more than its box, which it is where nothing sensible is given."""
+    left, top, right, bottom = corners
+    box_area = (right - left) * (bottom - top)
+    area = annotation.values.get("area")
+    return float(min(area, box_area)) if isinstance(area, int | float) and area > 0 else box_area

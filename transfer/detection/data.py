@@ -4,35 +4,41 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from transfer.config import DetectionDataConfig
-from transfer.data.checking import require_same_classes
+from transfer.data.checking import first_few, require_same_classes
 from transfer.data.labelled import default_name
 from transfer.detection.annotated import COCO, VOC, DetectionImages
 from transfer.detection.coco import open_coco_boxes
 from transfer.detection.voc import open_voc_boxes
 
-NUM_NAMED = 3
-
 
 def open_detection(config: DetectionDataConfig) -> tuple[list[DetectionImages], DetectionImages]:
     """The training splits and the test split, every image and every box of them checked.
 
+    Boxes without width or height and those outside their image are left out, those over its border clipped: see
+    `DetectionImages.notes`.
+
     Raises:
-        ValueError: an address that is none, a file that is missing, broken or does not say what it should, a box
-            outside its image or of an unknown class, splits of different classes, no box to train on, or a class that
-            the test images do not show. It names the first such place, and how many more there are.
+        ValueError: not a valid address, a file that is missing, broken or does not say what it should, a box whose
+            corners are in the wrong order or whose class is unknown, splits of different classes, no box to train or to
+            test on, or a class of VOC's layout that the test images do not show. It names the first such place, and how
+            many more there are.
     """
     addresses = [config.train] if isinstance(config.train, str) else config.train
     train = [_open(address, config.classes) for address in addresses]
     test = _open(config.test, config.classes)
     require_same_classes(train, test)
-    if not any(image.boxes for images in train for image in images.images):
-        raise ValueError(f"{' and '.join(addresses)}: no image has an object, so there is nothing to learn")
-    for name, count in test.boxes_by_class().items():
-        if not count and not test.is_coco:
-            raise ValueError(
-                f"{test.address} has no object of class {name!r}, so its average precision means nothing; test on a "
-                "split that shows every class"
-            )
+    for splits, purpose in ((train, "learn"), ([test], "find")):
+        if all(box.crowd for split in splits for image in split.images for box in image.boxes):
+            where = " and ".join(split.address for split in splits)
+            raise ValueError(f"{where}: no image has an object, so there is nothing to {purpose}")
+    if not test.is_coco:  # COCO's mean is over the classes that are there
+        shown = {box.label for image in test.images for box in image.boxes if not box.difficult}
+        for label, name in enumerate(test.classes):
+            if label not in shown:
+                raise ValueError(
+                    f"{test.address} has no object of class {name!r} that is not difficult, so its average precision "
+                    "means nothing; test on a split that shows every class, or give data.classes"
+                )
     return train, test
 
 
@@ -40,17 +46,16 @@ def summary(images: DetectionImages) -> str:
     """What was found, in one line; images without objects are counted and named."""
     boxes = [box for image in images.images for box in image.boxes]
     by_class = ", ".join(f"{name} {count}" for name, count in images.boxes_by_class().items())
-    said = f"{images.address}: {len(images.images)} images, {len(boxes)} boxes ({by_class})"
+    line = f"{images.address}: {len(images.images)} images, {len(boxes)} boxes ({by_class})"
     for count, what in (
         (sum(box.difficult for box in boxes), "difficult"),
         (sum(box.crowd for box in boxes), "crowds"),
     ):
-        said += f", {count} {what}" if count else ""
+        line += f", {count} {what}" if count else ""
     empty = [image.path.name for image in images.images if not image.boxes]
     if empty:
-        named = ", ".join(empty[:NUM_NAMED]) + (", ..." if len(empty) > NUM_NAMED else "")
-        said += f"; {len(empty)} without objects: {named}"
-    return said
+        line += f"; {len(empty)} without objects: {first_few(empty)}"
+    return line
 
 
 def _open(address: str, classes: Sequence[str] | None) -> DetectionImages:

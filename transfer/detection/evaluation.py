@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.evaluation import COCOEvaluator, PascalVOCDetectionEvaluator, inference_on_dataset
+from detectron2.evaluation import inference_on_dataset
 from jaxtyping import UInt8
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
@@ -15,7 +15,8 @@ from torchvision.utils import draw_bounding_boxes
 from pretext.data.images import open_rgb
 from transfer.class_colours import voc_colour
 from transfer.detection.annotated import AnnotatedImage, DetectionImages
-from transfer.detection.loading import register, test_loader
+from transfer.detection.loading import test_loader
+from transfer.detection.truth import open_evaluator
 from transfer.prediction_gallery import NUM_IMAGES, prediction_gallery
 
 MIN_SCORE = 0.5  # of a box that is drawn
@@ -40,24 +41,20 @@ class PeriodicEvaluation:
     ) -> None:
         self.rows: list[dict[str, Any]] = []
         self._images = images
+        self._eleven_points = eleven_points
         self._loader = test_loader(records, cfg, num_workers)
         self._shown = test_loader(records[:NUM_IMAGES], cfg, num_workers=0).dataset
-        name = register(images, eleven_points=eleven_points)
-        self._evaluator: Any = (
-            COCOEvaluator(name, ("bbox",), distributed=True, use_fast_impl=False)
-            if images.is_coco
-            else PascalVOCDetectionEvaluator(name)
-        )
         self._suffix = "_11_point" if eleven_points and not images.is_coco else ""
 
     def run(self, model: nn.Module, step: int) -> dict[str, float]:
         """AP50, AP75 and AP over IoU 0.5 to 0.95, in percent; `_11_point` behind them if that is how; on the first
         process. Without any detection they are 0.
         """
-        found = inference_on_dataset(model, self._loader, self._evaluator).get("bbox")
-        if found is None:
+        with open_evaluator(self._images, eleven_points=self._eleven_points) as evaluator:
+            measured = inference_on_dataset(model, self._loader, evaluator).get("bbox")
+        if measured is None:
             return {}
-        metrics = {f"{name}{self._suffix}": float(np.nan_to_num(found[name])) for name in METRICS}
+        metrics = {f"{name}{self._suffix}": float(np.nan_to_num(measured[name])) for name in METRICS}
         self.rows = [row for row in self.rows if row["step"] < step] + [{"step": step, **metrics}]
         return metrics
 

@@ -1,11 +1,10 @@
 """Images on their way into Detectron2: read and augmented by its own code, in this project's order."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetMapper, MapDataset, MetadataCatalog, build_detection_test_loader
+from detectron2.data import DatasetMapper, MapDataset, build_detection_test_loader
 from detectron2.data.build import load_proposals_into_dataset, trivial_batch_collator
 from detectron2.structures import BoxMode
 
@@ -59,6 +58,8 @@ def test_loader(records: Sequence[dict[str, Any]], cfg: CfgNode, num_workers: in
 def detectron_records(images: DetectionImages, proposals: str | None) -> list[dict[str, Any]]:
     """Detectron2's form of the data, with the proposed boxes of a file in its format.
 
+    An image's `image_id` is its place in `images.images`.
+
     Raises:
         ValueError: the file is missing, cannot be read, or lacks an image.
     """
@@ -80,32 +81,21 @@ def detectron_records(images: DetectionImages, proposals: str | None) -> list[di
         }
         for image in images.images
     ]
-    if proposals is None:
-        return records
+    if proposals is not None:
+        records = _with_proposals(records, proposals, images.address)
+    for place, record in enumerate(records):
+        record["image_id"] = place
+    return records
+
+
+def _with_proposals(records: list[dict[str, Any]], proposals: str, address: str) -> list[dict[str, Any]]:
     try:
         return load_proposals_into_dataset(records, proposals)
     except FileNotFoundError:
         raise ValueError(f"there is no file of proposals {proposals}") from None
     except KeyError as error:
         raise ValueError(
-            f"{proposals} has no proposals for {error.args[0]} of {images.address}, or is not in Detectron2's format"
+            f"{proposals} has no proposals for {error.args[0]} of {address}, or is not in Detectron2's format"
         ) from error
     except Exception as error:  # whatever unpickling meets
         raise ValueError(f"{proposals} is no file of proposals in Detectron2's format ({error!r})") from error
-
-
-def register(images: DetectionImages, *, eleven_points: bool) -> str:
-    """Tell Detectron2's evaluators of the data; the name by which they know it."""
-    name = images.address
-    MetadataCatalog.pop(name, None)
-    metadata = MetadataCatalog.get(name)
-    metadata.thing_classes = list(images.classes)
-    if images.is_coco:
-        metadata.json_file = str(Path(images.split).expanduser())
-        metadata.thing_dataset_id_to_contiguous_id = {
-            number: label for label, number in enumerate(images.category_ids)
-        }
-    else:
-        metadata.dirname, metadata.split = str(images.root), images.split
-        metadata.year = 2007 if eleven_points else 2012  # the measure goes by the year
-    return name

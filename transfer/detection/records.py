@@ -35,6 +35,7 @@ def detection_records(
         "train_boxes": sum(sum(images.boxes_by_class().values()) for images in train),
         "test_images": len(test.images),
         "test_boxes": sum(test.boxes_by_class().values()),
+        "notes": [note for images in (*train, test) for note in images.notes()],
     }
     return last_and_best(
         rows,

@@ -28,6 +28,7 @@ from transfer.detection.hooks import LogLosses, SeedEachStep, StopOnSignal
 from transfer.detection.loading import detectron_records, training_loader
 from transfer.detection.protocols import resolve_protocol
 from transfer.detection.records import detection_records
+from transfer.detection.truth import require_full_marks
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.results import results_table, write_records
 from transfer.stages import choose_stage
@@ -37,14 +38,17 @@ def detect(config: DetectConfig) -> None:
     """Run `config` to its end, from its last checkpoint where there is one, and write the results.
 
     Raises:
-        ValueError: the configuration or its data cannot be used as they are, or the folder holds another run.
+        ValueError: the configuration or its data cannot be used as they are, the evaluator does not give 100 to the
+            truth itself, or the folder holds another run.
         RunFailedError: the loss became NaN or infinite, or the disk is full.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
         # ------------------------------------------------------------------------------ check
         protocol, schedule = resolve_protocol(config)
-        train_images, test_images = open_detection(config.data)
+        train_images, test_images = world.on_main(lambda: open_detection(config.data))
+        eleven_points = config.average_precision == "11_point"
+        require_full_marks(test_images, eleven_points=eleven_points, world=world)
         records = [
             record
             for images, proposals in zip(train_images, train_proposals(config.data), strict=True)
@@ -87,7 +91,7 @@ def detect(config: DetectConfig) -> None:
             test_images,
             test_records,
             cfg,
-            eleven_points=config.average_precision == "11_point",
+            eleven_points=eleven_points,
             num_workers=config.data.num_workers,
         )
 
@@ -121,7 +125,8 @@ def detect(config: DetectConfig) -> None:
         log = opened.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
         progress = opened.enter_context(Progress(schedule.steps, initial=first_step, visible=world.is_main))
         for images in (*train_images, test_images):
-            progress.say(summary(images))
+            for line in (summary(images), *images.notes()):
+                progress.say(line)
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         progress.say(
             f"{backbone.name}, {detector} on {stage}, trained from {config.train_from} ({trained:.1f} M parameters), "

@@ -9,9 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pretext.data.images import BrokenImageError, open_rgb
 from transfer.config import SegmentationDataConfig
-from transfer.data.checking import read_all, require_same_classes
+from transfer.data.checking import Remark, image_size, read_all, remarks_by_kind, require_same_classes
 from transfer.segmentation.layouts import BACKGROUND, Listing, list_split
 
 VOID = 255
@@ -35,12 +34,14 @@ class SegmentationImages:
         address: where it lies; see `list_split`.
         classes: their names; an index there is what a network predicts.
         first_label: of the first class in the masks; a label below it is void, as 255 is.
+        remarks: on the list of the images.
     """
 
     address: str
     classes: tuple[str, ...]
     first_label: int
     images: tuple[SegmentedImage, ...]
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def num_background_only(self) -> int:
@@ -54,6 +55,21 @@ class SegmentationImages:
             zip(self.classes, np.sum([image.pixels for image in self.images], axis=0).tolist(), strict=True)
         )
 
+    @property
+    def shown_classes(self) -> tuple[str, ...]:
+        """Those that a mask shows: what a mean over classes is of."""
+        return tuple(name for name, count in self.pixels_by_class().items() if count)
+
+    def notes(self) -> list[str]:
+        """What is not used as it stands there, a line for each kind, and a background that no mask shows."""
+        lines = remarks_by_kind(self.remarks)
+        if BACKGROUND in self.classes and BACKGROUND not in self.shown_classes:
+            num_shown = len(self.shown_classes)
+            lines.append(
+                f"no mask shows the {BACKGROUND} (0): a mean over classes is of the {num_shown} that are shown"
+            )
+        return [f"{self.address}: {line}" for line in lines]
+
     def images_by_class(self) -> dict[str, int]:
         """Class -> how many images show it."""
         shown = np.array([image.pixels for image in self.images]) > 0
@@ -64,20 +80,22 @@ def open_segmentation(config: SegmentationDataConfig) -> tuple[list[Segmentation
     """The training splits and the test split, every image and every mask of them read and checked.
 
     Raises:
-        ValueError: an address that is none, a file that is missing or cannot be read, a mask that does not fit its
-            image or has a label that is no class, a training image without a labelled pixel, splits of different
-            classes, or a class that the test images do not show. It names the first such place, and how many more
-            there are.
+        ValueError: not a valid address, a file that is missing or cannot be read, a mask that does not fit its image or
+            has a label that is no class, a training image without a labelled pixel, a split of background alone, splits
+            of different classes, or a class other than the background that the test images do not show. It names the
+            first such place, and how many more there are.
     """
     addresses = [config.train] if isinstance(config.train, str) else config.train
     train = [_open(address, config.classes, for_training=True) for address in addresses]
     test = _open(config.test, config.classes, for_training=False)
     require_same_classes(train, test)
-    absent = [name for name, count in test.pixels_by_class().items() if not count]
+    _require_objects(train)
+    _require_objects([test])
+    absent = [name for name in test.classes if name not in test.shown_classes and name != BACKGROUND]
     if absent:
         raise ValueError(
             f"{test.address} has no pixel of {', '.join(absent)}, so a mean over classes means nothing; test on a "
-            "split that shows every class, or give data.classes"
+            f"split that shows every class, or give data.classes ({VOID} in a mask is void and no class)"
         )
     return train, test
 
@@ -86,29 +104,30 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "height width"]:
     """The labels in a mask; raises ValueError if there is none or it is a picture of another kind."""
     try:
         with Image.open(path) as mask:
-            if mask.format != "PNG" or mask.mode not in MASK_MODES:
-                raise ValueError(
-                    f"{path} is a {mask.format} of mode {mask.mode}, expected a PNG of one 8-bit channel, or with a "
-                    "palette, whose values are the labels; convert it"
-                )
-            return np.array(mask).astype(np.uint8)
+            kind, mode = mask.format, mask.mode
+            if kind == "PNG" and mode in MASK_MODES:
+                return np.array(mask).astype(np.uint8)
     except FileNotFoundError:
         raise ValueError(f"{path} is missing, but its image is listed") from None
-    except (OSError, SyntaxError) as error:  # what Pillow raises for damaged files
+    except Exception as error:  # Pillow lets through whatever its parsers trip over
         raise ValueError(f"{path} cannot be read as a mask ({error})") from error
+    raise ValueError(
+        f"{path} is a {kind} of mode {mode}, expected a PNG of one 8-bit channel, or with a palette, whose values are "
+        "the labels: write each pixel's class as its number, not as a colour, and without alpha"
+    )
 
 
 def summary(images: SegmentationImages) -> str:
-    """What was found, in one line."""
+    """The images and the classes that they show, in one line."""
     pixels = images.pixels_by_class()
     labelled = max(1, sum(pixels.values()))
     by_class = ", ".join(
         f"{name} {pixels[name] / labelled:.1%} in {count}" for name, count in images.images_by_class().items()
     )
-    said = f"{images.address}: {len(images.images)} images, with classes (share of pixels, images) {by_class}"
+    line = f"{images.address}: {len(images.images)} images, with classes (share of pixels, images) {by_class}"
     if images.num_background_only:
-        said += f"; {images.num_background_only} are only background"
-    return said
+        line += f"; {images.num_background_only} are only background"
+    return line
 
 
 def overlap(train: Iterable[SegmentationImages], test: SegmentationImages) -> int:
@@ -129,16 +148,28 @@ def _open(address: str, classes: Sequence[str] | None, *, for_training: bool) ->
     listing = list_split(address, classes)
     images = read_all(partial(_check, listing, for_training), listing.files)
     return SegmentationImages(
-        address=address, classes=listing.classes, first_label=listing.first_label, images=images
+        address=address,
+        classes=listing.classes,
+        first_label=listing.first_label,
+        images=images,
+        remarks=listing.remarks,
     )
+
+
+def _require_objects(splits: Sequence[SegmentationImages]) -> None:
+    """Raise ValueError if nothing but background is labelled."""
+    if all(set(split.shown_classes) <= {BACKGROUND} for split in splits):
+        first = splits[0]
+        raise ValueError(
+            f"{first.address}: the masks, such as {first.images[0].mask}, show none of {', '.join(first.classes[1:])}, "
+            f"nothing but 0, the background, or {VOID}, which is void and no class; write the classes as 1 to "
+            f"{len(first.classes) - 1}"
+        )
 
 
 def _check(listing: Listing, for_training: bool, files: tuple[Path, Path]) -> SegmentedImage:
     path, mask = files
-    try:
-        width, height = open_rgb(path).size
-    except BrokenImageError as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}), but it is listed") from error
+    width, height = image_size(path)
     labels = read_mask(mask)
     if labels.shape != (height, width):
         raise ValueError(
@@ -155,5 +186,7 @@ def _check(listing: Listing, for_training: bool, files: tuple[Path, Path]) -> Se
         )
     pixels = tuple(counts[listing.first_label : beyond].tolist())
     if for_training and not any(pixels):
-        raise ValueError(f"{mask} labels no pixel, all are void; leave the image out of the training split")
+        raise ValueError(
+            f"{mask} labels no pixel, all are void ({VOID}); leave the image out of the training split"
+        )
     return SegmentedImage(path=path, mask=mask, pixels=pixels)

@@ -49,17 +49,18 @@ class PeriodicEvaluation(IoUMetric):
                 self._predictions[sample["img_path"]] = labels.to("cpu", torch.uint8).numpy()
 
     def compute_metrics(self, results: Sequence[tuple[Tensor, ...]]) -> dict[str, Any]:
-        """Over all images, in percent."""
+        """Over all images, in percent; the means are over the classes that the test masks show."""
         areas = [torch.stack(of).double().sum(0) for of in zip(*results, strict=True)]
         shares = self.total_area_to_metrics(*areas)
-        iou, accuracy = 100 * shares["IoU"], 100 * shares["Acc"]
+        names = self._images.shown_classes
+        shown = [self._images.classes.index(name) for name in names]
+        iou, accuracy = 100 * shares["IoU"][shown], 100 * shares["Acc"][shown]
         values = (float(iou.mean()), float(accuracy.mean()), 100 * float(shares["aAcc"]))
-        return dict(zip(METRICS, values, strict=True)) | {"IoU": iou.tolist()}
+        return dict(zip(METRICS, values, strict=True)) | {"IoU": dict(zip(names, iou.tolist(), strict=True))}
 
     def add(self, step: int, metrics: Mapping[str, Any]) -> dict[str, float]:
         """Keep what a test after `step` steps gave; mIoU, mAcc and aAcc."""
-        by_class = dict(zip(self._images.classes, metrics["IoU"], strict=True))
-        self.rows.append({"step": step, **metrics, "IoU": by_class})
+        self.rows.append({"step": step, **metrics})
         return {name: metrics[name] for name in METRICS}
 
     def gallery(self) -> UInt8[np.ndarray, "height width 3"]:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pretext.data.images import image_extensions
+from pretext.data.text_files import read_lines
 from pretext.spelling import unknown_name
-from transfer.data.voc import class_names, image_list, image_path
+from transfer.data.checking import Remark
+from transfer.data.voc import class_names, file_beside, listed_images
 
 BACKGROUND = "background"
-SUFFIXES = (".jpg", ".jpeg", ".png")
 CITYSCAPES_CLASSES = (
     "road",
     "sidewalk",
@@ -40,11 +42,13 @@ class Listing:
         classes: their names; VOC's begin with the background.
         first_label: of the first class in the masks; below it is void.
         files: image and mask of each image.
+        remarks: on the list of the images.
     """
 
     classes: tuple[str, ...]
     first_label: int
     files: tuple[tuple[Path, Path], ...]
+    remarks: tuple[Remark, ...] = ()
 
 
 def list_split(address: str, classes: Sequence[str] | None) -> Listing:
@@ -82,9 +86,15 @@ def _existing(address: str, folder: str) -> Path:
 
 
 def _list_voc(root: Path, split: str, masks: str, classes: Sequence[str] | None) -> Listing:
-    names = image_list(root, "Segmentation", split)
-    files = tuple((image_path(root, name), root / masks / f"{name}.png") for name in names)
-    return Listing(classes=(BACKGROUND, *(classes or class_names(root))), first_label=0, files=files)
+    images, remarks = listed_images(root, "Segmentation", split)
+    files = tuple((path, file_beside(root / masks, name, ".png")) for name, path in images.items())
+    names = classes or class_names(root)
+    if BACKGROUND in names:
+        raise ValueError(
+            f"{root}: the classes of VOC's layout are named without the {BACKGROUND}, which is 0 in a mask; leave it "
+            "out of data.classes or classes.txt"
+        )
+    return Listing(classes=(BACKGROUND, *names), first_label=0, files=files, remarks=tuple(remarks))
 
 
 def _list_cityscapes(root: Path, split: str) -> Listing:
@@ -107,9 +117,12 @@ def _list_ade20k(root: Path, split: str) -> Listing:
     names = root / "objectInfo150.txt"
     if not names.is_file():
         raise ValueError(f"{names} is missing; it names the classes, and ADEChallengeData2016.zip brings it")
-    classes = tuple(line.split("\t")[-1].strip() for line in names.read_text().splitlines()[1:])
+    classes = tuple(line.split("\t")[-1].strip() for line in read_lines(names)[1:])
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError(f"{names} should name each class once, a line each, below its heading")
     folder = _split_folder(root / "images", split)
-    images = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    extensions = image_extensions()
+    images = sorted(path for path in folder.iterdir() if path.suffix.lower() in extensions)
     if not images:
         raise ValueError(f"{folder} holds no images; give the folder of ADEChallengeData2016")
     masks = [root / "annotations" / split / f"{image.stem}.png" for image in images]

@@ -29,7 +29,8 @@ def segmentation_records(
     details = {
         "train_images": sum(len(images.images) for images in train),
         "test_images": len(test.images),
-        "classes": len(test.classes),
+        "classes": len(test.shown_classes),
+        "notes": [note for images in (*train, test) for note in images.notes()],
     }
     protocol, schedule = resolve_protocol(config)
     versions = package_versions() | {name: module_version(name) for name in ("mmseg", "mmengine", "mmcv")}

@@ -82,7 +82,8 @@ def segment(config: SegmentConfig) -> None:
         log = opened.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
         progress = opened.enter_context(Progress(schedule.steps, initial=first_step, visible=world.is_main))
         for images in (*train, test):
-            progress.say(summary(images))
+            for line in (summary(images), *images.notes()):
+                progress.say(line)
         if shared := overlap(train, test):
             progress.say(f"{shared} of the {len(test.images)} test images are trained on: results say little")
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6

@@ -10,7 +10,7 @@ from torchvision.datasets import VOCDetection, VOCSegmentation
 
 from transfer.__main__ import main
 from transfer.data.sample_voc import CLASSES, VOID, write_sample_voc
-from transfer.data.voc import class_names, image_list, open_voc
+from transfer.data.voc import class_names, listed_images, open_voc
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +35,11 @@ def test_torchvision_reads_it_as_pascal_voc(folder):
 def test_its_classes_and_splits_are_found(folder):
     assert class_names(folder) == CLASSES
     for kind in ("Main", "Segmentation"):
-        assert len(image_list(folder, kind, "val")) == 8
+        assert len(listed_images(folder, kind, "val")[0]) == 8
 
 
 def test_a_box_encloses_exactly_the_pixels_of_its_object(folder):
-    for name in image_list(folder, "Main", "train"):
+    for name in listed_images(folder, "Main", "train")[0]:
         mask = np.array(Image.open(folder / "SegmentationClass" / f"{name}.png"))
         objects = ElementTree.parse(folder / "Annotations" / f"{name}.xml").findall("object")
         assert objects
@@ -78,7 +78,7 @@ def test_the_command_writes_it_and_says_how_to_name_its_splits(tmp_path, monkeyp
     monkeypatch.setattr(sys, "argv", ["transfer", "sample-voc", str(tmp_path / "voc")])
     assert main() == 0
     assert capsys.readouterr().out == f"the splits voc:{tmp_path}/voc:train and voc:{tmp_path}/voc:val\n"
-    assert len(image_list(tmp_path / "voc", "Main", "train")) == 60
+    assert len(listed_images(tmp_path / "voc", "Main", "train")[0]) == 60
     assert main() == 1
     assert "is not empty" in capsys.readouterr().err
 

@@ -55,9 +55,11 @@ def test_coco_has_the_same_boxes_as_voc(folder, tmp_path):
         test=f"coco:{images}:{tmp_path / 'val.json'}",
     )
     assert coco.classes == voc.classes
-    assert coco.category_ids == (10, 20, 30)
-    assert [image.boxes for image in coco.images] == [image.boxes for image in voc.images]
+    boxes = [[(box.label, box.corners) for box in image.boxes] for image in coco.images]
+    assert boxes == [[(box.label, box.corners) for box in image.boxes] for image in voc.images]
     assert len(test.images) == 6
+    assert not coco.notes()
+    assert not voc.notes()
 
 
 def test_images_without_objects_are_counted_and_named(folder):
@@ -81,10 +83,6 @@ def _rename(root):
     root.find("object/name").text = "teapot"
 
 
-def _move_out(root):
-    root.find("object/bndbox/xmax").text = "170"
-
-
 def _turn_inside_out(root):
     root.find("object/bndbox/xmax").text = root.findtext("object/bndbox/xmin")
     root.find("object/bndbox/xmin").text = "150"
@@ -106,9 +104,11 @@ def _grow(root):
             _rename,
             r"train_001\.xml names the class 'teapot', which is none of cup, flower, pagoda; give data\.classes",
         ),
-        (_move_out, r"train_001\.xml: the box of \w+ reaches from .* outside the image of 160 x 120 px"),
-        (_turn_inside_out, r"train_001\.xml: the box of \w+ reaches from .* which is empty"),
-        (_forget_a_corner, r"train_001\.xml: the box of \w+ reaches from \(.*nan"),
+        (
+            _turn_inside_out,
+            r"train_001\.xml: the box of \w+ reaches from \(149, .* against the order left, top",
+        ),
+        (_forget_a_corner, r"train_001\.xml: the box of \w+ has no bndbox/ymin"),
         (_grow, r"train_001\.xml says 161 x 120 px, but train_001\.jpg has 160 x 120"),
     ],
 )
@@ -162,16 +162,39 @@ def _no_cup_to_find(folder):
         )
 
 
+def _only_difficult_cups(folder):
+    for number in range(6):
+        edit_annotation(
+            folder,
+            f"val_{number:03d}",
+            lambda root: [
+                setattr(entry.find("difficult"), "text", "1")
+                for entry in root.findall("object")
+                if entry.findtext("name") == "cup"
+            ],
+        )
+
+
+def _half_a_jpeg(folder):
+    file = folder / "JPEGImages" / "train_002.jpg"
+    file.write_bytes(file.read_bytes()[:2000])
+
+
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (_no_image, r"JPEGImages/train_002\.jpg is missing, but it is listed"),
+        (
+            _no_image,
+            r"JPEGImages lacks 1 of the images that .*Main/train\.txt names, the first is 'train_002'",
+        ),
         (_no_annotation, r"Annotations/train_002\.xml is missing, but its image is listed"),
         (_no_jpeg, r"train_002\.jpg cannot be read as an image"),
-        (_no_xml, r"train_002\.xml is no XML"),
+        (_no_xml, r"train_002\.xml cannot be read as XML"),
         (_no_lists, r"ImageSets/Main holds no lists such as trainval\.txt"),
         (_nothing_to_learn, r":train: no image has an object, so there is nothing to learn"),
         (_no_cup_to_find, r":val has no object of class 'cup'"),
+        (_only_difficult_cups, r":val has no object of class 'cup' that is not difficult"),
+        (_half_a_jpeg, r"train_002\.jpg cannot be read as an image \(.*truncated"),
     ],
 )
 def test_a_broken_data_set_is_refused(folder, harm, message):
@@ -200,11 +223,48 @@ def test_an_address_that_is_none_is_explained(folder, address, message):
         (lambda of: of["annotations"][2].update(category_id=77), "annotation 3 is of category 77"),
         (lambda of: of["annotations"][2].update(image_id=7), "annotation 3 is of image 7"),
         (
-            lambda of: of["annotations"][0].update(bbox=[150, 0, 20, 20]),
-            "annotation 1 on train_000.jpg reaches",
+            lambda of: of["annotations"][0].update(bbox=[50, 0, -20, 20]),
+            "annotation 1 on train_000.jpg reaches .* against the order",
         ),
-        (lambda of: of["images"][0].update(width=99), "says 99 x 120 px of train_000.jpg"),
-        (lambda of: of.pop("categories"), "is no file of COCO annotations"),
+        (
+            lambda of: of["images"][0].update(width=99),
+            r"image 100 says 99 x 120 px, but train_000\.jpg has 160 x 120",
+        ),
+        (
+            lambda of: of["images"][0].update(file_name="a\nb.jpg"),
+            r"image 100: .*a b\.jpg cannot be read as an image \(No such file",
+        ),
+        (lambda of: of.pop("categories"), "is not a file of COCO annotations: it has no list 'categories'"),
+        (lambda of: of["images"][0].pop("id"), r"train\.json: images\[0\] has no id"),
+        (lambda of: of["images"][0].pop("file_name"), r"train\.json: image 100 has no file_name"),
+        (
+            lambda of: of["images"][0].update(width=None, height="tall"),
+            "image 100: height is 'tall', expected",
+        ),
+        (lambda of: of["images"].append(7), r"train\.json: images\[8\] is 7, expected an object"),
+        (lambda of: of["images"][1].update(id=100), "image 100 is both 'train_000.jpg' and 'train_001.jpg'"),
+        (
+            lambda of: of["annotations"][2].update(bbox=[]),
+            r"annotation 3: bbox is \[\], expected \[left, top",
+        ),
+        (lambda of: of["annotations"][2].pop("bbox"), "annotation 3 has no bbox"),
+        (
+            lambda of: of["annotations"][2].update(bbox=[1, 2, None, 4]),
+            "annotation 3: bbox .* is None, expected",
+        ),
+        (
+            lambda of: of["annotations"][2].update(bbox=[1, 2, float("nan"), 4]),
+            "one is nan, expected a number",
+        ),
+        (
+            lambda of: of["annotations"][2].update(bbox=[1, 10**400, 3, 4]),
+            "annotation 3: bbox .* expected a num",
+        ),
+        (
+            lambda of: of["annotations"][2].update(category_id=[1]),
+            r"annotation 3: category_id is \[1\], expected",
+        ),
+        (lambda of: of["categories"][0].update(name=None), "category 10: name is None, expected text"),
     ],
 )
 def test_a_wrong_file_of_coco_is_named_with_its_value(folder, tmp_path, edit, message):
@@ -213,6 +273,24 @@ def test_a_wrong_file_of_coco_is_named_with_its_value(folder, tmp_path, edit, me
     content = json.loads(file.read_text())
     edit(content)
     file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=message) as raised:
+        opened(folder, train=f"coco:{folder / 'JPEGImages'}:{file}")
+    assert "\n" not in str(raised.value)
+    assert "train.json" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[" * 100_000, r"train\.json cannot be read as JSON \(maximum recursion"),
+        (b'{"images": [\xff]}', r"train\.json cannot be read as JSON \('utf-8' codec"),
+        (b'{"images": ' + b"9" * 5000 + b"}", r"train\.json cannot be read as JSON \(Exceeds the limit"),
+        (b"null", r"train\.json is not a file of COCO annotations: it has no list 'categories'"),
+    ],
+)
+def test_what_is_not_a_file_of_coco_is_named(folder, tmp_path, content, message):
+    file = tmp_path / "train.json"
+    file.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         opened(folder, train=f"coco:{folder / 'JPEGImages'}:{file}")
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import os
 import pickle
+import re
+import shutil
 import signal
 
 import numpy as np
@@ -14,12 +16,13 @@ from PIL import Image
 
 detectron2 = pytest.importorskip("detectron2", reason="install Detectron2: make detection")
 
+from detectron2.evaluation import PascalVOCDetectionEvaluator
 from detectron2.structures import Boxes, Instances
 
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
 from tests.end_to_end.small_run import TORCHRUN, finish
-from tests.transfer.small_voc import as_coco, write_small_voc
+from tests.transfer.small_voc import as_coco, edit_annotation, write_small_voc
 from transfer.config import BackboneConfig, DetectConfig, DetectionDataConfig
 from transfer.data.sample_voc import CLASSES
 from transfer.detection import train as train_module
@@ -262,6 +265,104 @@ def test_a_pyramid_is_trained_and_tested_in_coco_s_layout(config, folder, tmp_pa
     )
     record = read_records([tmp_path / "run"])[0]
     assert (record.protocol, record.metric, record.data) == ("plain, fpn layer4, 80 px", "AP50", "val")
+
+
+def as_train2017(folder, split, file):
+    """COCO's annotations of a split with what instances_train2017.json has beside plain boxes."""
+    as_coco(folder, split, file)
+    values = json.loads(file.read_text())
+    images, annotations = values["images"], values["annotations"]
+    values |= {"info": {"year": 2017}, "licenses": [{"id": 4, "url": "x", "name": "y"}]}
+    values["categories"].append(
+        {"id": 90, "name": "toothbrush", "supercategory": "indoor"}
+    )  # after gaps; unused
+    for image in images:
+        image |= {"license": 4, "coco_url": "http://x", "date_captured": "2013-11-14 17:02:52"}
+    for annotation in annotations:
+        left, top, width, height = annotation["bbox"]
+        annotation["bbox"] = [left + 0.27, top + 0.44, width - 0.5, height - 0.81]
+        annotation["segmentation"] = [[left, top, left + width, top, left + width, top + height]]
+        annotation["area"] = 0.5 * width * height
+    images[1]["file_name"], images[2]["file_name"] = f"grey_{split}.jpg", f"cmyk_{split}.jpg"
+    for number, mode in ((1, "L"), (2, "CMYK")):
+        with Image.open(folder / "JPEGImages" / f"{split}_{number:03d}.jpg") as picture:
+            picture.convert(mode).save(folder / "JPEGImages" / images[number]["file_name"])
+    values["annotations"] = annotations = [of for of in annotations if of["image_id"] != images[3]["id"]]
+    first = {"image_id": images[0]["id"], "category_id": 10, "iscrowd": 0, "segmentation": []}
+    annotations += [
+        first | {"id": 2206849, "bbox": [9.98, 18.56, 5.54, 0.0], "area": 0.0},
+        first | {"id": 2206850, "bbox": [120.5, 100.25, 39.51, 19.75], "area": 700.1},
+        first
+        | {
+            "id": 900100002206851,
+            "bbox": [0, 0, 160, 60],
+            "area": 900,
+            "iscrowd": 1,
+            "segmentation": {"counts": [0, 60, 19140], "size": [120, 160]},
+        },
+    ]
+    file.write_text(json.dumps(values))
+
+
+def test_a_file_with_the_oddities_of_train2017_trains_and_evaluates(tmp_path, config, capsys):
+    folder = write_small_voc(tmp_path / "VOC2012")
+    addresses = {}
+    for key, split in (("train", "train"), ("test", "val")):
+        as_train2017(folder, split, tmp_path / f"{split}.json")
+        addresses[key] = f"coco:{folder / 'JPEGImages'}:{tmp_path / split}.json"
+    detect(dataclasses.replace(config, data=dataclasses.replace(config.data, **addresses), steps=2))
+    printed = capsys.readouterr().out
+    for key, split in (("train", "train"), ("test", "val")):
+        start = rf"(?m)^{re.escape(addresses[key])}: "
+        assert re.search(
+            rf"{start}\d images, \d+ boxes .*toothbrush 0\), 1 crowds; 1 without objects: {split}_003",
+            printed,
+        )
+        assert re.search(
+            rf"{start}boxes without width or height, left out: 1 \(annotation 2206849 on {split}_000.jpg\)$",
+            printed,
+        )
+        assert re.search(
+            rf"{start}boxes that reach over the border, clipped: 1 \(annotation 2206850 on {split}_000.jpg\)$",
+            printed,
+        )
+    record = read_records([tmp_path / "run"])[0]
+    assert (record.metric, record.details["test_images"]) == ("AP50", 6)
+    (train,), test = open_detection(DetectionDataConfig(**addresses))
+    assert record.details["test_boxes"] == sum(test.boxes_by_class().values())
+    assert record.details["notes"] == [*train.notes(), *test.notes()]
+
+
+def as_few_tags(folder):
+    """Tags that tools leave out and corners with decimals, in every file."""
+
+    def edit(root):
+        root.remove(root.find("size"))
+        for entry in root.iter("object"):
+            for tag in ("difficult", "pose", "truncated"):
+                entry.remove(entry.find(tag))
+            entry.find("bndbox/xmax").text += ".3"
+
+    for file in (folder / "Annotations").iterdir():
+        edit_annotation(folder, file.stem, edit)
+
+
+def test_vocs_xml_of_few_tags_gives_the_results_of_the_whole_one(config, tmp_path, folder):
+    other = shutil.copytree(folder, tmp_path / "VOC2012")
+    as_few_tags(other)
+    data = dataclasses.replace(config.data, train=f"voc:{other}:train", test=f"voc:{other}:val")
+    detect(dataclasses.replace(config, steps=2))
+    detect(dataclasses.replace(config, steps=2, data=data, out=str(tmp_path / "other")))
+    assert_same_run(tmp_path / "run", tmp_path / "other")
+
+
+def test_an_evaluator_that_does_not_give_full_marks_to_the_truth_ends_the_command_before_it_trains(
+    config, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(PascalVOCDetectionEvaluator, "process", lambda self, inputs, outputs: None)
+    with pytest.raises(ValueError, match=r"gives only AP50 0\.00 to the true boxes of voc:"):
+        detect(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_two_processes_train_and_test_together(config, tmp_path):

@@ -116,6 +116,51 @@ def test_ade20ks_label_0_is_void_and_its_classes_begin_at_1(tmp_path):
     (_,), test = open_segmentation(given)
     assert test.pixels_by_class() == {"wall": 2, "building, edifice": 1, "sky": 2}
     assert data_name(given) == "ADEChallengeData2016 validation"
+    (root / "objectInfo150.txt").write_text("Idx\tName\n")
+    with pytest.raises(ValueError, match=r"objectInfo150.txt should name each class once"):
+        open_segmentation(given)
+
+
+def without_background(folder):
+    """As in CamVid: each pixel is of a named class."""
+    for path in (folder / "SegmentationClass").glob("*.png"):
+        labels = np.array(Image.open(path))
+        write_labels(path, np.where(labels == 0, 3, labels))
+
+
+def test_a_background_that_no_mask_shows_is_said_and_not_refused(voc):
+    without_background(voc)
+    (train,), test = open_segmentation(config(voc))
+    assert test.classes == ("background", *CLASSES)
+    assert test.shown_classes == CLASSES
+    assert test.notes() == [
+        f"voc:{voc}:val: no mask shows the background (0): a mean over classes is of the 3 that are shown"
+    ]
+    assert len(train.notes()) == 1
+    assert test.num_background_only == 0
+
+
+def test_images_are_listed_with_extensions_and_blanks_and_files_may_be_named_in_capitals(voc):
+    photograph, mask = voc / "JPEGImages/train_000.jpg", mask_of(voc)
+    photograph.rename(photograph.with_name("my photo 1.JPG"))
+    mask.rename(mask.with_name("my photo 1.PNG"))
+    names = voc / "ImageSets/Segmentation/train.txt"
+    names.write_bytes("\ufeffmy photo 1.jpg\r\n\r\ntrain_001.JPG\r\ntrain_001\r\n".encode())
+    (train,), _ = open_segmentation(config(voc))
+    assert [image.path.name for image in train.images] == ["my photo 1.JPG", "train_001.jpg"]
+    assert [image.mask.name for image in train.images] == ["my photo 1.PNG", "train_001.png"]
+    assert train.notes() == [f"voc:{voc}:train: images that are listed twice, used once: 1 (train_001)"]
+
+
+def mark_with_255(folder, split):
+    """Masks as of one class: 255 where an object is."""
+    for path in (folder / "SegmentationClass").glob(f"{split}_*.png"):
+        labels = np.array(Image.open(path))
+        write_labels(path, np.where(labels > 0, 255, 0))
+
+
+def write_mask(folder, mode):
+    Image.new(mode, (160, 120)).save(mask_of(folder))
 
 
 def rename_class(folder):
@@ -137,7 +182,7 @@ def drop_class_from_test(folder):
         ),
         (
             lambda voc: (voc / "JPEGImages/train_000.jpg").unlink(),
-            r"JPEGImages/train_000.jpg cannot be read as an image \(No such file or directory\), but it is listed",
+            r"JPEGImages lacks 1 of the images that .*Segmentation/train.txt names, the first is 'train_000'",
         ),
         (
             lambda voc: (voc / "JPEGImages/val_001.jpg").write_bytes(b"no image"),
@@ -161,7 +206,30 @@ def drop_class_from_test(folder):
         ),
         (
             lambda voc: write_labels(mask_of(voc), np.full((120, 160), 255)),
-            r"train_000.png labels no pixel, all are void; leave the image out of the training split",
+            r"train_000.png labels no pixel, all are void \(255\); leave the image out of the training split",
+        ),
+        (
+            lambda voc: mark_with_255(voc, "train"),
+            r"voc:train: the masks, such as .*train_000.png, show none of cup, flower, pagoda, nothing but 0, the "
+            r"background, or 255, which is void and no class; write the classes as 1 to 3",
+        ),
+        (
+            lambda voc: mark_with_255(voc, "val"),
+            r"voc:val: the masks, .*255, which is void and no class; write the classes as 1 to 3",
+        ),
+        (lambda voc: write_mask(voc, "RGBA"), r"train_000.png is a PNG of mode RGBA, .*without alpha$"),
+        (lambda voc: write_mask(voc, "LA"), r"train_000.png is a PNG of mode LA, .*without alpha$"),
+        (
+            lambda voc: write_mask(voc, "I;16"),
+            r"train_000.png is a PNG of mode I;16, expected a PNG of one 8-bit",
+        ),
+        (
+            lambda voc: (voc / "classes.txt").write_text("background\ncup\nflower\npagoda\n"),
+            "classes of VOC's layout are named without the background, which is 0 in a mask; leave it out",
+        ),
+        (
+            lambda voc: (voc / "classes.txt").write_bytes("Tür\n".encode("latin-1")),
+            r"classes.txt is not text in UTF-8: byte 1 is 0xfc",
         ),
         (
             rename_class,
