@@ -51,9 +51,11 @@ def open_coco_boxes(address: str, root: Path, split: str, classes: Sequence[str]
     for annotation in annotations:
         category, image = annotation.id("category_id"), annotation.id("image_id")
         if category not in categories:
-            raise ValueError(f"{annotation.where} is of category {category}, which the file does not name")
+            raise ValueError(
+                f"{annotation.where} is of category {shown(category)}, which the file does not name"
+            )
         if image not in images:
-            raise ValueError(f"{annotation.where} is of image {image}, which the file does not name")
+            raise ValueError(f"{annotation.where} is of image {shown(image)}, which the file does not name")
         if category in label_of:
             of_images[image].append(annotation)
     read = read_all(lambda number: _image(root, number, images[number], of_images[number], label_of), images)
