@@ -25,7 +25,7 @@ DOCS = ROOT / "docs"
 SHIPPED = "eccv16-photographs"
 RANDOM = "random eccv16 x0.5"
 BACKBONES = (SHIPPED, RANDOM, "AlexNet", "MobileNetV2")  # from top to bottom
-(PUBLISHED_PROBES,) = published_beside("linear", "zhang16", "top1")
+(PUBLISHED_PROBES,) = published_beside("linear", "zhang16", "top1", "ImageNet")
 METHODS = {
     SHIPPED: SHIPPED,
     "short training": "the demo's short training",

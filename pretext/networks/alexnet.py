@@ -17,6 +17,9 @@ class AlexNet(Backbone):
     The layers, groups and paddings of the published `train_alexnet`, without LRN; its Caffe BatchNorm has no
     scale and shift, which here follow PyTorch's habit. It sees L - 50.
 
+    The papers test a plain AlexNet on the same weights, with neither conv1 nor the pools padded: at 227 px its maps are
+    55, 27, 13, 13 and 13 pixels wide. This one keeps its padding, and they are 57, 29, 15, 15 and 15.
+
     Stages conv1..conv5, fc6, fc7 are the outputs of the ReLU, before the pooling.
 
     Args:

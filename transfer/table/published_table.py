@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pretext.quoted import FromMemory
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRows:
@@ -13,9 +15,10 @@ class PublishedRows:
         data: what they were measured on: a data set and its split.
         network: which backbone, and whatever else a column's name does not say.
         columns: stages, in the paper's words.
-        rows: method -> its number by column; None where the paper has none.
+        rows: method -> its number by column, `FromMemory` where it was not read in the source; None where the paper has
+            none.
         source: the paper, and which of its tables.
-        from_memory: not checked against the source.
+        remark: sentences on what the rows are, and on what this project does otherwise.
     """
 
     data: str
@@ -23,7 +26,12 @@ class PublishedRows:
     columns: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, ...]]
     source: str
-    from_memory: bool
+    remark: str = ""
+
+    @property
+    def from_memory(self) -> bool:
+        """Whether any of the numbers is."""
+        return any(isinstance(number, FromMemory) for numbers in self.rows.values() for number in numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +51,13 @@ class PublishedTable(PublishedRows):
     def family(self) -> str:
         return family(self.protocol)
 
-    def comparable(self, data: str, protocol: str, metric: str) -> bool:
-        """Whether results on `data` under `protocol` were measured as these were, as far as names tell.
+    def is_on(self, data: str) -> bool:
+        """Whether `data` names their data set: `imagenet val` and `ImageNet` both name `ImageNet val`."""
+        return _plain(data) in map(_plain, (self.data, self.data.split()[0]))
 
-        `imagenet val` and `ImageNet` both name `ImageNet val`.
-        """
-        names = (self.data, self.data.split()[0])
-        return (protocol, metric) == (self.protocol, self.metrics[0]) and _plain(data) in map(_plain, names)
+    def comparable(self, data: str, protocol: str, metric: str) -> bool:
+        """Whether results on `data` under `protocol` were measured as these were, as far as names tell."""
+        return (protocol, metric) == (self.protocol, self.metrics[0]) and self.is_on(data)
 
 
 def side_by_side(network: str, heads: Mapping[str, str], tables: Sequence[PublishedTable]) -> PublishedRows:
@@ -70,7 +78,7 @@ def side_by_side(network: str, heads: Mapping[str, str], tables: Sequence[Publis
             for method in methods
         },
         source=tables[0].source,
-        from_memory=any(table.from_memory for table in tables),
+        remark=tables[0].remark,
     )
 
 

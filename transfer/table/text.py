@@ -18,7 +18,7 @@ from transfer.table.words import (
     notes,
     number,
     published_heading,
-    published_label,
+    published_number,
     published_notes,
     subject,
 )
@@ -35,6 +35,7 @@ LATEX_SPECIAL = {
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
     "†": r"$^\dagger$",
+    "→": r"$\rightarrow$",
 } | {character: f"\\{character}" for character in "{}$&#_%"}
 
 
@@ -153,10 +154,7 @@ def _published(published: PublishedRows, marking: Marking) -> Rows:
     return [
         ["method", *map(marking.head, published.columns)],
         *(
-            [
-                marking.escape(published_label(published, method)),
-                *("" if of is None else str(of) for of in numbers),
-            ]
+            [marking.escape(method), *(marking.escape(published_number(number)) for number in numbers)]
             for method, numbers in published.rows.items()
         ),
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from pretext.quoted import NOTE, mark
 from transfer.table.comparison import Cell, Grid, Table, in_order
 from transfer.table.published import published_beside
 from transfer.table.published_table import PublishedRows, PublishedTable
@@ -31,7 +32,6 @@ METRICS = {
     "aAcc": "Pixel accuracy",
 }
 OPTIMISTIC = "Best over epochs on the test images (optimistic)"
-FROM_MEMORY = "Quoted from memory of the paper, not checked against it."
 
 
 def subject(table: Table) -> str:
@@ -60,7 +60,7 @@ def beside(table: Table) -> list[PublishedTable]:
     """The published numbers that stand below a table, if it is of the end of training."""
     if table.selection == "best":
         return []
-    return published_beside(table.task, table.protocol, table.metric)
+    return published_beside(table.task, table.protocol, table.metric, table.data)
 
 
 def published_heading(published: PublishedRows) -> str:
@@ -84,9 +84,9 @@ def published_notes(published: PublishedTable, table: Table) -> list[str]:
     return [compared, *source_notes(published)]
 
 
-def published_label(published: PublishedRows, method: str) -> str:
-    """The method, marked where its numbers are quoted from memory."""
-    return f"{method} †" if published.from_memory else method
+def published_number(number: float | None) -> str:
+    """As the paper printed it, marked where it is quoted from memory; nothing where the paper has none."""
+    return "" if number is None else f"{number}{mark(number)}"
 
 
 def number(cell: Cell) -> str:
@@ -118,8 +118,12 @@ def spread_notes(grid: Grid) -> list[str]:
 
 
 def source_notes(published: PublishedRows) -> list[str]:
-    """Where published numbers are from."""
-    return [f"Source: {published.source}.", *([f"† {FROM_MEMORY}"] if published.from_memory else [])]
+    """Where published numbers are from, and what they are."""
+    return [
+        f"Source: {published.source}.",
+        *filter(None, [published.remark]),
+        *([NOTE] if published.from_memory else []),
+    ]
 
 
 def rate(lr: float | None) -> str:

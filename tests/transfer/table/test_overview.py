@@ -149,12 +149,12 @@ def test_two_networks_of_one_name_and_seed_have_a_row_each():
 def test_the_papers_table_stands_beside_and_says_which_columns_compare():
     records = [finetuned(), detected(metric="AP50_11_point"), segmented()]
     text = markdown([], make_overview(records))
-    row = "| colorization, grey input † | 52.4 | 61.5 | 65.9 | 46.1 | 35.0 |"
+    row = "| colorization, grey input | 52.4† | 61.5 | 65.9 | 46.1† | 35.0† |"
     assert row in " ".join(text.split())
     # The paper's detector has fc6 and fc7 of the network behind the boxes, which no detector here has.
     assert "Of these test images, protocols and measures: (1), (3) above, comparable where" in text
     assert "The others are not comparable." in text
-    assert "Quoted from memory of the paper" in text
+    assert "† Quoted from memory: no readable source was at hand." in text
 
 
 def test_changed_settings_compare_with_no_published_number():
