@@ -14,11 +14,13 @@ from typing import Any
 
 from safetensors import safe_open
 
+from eval_colorization.published import CTEST10K
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
 from pretext.runtime.metrics_log import read_metrics
 from transfer.results import read_records
 from transfer.table.comparison import Row, Table, make_tables
-from transfer.table.published import published_beside
+from transfer.table.published import PASCAL, published_beside
+from transfer.table.words import published_number
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -232,6 +234,14 @@ def headlines() -> str:
         number, layer = max(zip(PUBLISHED_PROBES.rows[method], PUBLISHED_PROBES.columns, strict=True))
         return f"{number} ({layer})"
 
+    def published(task: str) -> str:
+        rows = PASCAL[task].rows
+        return " / ".join(published_number(rows[of][0]) for of in ("colorization, colour input", "Gaussian"))
+
+    def published_colours(metric: str, *methods: str) -> str:
+        rows, column = {**CTEST10K.rows, **CTEST10K.controls}, list(CTEST10K.columns).index(metric)
+        return " / ".join(published_number(rows[method][column]) for method in methods)
+
     def frozen(task: str, data: str, metric: str) -> str:
         both = (best_stage(task, data, metric, backbone) for backbone in (SHIPPED, RANDOM))
         return " / ".join(cell(row, column) for column, row in both)
@@ -251,28 +261,28 @@ def headlines() -> str:
             "features, segmentation, mIoU: colorization / random",
             frozen("segment", "CamVid", "mIoU"),
             "CamVid, frozen body",
-            "35.6 / 19.8",
+            published("segment"),
             "VOC2012, AlexNet, all trained [1]",
         ],
         [
             "features, detection, AP50: colorization / random",
             frozen("detect", "Penn-Fudan", "AP50"),
             "Penn-Fudan, frozen body",
-            "46.9 / 43.4",
+            published("detect"),
             "VOC2007, AlexNet, all trained [1]",
         ],
         [
             "colours, rebalanced AuC: full method / grey",
             f"{colour('heldout', 'auc_rebalanced', SHIPPED)} / {colour('heldout', 'auc_rebalanced', 'grey')}",
             "678 photographs, 128 px",
-            "67.3 / 58.0†",
+            published_colours("AuC rebalanced (%)", "full method", "grey"),
             "10,000 of ImageNet, 256 px [2]",
         ],
         [
             "colours, recognised by a classifier, top-1: truth / full method / grey",
             " / ".join(colour("imagenette", "accuracy", of) for of in ("truth", SHIPPED, "grey")),
             "1,000 of imagenette, MobileNetV2",
-            "68.3 / 56.0 / 52.7",
+            published_colours("VGG-16 top-1 (%)", "truth", "full method", "grey"),
             "10,000 of ImageNet, VGG-16 [2]",
         ],
     ]

@@ -55,6 +55,7 @@ def assemble(
     return Results(
         title=config.title or f"Colorization of {config.data}",
         protocol=protocol(config),
+        subset=config.subset,
         methods=tuple(
             MethodResult(
                 name=name,

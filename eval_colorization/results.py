@@ -6,6 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from eval_colorization.config import Subset
+
 Kind = Literal["network", "folder", "grey", "random", "truth"]
 CONTROLS = ("grey", "random", "truth")
 
@@ -137,6 +139,7 @@ class Results:
     Attributes:
         title: of the report.
         protocol: which images these are and how they were cut, as one sentence's end: "... compared on" it.
+        subset: of ImageNet's validation images, as configured.
         methods: the user's first, then grey, random and truth.
         images: their names, in order.
         labels: the images' classes, where known.
@@ -151,6 +154,7 @@ class Results:
 
     title: str
     protocol: str
+    subset: Subset
     methods: tuple[MethodResult, ...]
     images: tuple[str, ...]
     labels: tuple[str, ...] | None

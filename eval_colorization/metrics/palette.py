@@ -1,7 +1,11 @@
-"""The palette of an image, its dominant colours, and how far two palettes lie apart (Chang, Mukai 2022).
+"""The palette of an image, its dominant colours, and how far two palettes lie apart (after Chang, Mukai 2022).
 
-The steps are the paper's: smooth, cluster, merge, drop, score, pick. It is read as a recipe: its numbers that we
-have are 12 clusters, the merge at a distance of 8 and 5 colours; every other constant is ours and says so.
+The steps are those of "Color Feature Based Dominant Color Extraction" as two public re-implementations have them, for
+the paper itself was not at hand: smooth in Lab, cluster, merge what touches, drop what erosion removes, pick five. The
+picking is ours. There the first colour is the most chromatic and the second the largest, features are divided by their
+maxima, and a candidate of the same hue as a picked one falls out. That makes palettes less steady: JPEG at quality 75
+moved them by 4.8 on bundled photographs and by 5.5 on 170 others, where these move by 2.3 and 3.8 (mean CIE76; another
+colorization lies 22 away by either), and grey images, whose hue is undefined, would keep a single colour.
 """
 
 import itertools
@@ -11,8 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
-NUM_CLUSTERS = 12  # the paper's
-MERGE_DISTANCE = 8.0  # CIE76, the paper's
+# As in one of the re-implementations; the other one has 32 and 16.
+NUM_CLUSTERS = 12
+MERGE_DISTANCE = 8.0  # CIE76
 
 SIDE = 64  # ours: a palette is no matter of detail, and 4096 pixels are clustered in milliseconds
 SMOOTHING_RADIUS = 2  # pixels of the small copy, ours
@@ -173,7 +178,7 @@ def _pick(
 ) -> Float[Tensor, "batch {num} 3"]:
     """The best of the clusters whose `kept` is not 0, each chosen in view of those before it.
 
-    In the score, ours, 100 units of contrast or chroma weigh as much as all of the image's area.
+    Score and choice are ours: 100 units of contrast or chroma weigh as much as all of the image's area.
     """
     distance = _cie76(colours[:, :, None], colours[:, None])
     chroma = colours[..., 1:].norm(dim=-1)

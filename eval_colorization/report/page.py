@@ -16,6 +16,7 @@ from PIL import Image
 
 from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.metrics.table import METRICS
+from eval_colorization.published import published_beside
 from eval_colorization.report.figure_style import method_styles
 from eval_colorization.report.figures import Drawing
 from eval_colorization.report.printing import (
@@ -28,25 +29,11 @@ from eval_colorization.report.printing import (
 )
 from eval_colorization.results import CONTROLS, GalleryImage, MethodResult, Results, Summary
 from pretext.figure_style import INK, inline_svg
+from pretext.quoted import NOTE, mark
 from pretext.runtime.run_dir import flatten
 
 PAGE = Path(__file__).parent / "page"
 TABLE_COLUMNS = 7  # so many fit the page, on screen and on paper
-
-# Table 1 of Zhang, Isola, Efros (2016), on ctest10k: AuC, AuC rebalanced, VGG-16 top-1, fooled (all in %).
-PUBLISHED: dict[str, tuple[float, ...]] = {
-    "Larsson et al. 2016": (91.7, 65.9, 59.4, 27.2),
-    "Dahl 2016": (90.4, 58.9, 48.7, 18.3),
-    "Zhang et al., L2": (91.2, 64.4, 54.9, 21.2),
-    "Zhang et al., L2, fine-tuned": (91.5, 66.2, 56.5, 23.9),
-    "Zhang et al., classification": (91.6, 65.1, 56.6, 25.2),
-    "Zhang et al., full method": (89.5, 67.3, 56.0, 32.3),
-}
-PUBLISHED_CONTROLS: dict[str, tuple[float, ...]] = {
-    "grey": (89.1, 58.0, 52.7, math.nan),
-    "random colours": (84.2, 57.3, 41.0, 13.0),
-    "truth": (100.0, 100.0, 68.3, 50.0),
-}
 
 
 def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Mapping[str, Drawing]) -> str:
@@ -64,7 +51,7 @@ def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Map
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters |= {"number": _number, "mark": mark}
     style, script = (Markup((PAGE / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
     looks = method_styles(results.methods)
     return environment.get_template("report.html").render(
@@ -86,8 +73,8 @@ def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Map
         first_metric=next(iter(per_image_metrics(results))),
         data=_data(results, gallery),
         same_picture=SAME_PICTURE,
-        published=PUBLISHED,
-        published_controls=PUBLISHED_CONTROLS,
+        published=published_beside(results.subset),
+        from_memory=NOTE,
         manifest=flatten(results.manifest),
         style=style,
         script=script,

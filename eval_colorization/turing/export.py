@@ -67,7 +67,8 @@ def write_test(
         manifest: how the images were made, for the key.
         practice_trials: trials with feedback, not counted.
         test_trials: counted trials of a form.
-        vigilance_trials: trials with a rainbow as fake, which tell whether a participant paid attention.
+        vigilance_trials: trials with a rainbow as fake, which tell whether a participant paid attention; in the paper a
+            tenth of the trials do so, by colours of another image.
         display_seconds: how long a pair is shown.
         seed: decides which photos become what; names, order and sides are secret and do not depend on it.
         base_url: where the forms will lie on the web, put before the paths of crowd.csv.

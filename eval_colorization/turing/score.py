@@ -9,18 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eval_colorization.published import fooling_rates
 from eval_colorization.turing.answers import Participant, Problem, read_answers
 from eval_colorization.turing.fooling import PairScore, measure_fooling, split_participants
 from eval_colorization.turing.key import read_key
 from eval_colorization.turing.score_figures import draw_fooling_rates, draw_response_times
-from eval_colorization.turing.score_text import (
-    PUBLISHED,
-    PUBLISHED_SOURCE,
-    exclusions_text,
-    problems_text,
-    score_text,
-)
+from eval_colorization.turing.score_text import PUBLISHED_SOURCE, exclusions_text, problems_text, score_text
 from eval_colorization.turing.spreadsheet import harmless
+from pretext.quoted import mark
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.whole_file import write_whole
 
@@ -69,7 +65,11 @@ def score(
         "seed": seed,
         **dataclasses.asdict(result),
         "problems": [_problem_row(problem) for problem in sheet.problems],
-        "published": {"source": PUBLISHED_SOURCE, "fooling_rates": PUBLISHED},
+        "published": {
+            "source": PUBLISHED_SOURCE,
+            "fooling_rates": fooling_rates(),
+            "quoted from memory": [method for method, rate in fooling_rates().items() if mark(rate)],
+        },
         "manifest": key.manifest,
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -2,22 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from eval_colorization.published import CTEST10K, fooling_rates
 from eval_colorization.turing.answers import Problem
 from eval_colorization.turing.fooling import FoolingScore, MethodScore, PairScore, Quartiles
+from pretext.quoted import NOTE, mark
 
-# Fooling rates in percent, Zhang, Isola, Efros, "Colorful Image Colorization" (ECCV 2016), table 1: 256 px, 1 s,
-# 40 participants a method.
-PUBLISHED_SOURCE = "Zhang et al. 2016, other images and participants"
-PUBLISHED = {
-    "truth (by definition)": 50.0,
-    "full method": 32.3,
-    "Larsson et al. 2016": 27.2,
-    "classification": 25.2,
-    "L2 regression, fine-tuned": 23.9,
-    "L2 regression": 21.2,
-    "Dahl 2016": 18.3,
-    "random colours": 13.0,
-}
+# 256 px, 1 s, 40 participants a method.
+PUBLISHED_SOURCE = f"{CTEST10K.source}; other images and participants"
 EXTREMES = 5  # pairs that fooled most, and least
 MAX_LINES = 20  # of one list
 
@@ -55,9 +46,10 @@ def score_text(result: FoolingScore) -> str:
     if least:
         lines += ["", *_pair_table("fooled least", least[:EXTREMES])]
     published = _aligned(
-        ["published", "fooling rate"], [[n, f"{rate:.1f} %"] for n, rate in PUBLISHED.items()]
+        ["published", "fooling rate"],
+        [[name, f"{rate:.1f} %{mark(rate) or ' '}"] for name, rate in fooling_rates().items()],
     )
-    return "\n".join([*lines, "", *published, f"  {PUBLISHED_SOURCE}."])
+    return "\n".join([*lines, "", *map(str.rstrip, published), f"  {PUBLISHED_SOURCE}.", f"  {NOTE}"])
 
 
 def exclusions_text(excluded: Mapping[str, str]) -> str:

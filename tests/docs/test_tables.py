@@ -2,12 +2,16 @@
 
 import importlib.util
 import json
+import re
+from math import isnan
 from pathlib import Path
 
 import pytest
 import yaml
 
+from eval_colorization.published import CTEST10K
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
+from pretext.quoted import NOTE, mark
 from pretext.runtime.metrics_log import read_metrics
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
@@ -52,6 +56,16 @@ def test_all_records_of_the_shipped_network_are_of_its_weights():
         measured = report["manifest"]["methods"][SHIPPED]
         assert measured["sha256 of the weights"] == load_pretrained(SHIPPED).sha256
         assert measured["checkpoint"] == SHIPPED
+
+
+def test_the_report_of_the_card_marks_what_is_quoted_from_memory():
+    page = (ROOT / "docs" / "weights" / "heldout" / "index.html").read_text(encoding="utf-8")
+    section = page.split('<section id="published">')[1].split("</section>")[0]
+    for method, numbers in {**CTEST10K.rows, **CTEST10K.controls}.items():
+        row = re.search(rf'<th scope="row">{method}</th>(.*)</tr>', section)[1]
+        shown = re.sub(r"<.*?>", " ", row.replace('<span class="mark">', "")).split()
+        assert shown == ["\N{EN DASH}" if isnan(of) else f"{of}{mark(of)}" for of in numbers]
+    assert NOTE in section
 
 
 def test_the_figures_of_the_card_are_those_of_the_records():

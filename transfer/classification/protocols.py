@@ -108,8 +108,8 @@ class LinearProtocol:
 LINEAR_PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        # Zhang, Isola, Efros (2016), section 3.2, and its released solver: 140k steps, a tenth every 40k. There conv1 of
-        # an AlexNet is 55 x 55 before the resizing; `pretext.networks.alexnet` says why it is 57 x 57 here.
+        # Zhang, Isola, Efros (2016), section 3.2, and its released solver: 140k steps, a tenth every 40k. There conv1
+        # of an AlexNet is 55 x 55 before the resizing; `pretext.networks.alexnet` says why it is 57 x 57 here.
         LinearProtocol(
             name="zhang16",
             pooling="resize",

@@ -21,7 +21,8 @@ def published_beside(task: str, protocol: str, metric: str, data: str = "") -> l
 
 _SPLIT_BRAIN = "Zhang, Isola, Efros 2017 (Split-Brain Autoencoders, arXiv 1611.09842v3)"
 _PASCAL_SOURCE = (
-    f"{_SPLIT_BRAIN}, table 4; what is marked † is from Zhang, Isola, Efros 2016 (Colorful Image Colorization), table 2"
+    f"{_SPLIT_BRAIN}, table 4; what is marked † is from table 2 of Zhang, Isola, Efros 2016 (Colorful Image "
+    "Colorization)"
 )
 _RESCALED = (
     "Where the paper has a number with weights rescaled before fine-tuning (Krähenbühl et al. 2016) and one without, "
@@ -125,9 +126,9 @@ PASCAL_SIDE_BY_SIDE = side_by_side(
 _CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 _PROBES = (
     "Colorization is the network of 2016, split-brain that by classification; of the others, cl classifies quantised "
-    "colours without rebalancing, reg regresses. Jigsaw's conv1 has stride 2: maps of four times as many positions. The "
-    "maps of the other AlexNets are 55, 27, 13, 13 and 13 wide before the resizing; this project's alexnet keeps the "
-    "padding of its training in the test, and they are 57, 29, 15, 15 and 15."
+    "colours without rebalancing, reg regresses. Jigsaw's conv1 has stride 2: maps of four times as many positions. "
+    "The maps of the other AlexNets are 55, 27, 13, 13 and 13 wide before the resizing; this project's alexnet keeps "
+    "the padding of its training in the test, and they are 57, 29, 15, 15 and 15."
 )
 _MODEL_ZOO = "VISSL's model zoo, linear ImageNet models of Goyal et al. 2019 (Scaling and Benchmarking)"
 

@@ -18,8 +18,8 @@ from transfer.table.words import (
     notes,
     number,
     published_heading,
-    published_number,
     published_notes,
+    published_number,
     subject,
 )
 

@@ -148,6 +148,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
     results = Results(
         title="Colours of a small run",
         protocol="photographs inside scikit-image and scikit-learn, as squares of 64 px",
+        subset="all",
         methods=tuple(methods),
         images=tuple(names),
         labels=tuple(LABELS[name.split("/")[0]] for name in names),

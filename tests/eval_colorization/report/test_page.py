@@ -56,6 +56,11 @@ def shown_order(page):
     return page.locator("#gallery .image").evaluate_all("rows => rows.map(row => row.dataset.name)")
 
 
+def published_row(section, method):
+    row = section.locator("tbody tr").filter(has=section.page.get_by_text(method, exact=True))
+    return row.locator("td").all_text_contents()
+
+
 def choose(page, order, metric, method):
     page.select_option("#order", label=order)
     page.select_option("#order-metric", label=metric)
@@ -92,6 +97,25 @@ def test_all_that_is_missing_or_left_out_is_said_with_its_reason(visit, file, ma
     assert "coffee/left.png: other system" in text
     assert "1 colorized image does not have the truth's" in text
     assert "Of the 10 true images 1 is grey" in text
+
+
+def test_published_numbers_that_nobody_could_read_are_marked_cell_by_cell(visit, file):
+    section = visit(file).locator("#published")
+    assert published_row(section, "full method") == ["89.5", "67.3", "56.0", "32.3"]
+    assert published_row(section, "grey") == ["89.1†", "58.0†", "52.7", "\N{EN DASH}"]
+    assert "† Quoted from memory: no readable source was at hand." in section.inner_text()
+
+
+def test_beside_val5k_stand_the_numbers_on_val5k(visit, made, tmp_path):
+    results = replace(made[0], subset="val5k")
+    (tmp_path / "index.html").write_text(render_page(results, [], {}), encoding="utf-8")
+    section = visit(tmp_path / "index.html").locator("#published")
+    text = section.inner_text()
+    assert "first 5,000 images of ImageNet's validation set" in text
+    assert "central squares at 256 x 256" in text
+    assert "absolute values" in text
+    assert published_row(section, "DDColor-large") == ["3.92", "38.26", "0.05", "23.85"]
+    assert "†" not in text
 
 
 @pytest.mark.parametrize(("order", "sign"), [("best first", -1), ("worst first", 1)])

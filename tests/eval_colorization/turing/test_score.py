@@ -204,7 +204,13 @@ def test_the_command_writes_its_tables_and_figures(
         assert f"{method['fooling_rate']:.1f} %" in printed
     assert "cut.json: is truncated" in printed
     assert len(found["problems"]) == 1
-    assert found["published"]["fooling_rates"]["full method"] == 32.3
+    published = found["published"]
+    assert published["fooling_rates"]["full method"] == 32.3
+    assert "full method" not in published["quoted from memory"]
+    for method in published["quoted from memory"]:
+        assert f"{published['fooling_rates'][method]:.1f} %†" in printed
+    assert "32.3 %\n" in printed
+    assert "† Quoted from memory: no readable source was at hand." in printed
     with (tmp_path / "out" / "trials.csv").open(newline="") as file:
         trials = list(csv.DictReader(file))
     assert len(trials) == found["trials"] == 108

@@ -76,7 +76,9 @@ def test_the_linear_numbers_are_those_of_split_brain_autoencoders(data, typed):
 
 def test_the_maps_of_this_projects_alexnet_are_as_wide_as_the_remark_says():
     with torch.device("meta"):
-        maps = AlexNet().forward_stages(torch.empty(1, 1, 227, 227), ["conv1", "conv2", "conv3", "conv4", "conv5"])
+        maps = AlexNet().forward_stages(
+            torch.empty(1, 1, 227, 227), ["conv1", "conv2", "conv3", "conv4", "conv5"]
+        )
     assert [stage.shape[-1] for stage in maps.values()] == [57, 29, 15, 15, 15]
 
 
@@ -99,8 +101,8 @@ def test_the_numbers_of_goyal19_are_those_of_the_vissl_model_zoo():
     assert (alexnet["RotNet"], alexnet["DeepCluster"]) == ((39.51,), (37.88,))
 
 
-# Classification fc8, fc6-8, all; detection; segmentation. Without mark: Split-Brain Autoencoders, table 4. With †: table 2
-# of Colorful Image Colorization, which nobody here could read.
+# Classification fc8, fc6-8, all; detection; segmentation. Without mark: Split-Brain Autoencoders, table 4. With †:
+# table 2 of Colorful Image Colorization, which nobody here could read.
 PASCAL_CELLS = """
     ImageNet labels: 76.8† 78.9 79.9 56.8 48.0
     Gaussian: - - 53.3 43.4 19.8
