@@ -1,5 +1,6 @@
 """From the collected numbers to the results that a report shows."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from eval_colorization.metrics.diagnosticity import ab_entropy, colour_diagnosti
 from eval_colorization.metrics.frechet import frechet_distance
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.results import (
+    CONDITIONS,
     ClassResult,
     DiagnosticityResult,
     MethodResult,
@@ -25,7 +27,7 @@ from eval_colorization.results import (
     Results,
     Summary,
 )
-from eval_colorization.summarise import standings, summarise
+from eval_colorization.summarise import Values, standings, summarise
 from pretext.data.labels import Labels
 from pretext.library_weights import NotAvailableError
 
@@ -162,29 +164,25 @@ def _diagnosticity(
         int(index): ab_entropy(collected.bin_counts[classes == index].sum(axis=0))
         for index in np.unique(classes)
     }
-    recognised = None
+    recognised, conditions = None, None
     if "accuracy" in collected.values:
-        truth, grey = (
-            collected.values["accuracy"][collected.methods.index(name)] > 0 for name in ("truth", "grey")
+        accuracy = dict(zip(collected.methods, collected.values["accuracy"], strict=True))
+        incongruent = collected.values["accuracy_incongruent"][0]
+        conditions = np.stack([accuracy["truth"], accuracy["grey"], incongruent])
+        recognised = colour_diagnosticity(
+            accuracy["truth"] > 0, accuracy["grey"] > 0, incongruent > 0, classes
         )
-        recognised = colour_diagnosticity(truth, grey, classes)
     ordered = (
         {index: -bits for index, bits in entropy.items()}
         if recognised is None
         else {index: of_class.diagnosticity for index, of_class in recognised.items()}
     )
     high, low = split_by_diagnosticity(ordered)
-    halves = {
-        half: summarise(
-            collected.values,
-            collected.methods,
-            seed=config.seed,
-            resamples=config.resamples,
-            chosen=np.isin(classes, indices),
-        )
-        for half, indices in (("high", high), ("low", low))
-        if high
-    }
+    chosen = {half: np.isin(classes, indices) for half, indices in (("high", high), ("low", low)) if high}
+
+    def in_half(half: str, values: Values, methods: Sequence[str]) -> dict[str, dict[str, Summary]]:
+        return summarise(values, methods, seed=config.seed, resamples=config.resamples, chosen=chosen[half])
+
     return DiagnosticityResult(
         ordered_by="ab entropy" if recognised is None else "accuracy difference",
         classes=tuple(
@@ -193,11 +191,21 @@ def _diagnosticity(
                 images=int((classes == index).sum()),
                 accuracy_truth=None if recognised is None else recognised[index].accuracy_truth,
                 accuracy_grey=None if recognised is None else recognised[index].accuracy_grey,
+                accuracy_incongruent=None if recognised is None else recognised[index].accuracy_incongruent,
                 diagnosticity=None if recognised is None else recognised[index].diagnosticity,
                 ab_entropy=bits,
                 half="high" if index in high else "low",
             )
             for index, bits in entropy.items()
         ),
-        halves=halves,
+        halves={half: in_half(half, collected.values, collected.methods) for half in chosen},
+        recognised={}
+        if conditions is None
+        else {
+            half: {
+                condition: summaries["accuracy"]
+                for condition, summaries in in_half(half, {"accuracy": conditions}, CONDITIONS).items()
+            }
+            for half in chosen
+        },
     )

@@ -12,7 +12,8 @@ from eval_colorization.comparison import Comparison
 from eval_colorization.metrics.frechet import GaussianStatistics
 from eval_colorization.parts import Part
 
-PER_IMAGE = ("positions", "grey_truth", "rebalancing_weight", "sha256", "bins")
+OF_THE_TRUTH = ("rebalancing_weight", "accuracy_incongruent")  # values that all methods share
+PER_IMAGE = ("positions", "grey_truth", "sha256", "bins", *OF_THE_TRUTH)
 VALUE = "value/"
 NOT_SUMMED = ("left_out_positions", "left_out_reasons", "features")
 
@@ -83,9 +84,11 @@ def collect(parts: Iterable[Part], comparison: Comparison) -> Collected:
     joined = {name: np.concatenate(arrays, axis=-1) for name, arrays in per_image.items() if name != "bins"}
     positions = joined["positions"]
     values = {name.removeprefix(VALUE): a for name, a in joined.items() if name.startswith(VALUE)}
-    values["rebalancing_weight"] = np.broadcast_to(
-        joined["rebalancing_weight"], (len(comparison.methods), len(positions))
-    )
+    values |= {
+        name: np.broadcast_to(joined[name], (len(comparison.methods), len(positions)))
+        for name in OF_THE_TRUTH
+        if name in joined
+    }
     return Collected(
         methods=tuple(comparison.methods),
         images=tuple(names[position] for position in positions),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from eval_colorization.distribution import DistributionStatistics
@@ -16,13 +16,15 @@ from eval_colorization.methods import Canvas, Method, Network, is_grey, on_devic
 from eval_colorization.metrics.auc import auc, error_counts, nearest_bins, rebalancing_weights
 from eval_colorization.metrics.ciede2000 import ciede2000
 from eval_colorization.metrics.colourfulness import colourfulness, colourfulness_absolute
+from eval_colorization.metrics.diagnosticity import incongruent_colours
 from eval_colorization.metrics.errors import ab_rmse, mse, psnr
 from eval_colorization.metrics.palette import dominant_colours, palette_distance
 from eval_colorization.metrics.saturation import saturation_distance, saturation_histogram
 from eval_colorization.metrics.ssim import ssim
 from eval_colorization.parts import Part
 from pretext.color.bins import AbBins, AbHistogram
-from pretext.color.lab import rgb_to_lab
+from pretext.color.lab import lab_to_rgb, rgb_to_lab
+from pretext.colorizer import to_8_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class Measurer:
     value/lightness_correlation (methods, k), if a method is a folder: see `ColorizedFolder.open`;
     auc_counts, auc_weighted_counts (methods, 152), ab_histogram (methods, 256, 256), resized (methods): sums;
     bins (k, 313): pixels of the true image by published bin;
+    accuracy_incongruent (k): 100 where the true image is recognised in incongruent colours, if there is a classifier;
     features (methods, k, 2048), if FID can be computed;
     network/N/SUM: of the N-th of `networks`, see `DistributionStatistics`.
     """
@@ -98,6 +101,9 @@ class Measurer:
             part["value/lightness_correlation"] = np.stack(
                 [batch.lightness.get(name, nothing) for name in self.methods]
             )
+        if self._recognises:
+            turned = to_8_bits(lab_to_rgb(incongruent_colours(canvas.lab))) / 255
+            part["accuracy_incongruent"] = self._accuracy(turned, batch).double().cpu().numpy()
         rows = [self._measure_method(method.paint(canvas), truth, batch) for method in self.methods.values()]
         part |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         part |= self._measure_networks(canvas)
@@ -127,9 +133,8 @@ class Measurer:
         }
         if self.learned.lpips is not None:
             values["lpips"] = self.learned.lpips(rgb, truth.rgb)
-        if self.learned.classifier is not None and self.learned.labels is not None:
-            labels = torch.tensor(self.learned.labels.indices, device=self.device)[batch.positions]
-            values["accuracy"] = 100 * (self.learned.classifier(rgb) == labels)
+        if self._recognises:
+            values["accuracy"] = self._accuracy(rgb, batch)
         histogram = AbHistogram()
         histogram.add(ab)
         row = {f"value/{name}": value.double().cpu().numpy() for name, value in values.items()}
@@ -142,6 +147,17 @@ class Measurer:
         if self.learned.inception is not None:
             row["features"] = self.learned.inception(painted).float().cpu().numpy()
         return row
+
+    @property
+    def _recognises(self) -> bool:
+        return self.learned.classifier is not None and self.learned.labels is not None
+
+    def _accuracy(self, rgb: Float[Tensor, "k 3 s s"], batch: ImageBatch) -> Int64[Tensor, "k"]:
+        """100 for an image that the classifier recognises, 0 for another."""
+        assert self.learned.classifier is not None
+        assert self.learned.labels is not None
+        labels = torch.tensor(self.learned.labels.indices, device=self.device)[batch.positions]
+        return 100 * (self.learned.classifier(rgb) == labels)
 
     def _bin_counts(self, canvas: Canvas) -> np.ndarray:
         num_bins = len(self.bins.centres)

@@ -10,6 +10,7 @@ from eval_colorization.config import Subset
 
 Kind = Literal["network", "folder", "grey", "random", "truth"]
 CONTROLS = ("grey", "random", "truth")
+CONDITIONS = ("truth", "grey", "incongruent")  # colours in which the true images are recognised
 
 Standing = Literal["best", "level", "behind"]
 
@@ -96,7 +97,8 @@ class NetworkResult:
 class ClassResult:
     """One class of the labelled images.
 
-    `accuracy_truth`, `accuracy_grey`, `diagnosticity` (their difference, in [-1, 1]) are None without a classifier.
+    `accuracy_truth`, `accuracy_grey`, `accuracy_incongruent` and `diagnosticity` (the first minus the second, in
+    [-1, 1]) are None without a classifier.
     `ab_entropy` is that of its pixels' colours, in bits. `half` says on which side of the median it falls.
     """
 
@@ -104,6 +106,7 @@ class ClassResult:
     images: int
     accuracy_truth: float | None
     accuracy_grey: float | None
+    accuracy_incongruent: float | None
     diagnosticity: float | None
     ab_entropy: float
     half: Literal["high", "low"]
@@ -113,13 +116,18 @@ class ClassResult:
 class DiagnosticityResult:
     """Colour diagnosticity of the classes, and every metric of every method in either half of them.
 
-    `ordered_by` is what the halves are made from; `halves` is half -> method -> metric -> Summary. It is empty where
-    all classes are equally diagnostic: then none is in the high half.
+    Attributes:
+        ordered_by: what the halves are made from.
+        halves: half -> method -> metric -> Summary. Empty where all classes are equally diagnostic: then none is in the
+            high half.
+        recognised: half -> condition of the true images (truth, grey, incongruent) -> how many are recognised, in
+            percent. Empty without a classifier too.
     """
 
     ordered_by: Literal["accuracy difference", "ab entropy"]
     classes: tuple[ClassResult, ...]
     halves: dict[str, dict[str, dict[str, Summary]]]
+    recognised: dict[str, dict[str, Summary]]
 
 
 @dataclass(frozen=True, kw_only=True)

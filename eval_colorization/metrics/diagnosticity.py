@@ -1,15 +1,28 @@
-"""How much the colour of a class of objects tells about it (Tanaka and Presnell 1999, as a measure on images).
+"""How much the colour of a class of objects tells about it (after Tanaka and Presnell 1999, as a measure on images).
 
-Bananas are recognised faster in their right colour, lamps are not: banana is a class of high colour diagnosticity.
-Where a classifier is at hand its accuracy with and without colour says so; otherwise the entropy of the class's
-colours does, low entropy for high diagnosticity.
+Bananas are recognised faster in their right colour than in grey or in a wrong one, lamps are not: banana is a class of
+high colour diagnosticity. Where a classifier is at hand its accuracy with and without colour says so; otherwise the
+entropy of the class's colours does, low entropy for high diagnosticity.
+
+What differs from the paper:
+
+- It measures people's response times, this the share of images that a classifier recognises.
+- It has people say which objects are of high diagnosticity, by listing features and by typical colours, apart from
+  recognition. Here the same accuracies that are then compared split the classes: that colour helps the high half more
+  is so by construction, what a wrong colour does to either half is not. Entropy does not depend on the classifier.
+- Its wrong ("incongruent") colours were chosen for each object. Here every hue is turned by 180 degrees.
+- Its third test, with degraded shapes, has no counterpart.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pretext.color.lab import fit_chroma_to_gamut
 
 
 @dataclass(frozen=True)
@@ -19,6 +32,7 @@ class ClassRecognition:
     images: int
     accuracy_truth: float
     accuracy_grey: float
+    accuracy_incongruent: float
 
     @property
     def diagnosticity(self) -> float:
@@ -26,17 +40,27 @@ class ClassRecognition:
         return self.accuracy_truth - self.accuracy_grey
 
 
+def incongruent_colours(lab: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+    """The images in the opposite colours: ab becomes -ab, every hue turned by 180 degrees.
+
+    Lightness is kept, and chroma too where sRGB has the colour; elsewhere it is the largest that sRGB has of this hue.
+    """
+    return fit_chroma_to_gamut(torch.cat([lab[:, :1], -lab[:, 1:]], dim=1))
+
+
 def colour_diagnosticity(
     correct_truth: Bool[np.ndarray, "images"],
     correct_grey: Bool[np.ndarray, "images"],
+    correct_incongruent: Bool[np.ndarray, "images"],
     labels: Int[np.ndarray, "images"],
 ) -> dict[int, ClassRecognition]:
-    """By class, in ascending order: recognition of its images in their true colours and in grey."""
+    """By class, in ascending order: recognition of its images in their true, no and incongruent colours."""
     return {
         int(label): ClassRecognition(
             images=int(of_class.sum()),
             accuracy_truth=float(correct_truth[of_class].mean()),
             accuracy_grey=float(correct_grey[of_class].mean()),
+            accuracy_incongruent=float(correct_incongruent[of_class].mean()),
         )
         for label in np.unique(labels)
         for of_class in [labels == label]

@@ -1,27 +1,30 @@
-"""The figure of colour diagnosticity: where colour matters, and what the methods reach there."""
+"""The figure of colour diagnosticity: where colour matters, what a wrong one does, and what the methods reach there."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval_colorization.report.figure_style import draw_point, method_styles
-from eval_colorization.results import ClassResult, MethodResult, Results, Summary
+from eval_colorization.results import CONDITIONS, ClassResult, MethodResult, Results, Summary
 from pretext.figure_style import COLOURS, GROUND, INK, WIDTH, house_style, literal
 
 Halves = dict[str, dict[str, dict[str, Summary]]]
+HALVES = {"high": (COLOURS[1], "^"), "low": (COLOURS[0], "v")}
 
 
 def draw_diagnosticity(results: Results) -> Figure:
-    """What the methods reach in either half of the classes, and the classes themselves."""
+    """What the methods reach in either half of the classes, the true images in three conditions, and the classes."""
     assert results.diagnosticity
-    halves, classes = results.diagnosticity.halves, results.diagnosticity.classes
+    halves, recognised = results.diagnosticity.halves, results.diagnosticity.recognised
     with house_style():
         figure = Figure(figsize=(WIDTH, 3.9), layout="constrained")
-        axes = figure.subplots(1, 2 if halves else 1, squeeze=False)[0]
+        axes = list(figure.subplots(1, 1 + bool(halves) + bool(recognised), squeeze=False)[0])
         if halves:
-            _draw_halves(figure, axes[0], results.methods, halves)
-        _draw_classes(axes[-1], classes)
+            _draw_halves(figure, axes.pop(0), results.methods, halves)
+        if recognised:
+            _draw_conditions(axes.pop(0), recognised)
+        _draw_classes(axes.pop(), results.diagnosticity.classes)
     return figure
 
 
@@ -45,7 +48,7 @@ def _draw_halves(figure: Figure, axes: Axes, methods: Sequence[MethodResult], ha
             )
         handles += axes.plot([], [], color=look.colour, marker=look.marker, linestyle="none")
         labels.append(literal(method.name, 26))
-    axes.set_xticks((0, 1), ("high diagnosticity", "low diagnosticity"))
+    axes.set_xticks((0, 1), ("high\ndiagnosticity", "low\ndiagnosticity"))
     axes.set(ylabel="recovered recognition" if recovered else "PSNR (dB)", xlim=(-0.5, 1.5))
     axes.grid(axis="x", visible=False)
     if recovered:
@@ -55,13 +58,29 @@ def _draw_halves(figure: Figure, axes: Axes, methods: Sequence[MethodResult], ha
     figure.legend(handles, labels, loc="outside lower left", ncols=min(4, len(labels)))
 
 
+def _draw_conditions(axes: Axes, recognised: Mapping[str, Mapping[str, Summary]]) -> None:
+    """How many true images of either half are recognised in their own colours, without, and in the opposite ones."""
+    for shift, half in ((-0.05, "high"), (0.05, "low")):
+        colour, marker = HALVES[half]
+        places = [place + shift for place in range(len(CONDITIONS))]
+        summaries = [recognised[half][condition] for condition in CONDITIONS]
+        for place, summary in zip(places, summaries, strict=True):
+            draw_point(axes, summary, place, colour, marker, horizontal=False)
+        heights = [summary.value for summary in summaries]
+        axes.plot(places, heights, color=colour, linewidth=1, label=f"{half} half")
+    axes.set_xticks(range(len(CONDITIONS)), ("true\ncolours", "grey", "opposite\ncolours"))
+    axes.set(ylabel="recognised (%)", xlim=(-0.5, len(CONDITIONS) - 0.5))
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="best")
+
+
 def _draw_classes(axes: Axes, classes: Sequence[ClassResult]) -> None:
     """Classes by the entropy of their colours and, where a classifier was run, what colour adds to recognition."""
     with_classifier = any(of.diagnosticity is not None for of in classes)
     ordered = sorted(classes, key=lambda of: of.ab_entropy)
     across = [of.ab_entropy if with_classifier else rank + 1 for rank, of in enumerate(ordered)]
     up = [100 * (of.diagnosticity or 0) if with_classifier else of.ab_entropy for of in ordered]
-    for half, colour, marker in (("high", COLOURS[1], "^"), ("low", COLOURS[0], "v")):
+    for half, (colour, marker) in HALVES.items():
         chosen = [place for place, of in enumerate(ordered) if of.half == half]
         points = [across[place] for place in chosen], [up[place] for place in chosen]
         axes.scatter(

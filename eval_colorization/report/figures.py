@@ -76,7 +76,14 @@ def draw_figures(results: Results) -> dict[str, Drawing]:
         drawings["diagnosticity"] = Drawing(
             title="Colour diagnosticity",
             caption="Left: the methods on classes whose colour matters more (high) and less (low), halves made by "
-            f"{results.diagnosticity.ordered_by}. Right: the classes.",
+            f"{results.diagnosticity.ordered_by}. "
+            + (
+                "Middle: the true images in their colours, in grey, and in the opposite colours (every hue turned by "
+                "180 degrees); the first two make the halves. "
+                if results.diagnosticity.recognised
+                else ""
+            )
+            + "Right: the classes.",
             figure=draw_diagnosticity(results),
         )
     return drawings

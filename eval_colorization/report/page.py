@@ -27,7 +27,7 @@ from eval_colorization.report.printing import (
     printed,
     summaries_of,
 )
-from eval_colorization.results import CONTROLS, GalleryImage, MethodResult, Results, Summary
+from eval_colorization.results import CONDITIONS, CONTROLS, GalleryImage, MethodResult, Results, Summary
 from pretext.figure_style import INK, inline_svg
 from pretext.quoted import NOTE, mark
 from pretext.runtime.run_dir import flatten
@@ -51,12 +51,13 @@ def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Map
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "mark": mark}
+    environment.filters |= {"number": _number, "interval": _interval, "mark": mark}
     style, script = (Markup((PAGE / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
     looks = method_styles(results.methods)
     return environment.get_template("report.html").render(
         results=results,
         controls=CONTROLS,
+        all_conditions=CONDITIONS,
         arrows=ARROWS,
         metrics=METRICS,
         colours={name: "currentColor" if look.colour == INK else look.colour for name, look in looks.items()},

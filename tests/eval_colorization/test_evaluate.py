@@ -8,8 +8,12 @@ import sys
 import numpy as np
 import pytest
 import skimage.data
+import torch
 from PIL import Image
+from torch import nn
+from torchvision import models
 
+from eval_colorization.metrics.recognition import Classifier
 from eval_colorization.metrics.table import METRICS
 from tests.end_to_end.small_run import finish, start
 from tests.eval_colorization.reporting import SIDE, options, painted, pale, read, rows, save_photos
@@ -139,9 +143,6 @@ def test_a_classifier_of_the_users_own_recognises_truth_grey_and_painted_images(
     evaluate, run, photos, tmp_path
 ):
     """A linear-looking one: an untrained SqueezeNet of three classes. That it is opened and asked is what counts."""
-    import torch
-    from torchvision import models
-
     torch.manual_seed(0)
     weights = tmp_path / "squeezenet.pth"
     torch.save(models.squeezenet1_1(num_classes=3).state_dict(), weights)
@@ -159,6 +160,54 @@ def test_a_classifier_of_the_users_own_recognises_truth_grey_and_painted_images(
     found = {method: value(out, method, "accuracy") for method in ("truth", "grey", "random", "mode")}
     assert all(0 <= accuracy <= 100 for accuracy in found.values())
     assert read(out)["diagnosticity"]["ordered_by"] == "accuracy difference"
+
+
+class Warmth(nn.Module):
+    """Knows cold, grey and warm images apart, as classes 0, 1 and 2."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor([0.0, 0.02, 0.0]))
+
+    def forward(self, rgb):
+        red, _, blue = rgb.mean(dim=(2, 3)).unbind(dim=1)
+        return torch.stack([blue - red, 0 * red, red - blue], dim=1) + self.bias
+
+
+def test_the_true_images_are_recognised_in_true_no_and_incongruent_colours(
+    evaluate, run, tmp_path, monkeypatch
+):
+    """Orange cats in three folders: `warm` knows their colour, `grey` them without it, `cold` the opposite one."""
+    for column, name in enumerate(("cold", "grey", "warm")):
+        (tmp_path / "cats" / name).mkdir(parents=True)
+        cat = Image.fromarray(skimage.data.chelsea()[60:160, 100 * column : 100 * column + 150])
+        cat.save(tmp_path / "cats" / name / "cat.png")
+    classifier = Classifier(Warmth(), prepare=lambda rgb: rgb, device=torch.device("cpu"))
+    monkeypatch.setattr("eval_colorization.learned.open_classifier", lambda *_: classifier)
+    out = tmp_path / "report"
+    named = ["--labels", "folders", "--classifier", "torchvision:vgg16"]
+    status, _, complaint = evaluate("report", run, *options(tmp_path / "cats", out, *named))
+    assert status == 0, complaint
+    found = read(out)["diagnosticity"]
+    assert {
+        of["name"]: (of["accuracy_truth"], of["accuracy_grey"], of["accuracy_incongruent"], of["half"])
+        for of in found["classes"]
+    } == {"cold": (0, 0, 1, "low"), "grey": (0, 1, 0, "low"), "warm": (1, 0, 0, "high")}
+    assert {
+        half: {condition: of["value"] for condition, of in conditions.items()}
+        for half, conditions in found["recognised"].items()
+    } == {
+        "high": {"truth": 100, "grey": 0, "incongruent": 0},
+        "low": {"truth": 0, "grey": 50, "incongruent": 50},
+    }
+    assert {(image, row["accuracy_incongruent"]) for (image, _), row in rows(out).items()} == {
+        ("cold/cat.png", "100.0"),
+        ("grey/cat.png", "0.0"),
+        ("warm/cat.png", "0.0"),
+    }
+    page = (out / "index.html").read_text()
+    assert "True images recognised, in %" in page
+    assert "in opposite colours" in page
 
 
 def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(

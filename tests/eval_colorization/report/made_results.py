@@ -12,6 +12,7 @@ from skimage.transform import resize
 from sklearn.datasets import load_sample_image
 
 from eval_colorization.results import (
+    CONDITIONS,
     ClassResult,
     DiagnosticityResult,
     GalleryImage,
@@ -226,6 +227,7 @@ def diagnosticity(methods: list[MethodResult]) -> DiagnosticityResult:
                 images=2,
                 accuracy_truth=0.5 + gain,
                 accuracy_grey=0.5,
+                accuracy_incongruent=0.5 - gain / 2,
                 diagnosticity=gain,
                 ab_entropy=9 - 3 * gain,
                 half="high" if gain > 0.15 else "low",
@@ -241,5 +243,12 @@ def diagnosticity(methods: list[MethodResult]) -> DiagnosticityResult:
                 for method in methods
             }
             for half, shift in (("high", -1.0), ("low", 1.0))
+        },
+        recognised={
+            half: {
+                condition: Summary(value=value, low=value - 9, high=value + 9, images=5)
+                for condition, value in zip(CONDITIONS, values, strict=True)
+            }
+            for half, values in (("high", (80.0, 50.0, 35.0)), ("low", (57.0, 50.0, 46.0)))
         },
     )

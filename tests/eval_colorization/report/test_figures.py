@@ -30,7 +30,7 @@ def test_without_networks_and_labels_their_figures_are_not_drawn(results, drawin
 
 def test_without_a_classifier_diagnosticity_shows_psnr_and_entropy(results):
     classes = tuple(
-        replace(of, accuracy_truth=None, accuracy_grey=None, diagnosticity=None)
+        replace(of, accuracy_truth=None, accuracy_grey=None, accuracy_incongruent=None, diagnosticity=None)
         for of in results.diagnosticity.classes
     )
     halves = {
@@ -40,10 +40,25 @@ def test_without_a_classifier_diagnosticity_shows_psnr_and_entropy(results):
         }
         for half, methods in results.diagnosticity.halves.items()
     }
-    unlabelled = replace(results.diagnosticity, ordered_by="ab entropy", classes=classes, halves=halves)
+    unlabelled = replace(
+        results.diagnosticity, ordered_by="ab entropy", classes=classes, halves=halves, recognised={}
+    )
     left, right = draw_figures(replace(results, diagnosticity=unlabelled))["diagnosticity"].figure.axes
     assert left.get_ylabel() == "PSNR (dB)"
     assert "bits" in right.get_ylabel()
+
+
+def test_with_a_classifier_the_middle_shows_both_halves_in_the_papers_three_conditions(drawings):
+    # Tanaka and Presnell 1999: in the object's colour, achromatic, in an incongruent colour.
+    middle = drawings["diagnosticity"].figure.axes[1]
+    assert [label.get_text() for label in middle.get_xticklabels()] == [
+        "true\ncolours",
+        "grey",
+        "opposite\ncolours",
+    ]
+    lines = {line.get_label(): line.get_ydata().tolist() for line in middle.get_lines()}
+    assert lines["high half"] == [80, 50, 35]
+    assert lines["low half"] == [57, 50, 46]
 
 
 def test_the_auc_curves_are_the_shares_of_pixels_in_percent(results):
