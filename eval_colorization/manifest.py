@@ -18,6 +18,7 @@ from eval_colorization.config import ReportConfig
 from eval_colorization.learned import Learned
 from eval_colorization.methods import Method, Network
 from eval_colorization.parts import fingerprint
+from eval_colorization.results import CONDITIONS
 from eval_colorization.squares import describe_resizing
 from pretext.runtime.run_dir import describe_environment
 
@@ -41,6 +42,7 @@ def identity(
         },
         "images": fingerprint(comparison.images.names),
         "learned metrics": learned.names,
+        **({"recognised in": CONDITIONS} if "accuracy" in learned.names else {}),
         "device": device.type,
     }
 

@@ -1,5 +1,6 @@
 """`eval_colorization report` as a user types it, on small real photographs and a small trained network."""
 
+import json
 import os
 import signal
 import subprocess
@@ -208,6 +209,15 @@ def test_the_true_images_are_recognised_in_true_no_and_incongruent_colours(
     page = (out / "index.html").read_text()
     assert "True images recognised, in %" in page
     assert "in opposite colours" in page
+
+    # What was measured without the third condition is not taken for a part of it.
+    identity = json.loads((out / "parts" / "identity.json").read_text())
+    without = {key: value for key, value in identity.items() if not key.startswith("recognised in")}
+    assert without != identity
+    (out / "parts" / "identity.json").write_text(json.dumps(without))
+    status, _, complaint = evaluate("report", run, *options(tmp_path / "cats", out, *named))
+    assert status == 2
+    assert "recognised in" in complaint
 
 
 def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(

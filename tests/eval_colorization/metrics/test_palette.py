@@ -1,11 +1,15 @@
 """Dominant colours on images whose palette is known by construction, and on photographs by invariants."""
 
+import io
+
+import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.optimize
 import skimage.restoration
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from eval_colorization.metrics.palette import bilateral_filter, dominant_colours, palette_distance
@@ -93,6 +97,21 @@ def test_a_mirrored_or_turned_photograph_has_the_same_palette() -> None:
     lab = photographs_lab()
     for other in (lab.flip(-1), lab.flip(-2), lab.mT):
         assert (palette_distance(dominant_colours(lab), dominant_colours(other)) < 0.05).all()
+
+
+def test_a_jpeg_copy_lies_far_nearer_than_the_photograph_without_its_colours() -> None:
+    """2.3 and 26 over many details of the same photographs."""
+    lab, copies = photographs_lab(), []
+    for photograph in photographs(256, 256):
+        file = io.BytesIO()
+        Image.fromarray(photograph.permute(1, 2, 0).numpy()).save(file, "JPEG", quality=75)
+        copies.append(torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1))
+    grey = lab * torch.tensor([1, 0, 0])[:, None, None]
+    jpeg_distance, grey_distance = (
+        palette_distance(dominant_colours(lab), dominant_colours(other)).mean()
+        for other in (rgb_to_lab(torch.stack(copies) / 255), grey)
+    )
+    assert 4 * jpeg_distance < grey_distance
 
 
 def test_the_colours_of_a_palette_are_colours_of_the_photograph() -> None:

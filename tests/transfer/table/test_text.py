@@ -82,6 +82,8 @@ def test_in_latex_every_special_character_is_escaped():
     assert latex_escape(r"# $ % & ~ _ ^ \ { }") == (
         r"\# \$ \% \& \textasciitilde{} \_ \textasciicircum{} \textbackslash{} \{ \}"
     )
+    # Letters that pdflatex does not know by themselves.
+    assert latex_escape("L → ab †") == r"L $\rightarrow$ ab $^\dagger$"
     assert latex_escape('<|>"') == r"\textless{}\textbar{}\textgreater{}\textquotedbl{}"
 
 
