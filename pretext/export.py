@@ -8,7 +8,7 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
-from pretext.pretrained import load_pretrained
+from pretext.pretrained import content_hash, load_pretrained
 from pretext.runtime.whole_file import whole_file
 
 
@@ -55,12 +55,14 @@ def export_weights(
         "image_size": str(pretrained.image_size),
         "step": str(pretrained.step),
         "config": json.dumps(pretrained.config),
+        "sha256": "",  # below, of all else
     }
     metadata |= _read_card(card, metadata) if card else {}
     weights = {
         name: tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
         for name, tensor in pretrained.network.state_dict().items()
     }
+    metadata["sha256"] = content_hash(weights, metadata)
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as temporary:
         save_file(weights, temporary, metadata)

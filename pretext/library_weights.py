@@ -1,16 +1,15 @@
 """Weights of other libraries' networks that are on this machine already; nothing here is downloaded."""
 
+import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
-from pretext.runtime.checkpoint import load_checkpoint
+from pretext.runtime.checkpoint import DamagedFileError, verify_archive
 
 
 class NotAvailableError(Exception):
@@ -37,7 +36,8 @@ def downloaded_weights(owner: str, url: str) -> Path:
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
-        home = Path.home()  # a report that is published need not say whose machine it was
+        # A report that is published need not say whose machine it was.
+        home = Path(os.path.expanduser("~"))  # noqa: PTH111 (Path raises where a container's user has no home)
         shown = Path("~", path.relative_to(home)) if path.is_relative_to(home) else path
         raise NotAvailableError(f"the weights of {owner} are not in {shown}", f"download {url} to that path")
     return path
@@ -64,30 +64,14 @@ def cached_timm_weights(architecture: str, hub_id: str | None) -> Path:
     return Path(cached)
 
 
-def read_weights(path: Path) -> dict[str, Any]:
-    """The contents of a .safetensors file, or of what `torch.save` wrote, on the CPU.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the file is damaged, or of another kind.
-    """
-    if path.suffix != ".safetensors":
-        return load_checkpoint(path)
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}"
-        ) from error
-
-
 @contextmanager
 def named_when_damaged(path: Path) -> Iterator[None]:
     """Around a library's reading of downloaded weights: its errors become a ValueError that names `path`."""
     try:
+        verify_archive(path)
         yield
-    except (RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        detail = (str(error) or type(error).__name__).splitlines()[0]
+    except (RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError, DamagedFileError) as error:
+        detail = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
             f"{path} is damaged or holds other weights ({detail}): delete it and download it again"
         ) from error

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from pretext.color.bins import AbBins
 from pretext.networks import Backbone, build_network
 from pretext.networks.eccv16 import Eccv16
-from pretext.runtime.checkpoint import load_checkpoint
+from pretext.runtime.checkpoint import DamagedFileError, load_checkpoint
 from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
+from pretext.weights_file import find_weights, flatten_tensors, is_named, unreadable_safetensors
 
 # Name -> file inside the package; the card of each is docs/weights.md.
 SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "eccv16-photographs.safetensors"}
@@ -65,11 +66,13 @@ def load_pretrained(model: str | Path) -> Pretrained:
     Args:
         model: a name in SHIPPED_WEIGHTS (./NAME is a file of that name), a run directory, one of its checkpoints, a
             file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16; its decoding has
-            no temperature, so it is 1) or `siggraph17-*.pth` (its regression output).
+            no temperature, so it is 1) or `siggraph17-*.pth` (its regression output). Weights may lie in dictionaries
+            and behind prefixes; see `find_weights`.
 
     Raises:
         FileNotFoundError: nothing there; the names and forms that are accepted are listed.
-        ValueError: the file is truncated or of another kind, or its weights do not fit the network it names.
+        ValueError: the file is damaged or of another kind, or its weights do not fit the network it names, or they
+            have NaN or infinite values.
     """
     path = SHIPPED_WEIGHTS.get(str(model), Path(model))
     if not path.exists():
@@ -88,7 +91,8 @@ def load_pretrained(model: str | Path) -> Pretrained:
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     state = load_checkpoint(path)
-    return _from_checkpoint(path, state) if "config" in state else _from_published(path, state)
+    is_ours = {"config", "network", "bins"} <= state.keys()
+    return _from_checkpoint(path, state) if is_ours else _from_published(path, state)
 
 
 def _from_checkpoint(path: Path, state: Mapping[str, Any]) -> Pretrained:
@@ -112,41 +116,44 @@ def _from_safetensors(path: Path) -> Pretrained:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} cannot be read as safetensors (truncated, or another kind of file): {error}"
-        ) from error
+        raise unreadable_safetensors(path, error) from error
     if "network" not in metadata:
-        raise ValueError(
-            f"{path} has no metadata of `pretext export`: expected network, width, centres, prior"
+        return _from_published(path, weights)
+    if "sha256" in metadata and metadata["sha256"] != content_hash(weights, metadata):
+        raise DamagedFileError(
+            f"{path} is damaged: its content differs from the SHA-256 that the export wrote; copy or download it again"
         )
-    bins = None
-    if metadata["objective"] != "regression":
-        bins = AbBins(
-            centres=torch.tensor(json.loads(metadata["centres"])),
-            prior=torch.tensor(json.loads(metadata["prior"])),
+    try:
+        regresses = metadata["objective"] == "regression"
+        bins = (
+            None
+            if regresses
+            else AbBins(*(torch.tensor(json.loads(metadata[key])) for key in ("centres", "prior")))
         )
-    return _assemble(
-        path,
-        weights,
-        name=metadata["network"],
-        width=float(metadata["width"]),
-        bins=bins,
-        temperature=float(metadata["temperature"]),
-        image_size=int(metadata["image_size"]),
-        step=int(metadata["step"]),
-        config=json.loads(metadata["config"]) if "config" in metadata else None,
-    )
+        described = {
+            "name": metadata["network"],
+            "width": float(metadata["width"]),
+            "temperature": float(metadata["temperature"]),
+            "image_size": int(metadata["image_size"]),
+            "step": int(metadata["step"]),
+            "config": json.loads(metadata.get("config", "null")),
+        }
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path} has unusable metadata of `pretext export`: {error}") from error
+    return _assemble(path, weights, bins=bins, **described)
 
 
-def _from_published(path: Path, weights: Mapping[str, Tensor]) -> Pretrained:
-    if "model_class.0.weight" in weights:
-        return _assemble(path, weights, name="siggraph17", width=1.0, bins=None)
-    if "model_out.weight" not in weights:
+def _from_published(path: Path, contents: Mapping[str, Any]) -> Pretrained:
+    names = [name for name, _ in flatten_tensors(contents)]
+    if any(is_named(name, "model_class.0.weight") for name in names):
+        return _assemble(path, contents, name="siggraph17", width=1.0, bins=None)
+    if not any(is_named(name, "model_out.weight") for name in names):
         raise ValueError(
-            f"{path} is neither a checkpoint of `pretext train` nor the published weights of eccv16 or siggraph17; "
-            f"its first keys are {', '.join(list(weights)[:3])}"
+            f"{path} is neither of `pretext train` or `pretext export` nor the published weights of eccv16 or "
+            f"siggraph17; "
+            f"its first keys are {', '.join(map(str, list(names or contents)[:3]))}"
         )
-    opened = _assemble(path, weights, name="eccv16", width=1.0, bins=AbBins.published())
+    opened = _assemble(path, contents, name="eccv16", width=1.0, bins=AbBins.published())
     assert isinstance(opened.network, Eccv16)
     centres = opened.network.bin_centres
     assert opened.bins is not None
@@ -160,7 +167,7 @@ def _from_published(path: Path, weights: Mapping[str, Tensor]) -> Pretrained:
 
 def _assemble(
     path: Path,
-    weights: Mapping[str, Tensor],
+    contents: Mapping[str, Any],
     *,
     name: str,
     width: float,
@@ -171,13 +178,8 @@ def _assemble(
     config: Mapping[str, Any] | None = None,
 ) -> Pretrained:
     network = build_network(name, num_bins=None if bins is None else len(bins.centres), width=width)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise ValueError(
-            f"{path} does not hold the weights of {name} (width {width:g}): {detail[:400]}"
-        ) from error
+    weights = find_weights(path, contents, network.state_dict(), f"{name} (width {width:g})")
+    network.load_state_dict(weights, strict=False)  # only num_batches_tracked may be missing
     return Pretrained(
         network=network.eval(),
         name=name,
@@ -204,9 +206,18 @@ def state_hash(network: nn.Module) -> str:
 def tensor_hashes(network: nn.Module) -> dict[str, str]:
     """Name -> SHA-256 over dtype, shape and values of each parameter and buffer."""
     return {
-        name: hashlib.sha256(
-            f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
-            + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        ).hexdigest()
-        for name, tensor in [*network.named_parameters(), *network.named_buffers()]
+        name: _tensor_hash(tensor) for name, tensor in [*network.named_parameters(), *network.named_buffers()]
     }
+
+
+def content_hash(weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 over all that an exported file holds, but for the entry `sha256` of its metadata, in hexadecimal."""
+    stated = sorted((key, value) for key, value in metadata.items() if key != "sha256")
+    tensors = sorted((name, _tensor_hash(tensor)) for name, tensor in weights.items())
+    return hashlib.sha256(repr((stated, tensors)).encode()).hexdigest()
+
+
+def _tensor_hash(tensor: Tensor) -> str:
+    description = f"{tensor.dtype} {tuple(tensor.shape)} ".encode()
+    values = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    return hashlib.sha256(description + values).hexdigest()

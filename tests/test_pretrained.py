@@ -136,10 +136,10 @@ def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
     with pytest.raises(ValueError, match=r"holds no checkpoints/last\.pt"):
         load_pretrained(tmp_path)
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "other.pth")
-    with pytest.raises(ValueError, match=r"other\.pth is neither a checkpoint.*conv1\.weight"):
+    with pytest.raises(ValueError, match=r"other\.pth is neither of `pretext train`.*conv1\.weight"):
         load_pretrained(tmp_path / "other.pth")
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match=r"no metadata of `pretext export`"):
+    with pytest.raises(ValueError, match=r"other\.safetensors is neither of .*first keys are w"):
         load_pretrained(tmp_path / "other.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes()[:20])
     with pytest.raises(ValueError, match=r"cut\.safetensors cannot be read as safetensors"):
@@ -149,6 +149,72 @@ def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
     torch.save(state, tmp_path / "mixed.pt")
     with pytest.raises(ValueError, match=r"mixed\.pt does not hold the weights of resnet50 \(width 0\.125\)"):
         load_pretrained(tmp_path / "mixed.pt")
+
+
+def test_published_weights_open_the_same_however_a_training_loop_wrapped_them(published_eccv16, tmp_path):
+    plain, weights = load_pretrained(published_eccv16[1]), published_eccv16[0].state_dict()
+    wrapped = {f"_orig_mod.module.{name}": tensor for name, tensor in weights.items()}
+    torch.save({"epoch": 3, "state_dict": wrapped}, tmp_path / "wrapped.pth")
+    converted = {f"model.network.{name}": tensor.contiguous() for name, tensor in weights.items()}
+    save_file(converted, tmp_path / "converted.safetensors")
+    for name in ("wrapped.pth", "converted.safetensors"):
+        opened = load_pretrained(tmp_path / name)
+        assert (opened.name, opened.sha256) == (plain.name, plain.sha256)
+
+
+def test_a_run_s_checkpoint_opens_the_same_when_its_network_was_wrapped(run, tmp_path):
+    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    state["network"] = {f"_orig_mod.module.{name}": tensor for name, tensor in state["network"].items()}
+    torch.save(state, tmp_path / "wrapped.pt")
+    assert load_pretrained(tmp_path / "wrapped.pt").sha256 == load_pretrained(run).sha256
+
+
+def test_a_checkpoint_of_another_project_with_a_configuration_is_not_taken_for_a_run_s(
+    published_eccv16, tmp_path
+):
+    torch.save(
+        {"config": {"lr": 0.1}, "model": published_eccv16[0].state_dict()}, tmp_path / "with_config.pth"
+    )
+    assert load_pretrained(tmp_path / "with_config.pth").name == "eccv16"
+
+
+def test_weights_with_a_nan_are_an_error_that_names_file_and_tensor(run, published_eccv16, tmp_path):
+    published = {name: tensor.clone() for name, tensor in published_eccv16[0].state_dict().items()}
+    published["model3.2.weight"][0, 0, 0, 0] = float("nan")
+    torch.save(published, tmp_path / "published.pth")
+    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    state["network"]["model3.2.weight"][0] = float("inf")
+    torch.save(state, tmp_path / "run.pt")
+    with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
+        metadata = {key: value for key, value in file.metadata().items() if key != "sha256"}
+    weights = {name: tensor.contiguous() for name, tensor in state["network"].items()}
+    save_file(weights, tmp_path / "export.safetensors", metadata)
+    for name in ("published.pth", "run.pt", "export.safetensors"):
+        with pytest.raises(ValueError, match=rf"{name} holds NaN or infinite values in 1: model3\.2\.weight"):
+            load_pretrained(tmp_path / name)
+
+
+def test_a_byte_that_flips_in_an_export_is_found(run, tmp_path):
+    path = export_weights(run, tmp_path / "weights.safetensors")
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    for place in (8 + header + 100, len(whole) - 1, whole.index(b'"prior"') + 14, whole.index(b"0.38")):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ValueError, match=r"weights\.safetensors is damaged: .*SHA-256"):
+            load_pretrained(path)
+
+
+def test_an_export_of_before_its_hash_opens_and_one_with_broken_metadata_is_named(run, tmp_path):
+    with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
+        metadata = {key: value for key, value in file.metadata().items() if key != "sha256"}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    old = tmp_path / "old.safetensors"
+    save_file(weights, old, metadata)
+    assert load_pretrained(old).sha256 == load_pretrained(run).sha256
+    for key, value in (("centres", "[[0, "), ("step", "many"), ("width", "")):
+        save_file(weights, old, metadata | {key: value})
+        with pytest.raises(ValueError, match=r"old\.safetensors has unusable metadata of `pretext export`"):
+            load_pretrained(old)
 
 
 def test_published_weights_over_other_bins_are_refused(tmp_path, published_eccv16):

@@ -28,8 +28,8 @@ from pretext.library_weights import (
 )
 from pretext.networks import StageSpec
 from pretext.spelling import did_you_mean, unknown_name
+from pretext.weights_file import find_weights, read_weights
 from transfer.stages import TransferBackbone
-from transfer.weights_file import read_backbone_weights
 
 # Chains of layers, whose stages have names in the field; torchvision's feature extraction finds those of all others.
 TORCHVISION_CHAINS = ("alexnet", "vgg", "resnet", "resnext", "wide_resnet")
@@ -44,7 +44,7 @@ def open_library_backbone(name: str, weights: Weights) -> TransferBackbone:
     Raises:
         FileNotFoundError: there is no such weights file.
         ValueError: no such network, timm or the pretrained weights are not on this machine, or a file does not hold
-            the network's weights; see `read_backbone_weights`.
+            the network's weights; see `find_weights`.
     """
     library, _, architecture = name.partition(":")
     backbone_class: Callable[[str, Weights], LibraryBackbone] = TimmBackbone
@@ -261,7 +261,8 @@ class TimmBackbone(LibraryBackbone):
             with torch.device("meta"):
                 plain = timm.create_model(architecture)
             names, expected = _plain_names(network, plain), plain.state_dict()
-            found = read_backbone_weights(weights, {name: expected[name] for name in names.values()})
+            plain_weights = {name: expected[name] for name in names.values()}
+            found = find_weights(weights, read_weights(weights), plain_weights)
             _load(network, found, names)
         self.network = network
         self._set_normalisation(config.mean, config.std)
@@ -291,9 +292,9 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _load_file(network: nn.Module, path: Path) -> None:
-    """Load a file that has torchvision's names; raises as `read_backbone_weights`."""
+    """Load a file that has torchvision's names; raises as `read_weights` and `find_weights`."""
     expected = network.state_dict()
-    _load(network, read_backbone_weights(path, expected), {name: name for name in expected})
+    _load(network, find_weights(path, read_weights(path), expected), {name: name for name in expected})
 
 
 def _load(network: nn.Module, weights: Mapping[str, Tensor], names: Mapping[str, str]) -> None:

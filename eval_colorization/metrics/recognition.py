@@ -17,9 +17,9 @@ from pretext.library_weights import (
     downloaded_weights,
     missing_package,
     named_when_damaged,
-    read_weights,
 )
 from pretext.spelling import did_you_mean
+from pretext.weights_file import find_weights, flatten_tensors, is_named, read_weights
 
 Prepare = Callable[[Tensor], Tensor]
 
@@ -111,16 +111,11 @@ def _from_timm(architecture: str, weights: Path | None) -> tuple[nn.Module, Prep
 
 def _with_weights_of(path: Path, build: Callable[..., nn.Module]) -> nn.Module:
     """`build(num_classes=...)` for as many classes as the weights at `path` have, with these weights."""
-    state = read_weights(path)
+    contents = read_weights(path)
     with torch.device("meta"):
         last_layer = list(build().named_parameters())[-1][0]
-    network = build(num_classes=len(state[last_layer])) if last_layer in state else build()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise ValueError(
-            f"{path} does not hold the weights of this classifier; its first keys are {', '.join(list(state)[:3])}: "
-            f"{detail[:300]}"
-        ) from error
+    sizes = [len(tensor) for name, tensor in flatten_tensors(contents) if is_named(name, last_layer)]
+    network = build(num_classes=sizes[0]) if sizes else build()
+    weights = find_weights(path, contents, network.state_dict(), "this classifier")
+    network.load_state_dict(weights, strict=False)  # only num_batches_tracked may be missing
     return network

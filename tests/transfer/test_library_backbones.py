@@ -208,7 +208,7 @@ def test_a_file_of_moco_gives_its_query_encoder_and_says_what_it_leaves_out(
     assert_layers_of_resnet18(network, expected)
     left_out = len(keys.state_dict()) + 2 + 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert "moco.pth.tar: 120 tensors under 'state_dict.module.encoder_q.' are the backbone's" in line
+    assert "moco.pth.tar: 120 tensors under 'state_dict.module.encoder_q.' are those of the backbone" in line
     assert f"left out {left_out}: state_dict.module.encoder_q.fc.weight, " in line
 
 
@@ -228,7 +228,8 @@ def test_a_file_that_lacks_a_layer_is_refused_by_name(tmp_path: Path) -> None:
     state = resnet18().state_dict()
     save_file({f"module.{k}": v for k, v in state.items() if not k.startswith("layer3.0.conv2")}, path)
     with pytest.raises(
-        ValueError, match=r"weights\.safetensors lacks of .*100 tensors .*these 1: layer3\.0\.conv2\.weight"
+        ValueError,
+        match=r"weights\.safetensors .* of their 100 tensors it lacks, .* 1: layer3\.0\.conv2\.weight",
     ):
         open_network("torchvision:resnet18", path)
 

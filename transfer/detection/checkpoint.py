@@ -8,7 +8,8 @@ from typing import Any
 
 from detectron2.checkpoint import DetectionCheckpointer
 
-from pretext.runtime.command_line import RunFailedError
+from pretext.runtime.checkpoint import load_checkpoint
+from pretext.runtime.whole_file import write_failed
 from transfer.backbone import OpenedBackbone
 from transfer.config import DetectConfig
 from transfer.resume import refuse_another
@@ -34,15 +35,15 @@ class StrictCheckpointer(DetectionCheckpointer):
         """Write the file, then say that it is the last one; the one before is kept until then.
 
         Raises:
-            RunFailedError: the file could not be written.
+            OSError: the file could not be written.
         """
         try:
             super().save(name, **extra)
-        except (OSError, RuntimeError) as error:  # torch's writer turns a short write into a RuntimeError
-            raise RunFailedError(
-                f"cannot save {self.save_dir}/{name}.pth: {str(error).partition(chr(10))[0]}; the checkpoint of before "
-                "is whole; make room and give the same command again"
-            ) from error
+        except (OSError, RuntimeError) as error:
+            raise write_failed(Path(self.save_dir, f"{name}.pth"), error) from error
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        return load_checkpoint(Path(filename))
 
     def _load_model(self, checkpoint: Any) -> Any:
         found = super()._load_model(checkpoint)

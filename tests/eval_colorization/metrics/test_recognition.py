@@ -155,11 +155,15 @@ def test_weights_of_another_network_are_an_error_that_names_the_file_and_its_fir
         open_classifier(f"torchvision:{TORCHVISION}", path, CPU)
 
 
-def test_a_checkpoint_that_wraps_its_weights_is_an_error_that_names_its_keys(tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.pth"
-    torch.save({"model": squeezenet(num_classes=7).state_dict(), "epoch": 3}, path)
-    with pytest.raises(ValueError, match=r"checkpoint\.pth does not hold.*its first keys are model, epoch"):
-        open_classifier(f"torchvision:{TORCHVISION}", path, CPU)
+def test_a_checkpoint_that_wraps_its_weights_opens_as_the_plain_ones(images: Tensor, tmp_path: Path) -> None:
+    network, path = squeezenet(num_classes=7), tmp_path / "checkpoint.pth"
+    wrapped = {f"module.{name}": tensor for name, tensor in network.state_dict().items()}
+    torch.save({"model": wrapped, "epoch": 3}, path)
+    classifier = open_classifier(f"torchvision:{TORCHVISION}", path, CPU)
+    assert classifier.num_classes == 7
+    torch.save(network.state_dict(), path)
+    plain = open_classifier(f"torchvision:{TORCHVISION}", path, CPU)
+    assert torch.equal(classifier(images / 255), plain(images / 255))
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
