@@ -9,11 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from itertools import accumulate
 from pathlib import Path
 
 import torch
+
+from pretext.runtime.versions import package_version
 
 RESULTS = Path(__file__).parent / "results"
 NUM_THREADS = torch.get_num_threads()  # before a benchmark keeps some cores for something else
@@ -105,7 +106,7 @@ def report(
         "hardware": hardware,
         "load_average_1_min": round(os.getloadavg()[0], 2),
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("torch", *packages)},
+        | {name: package_version(name) for name in ("torch", *packages)},
         "median_seconds": dict(seconds),
         "targets": [asdict(target) | {"met": target.met} for target in targets],
     }

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 
@@ -21,6 +20,7 @@ from eval_colorization.parts import fingerprint
 from eval_colorization.results import CONDITIONS
 from eval_colorization.squares import describe_resizing
 from pretext.runtime.run_dir import describe_environment
+from pretext.runtime.versions import package_version
 
 # Keys of the configuration on which no measurement depends.
 FREE_KEYS = ("out", "num_workers", "title", "gallery_images", "resamples")
@@ -79,7 +79,7 @@ def describe_software() -> dict[str, Any]:
     return {
         "command": shlex.join(["eval_colorization", *sys.argv[1:]]),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": version("colorization-benchmark"),
+        "version": package_version("colorization-benchmark"),
         "environment": describe_environment(),
     }
 

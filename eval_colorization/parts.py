@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pretext.runtime.run_dir import flatten
-from pretext.runtime.whole_file import whole_file, write_whole
+from pretext.runtime.whole_file import make_folder, whole_file, write_whole
 
 Part = dict[str, np.ndarray]
 
@@ -31,7 +31,7 @@ class Parts:
         """Create the folder, or check that what lies there belongs to the same evaluation.
 
         Raises:
-            ValueError: it does not; the differences are named.
+            ValueError: it does not; the differences are named. Or it cannot be made.
         """
         if self._identity_file.exists():
             stored = json.loads(self._identity_file.read_text())
@@ -45,7 +45,7 @@ class Parts:
                     f"{self._folder} holds measurements of another evaluation ({'; '.join(differences)}); give --out "
                     f"another folder, or delete {self._folder}"
                 )
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         write_whole(self._identity_file, json.dumps(self._identity, indent=2))
 
     def is_done(self, batch: int) -> bool:

@@ -5,9 +5,10 @@ import importlib.util
 import re
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import packages_distributions
 
 from pretext.runtime.command_line import RunFailedError
+from pretext.runtime.versions import package_version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,9 +101,9 @@ def doctor() -> None:
 
 
 def module_version(module: str) -> str:
-    """Of the package that brings an installed module."""
+    """Of the package that brings an installed module; `unknown` where none says so."""
     packages = packages_distributions().get(module)
-    return version(packages[0]) if packages else "of no package"
+    return package_version(packages[0]) if packages else "unknown"
 
 
 def _import_fault(module: str) -> str | None:

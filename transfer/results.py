@@ -3,12 +3,14 @@
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-from pretext.runtime.whole_file import write_whole
+import yaml
+
+from pretext.runtime.versions import package_version
+from pretext.runtime.whole_file import make_folder, write_whole
 
 FILE = "results.jsonl"
 Selection = Literal["last", "best"]
@@ -17,7 +19,8 @@ Selection = Literal["last", "best"]
 def package_versions() -> dict[str, str]:
     """Of what computes every result."""
     return {
-        name: version(name) for name in ("colorization-benchmark", "torch", "torchvision", "scikit-learn")
+        name: package_version(name)
+        for name in ("colorization-benchmark", "torch", "torchvision", "scikit-learn")
     }
 
 
@@ -54,6 +57,22 @@ class Record:
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=package_versions)
+
+
+def begin_results(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make a command's folder and write its config.yaml: before the work, so that no result is lost at its end.
+
+    Raises:
+        ValueError: it is not a folder, or holds the results of another command.
+        OSError: nothing can be written there.
+    """
+    make_folder(folder)
+    if (folder / FILE).is_dir():
+        raise ValueError(f"{folder / FILE} is a folder, but the results belong there; choose another --out")
+    file = folder / "config.yaml"
+    if file.exists() and yaml.safe_load(file.read_text(encoding="utf-8")).keys() != config.keys():
+        raise ValueError(f"{folder} holds a run of another command; choose another --out")
+    write_whole(file, yaml.safe_dump(dict(config), sort_keys=False))
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> Path:

@@ -21,7 +21,7 @@ def snapshot_code(root: Path, code: Path) -> None:
 
 
 def _listed_by_git(root: Path) -> list[Path]:
-    if not (root / ".git").exists():
+    if not (root / ".git").exists() or shutil.which("git") is None:
         return []
     command = [
         "git",

@@ -18,7 +18,6 @@ import platform
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ import yaml
 
 from pretext.runtime.run_lock import FILE as LOCK_FILE
 from pretext.runtime.run_lock import run_lock
+from pretext.runtime.versions import package_version
 from pretext.runtime.whole_file import write_whole
 
 # Where these differ from the stored configuration the run is still the same run.
@@ -170,7 +170,8 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {
-            name: version(name) for name in ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
+            name: package_version(name)
+            for name in ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
         },
         "cuda": torch.version.cuda if torch.cuda.is_available() else None,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

@@ -33,3 +33,9 @@ def test_one_changed_byte_in_a_part_is_noticed_wherever_it_lies(tmp_path: Path) 
         else:
             assert all(np.array_equal(stored, values) for stored in part.values())
     assert refused > values.nbytes / 2
+
+
+def test_a_file_in_the_way_of_the_parts_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"file/parts cannot be made a folder"):
+        Parts(tmp_path / "file" / "parts", {}).prepare()

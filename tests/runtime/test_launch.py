@@ -157,6 +157,15 @@ def test_the_snapshot_of_a_checkout_has_local_changes_and_new_files_but_nothing_
     assert found == {"pretext/a.py": "changed", "pretext/c.json": "asset", "pretext/d.py": "new"}
 
 
+def test_the_snapshot_of_a_checkout_on_a_machine_without_git_is_of_all_files(tmp_path, monkeypatch):
+    (tmp_path / "root" / ".git").mkdir(parents=True)
+    (tmp_path / "root" / "pretext").mkdir()
+    (tmp_path / "root" / "pretext" / "a.py").write_text("")
+    monkeypatch.setenv("PATH", "")
+    snapshot_code(tmp_path / "root", tmp_path / "code")
+    assert (tmp_path / "code" / "pretext" / "a.py").exists()
+
+
 def test_the_snapshot_of_an_installed_package_is_all_of_it_but_its_byte_code(tmp_path):
     package = tmp_path / "root" / "pretext" / "color"
     (package / "__pycache__").mkdir(parents=True)

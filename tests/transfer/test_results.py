@@ -1,10 +1,13 @@
 """The records that commands write and the table reads."""
 
-from importlib.metadata import version
+import importlib.metadata
+from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from transfer.results import Record, read_records, write_records
+from pretext.runtime.run_dir import describe_environment
+from transfer.frameworks import module_version
+from transfer.results import Record, begin_results, read_records, write_records
 
 
 def record(**changes):
@@ -34,6 +37,47 @@ def test_a_record_is_read_as_it_was_written_to_the_last_bit(tmp_path):
 def test_a_record_names_the_versions_that_computed_it():
     assert record().versions["torch"] == version("torch")
     assert record().versions["colorization-benchmark"] == version("colorization-benchmark")
+
+
+@pytest.fixture
+def no_metadata(monkeypatch):
+    """As in a source tree, or in a container whose packages were stripped."""
+
+    def not_there(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata.Distribution, "from_name", not_there)
+
+
+def test_a_version_that_cannot_be_known_is_recorded_as_unknown(no_metadata, tmp_path):
+    write_records(tmp_path, [record()])
+    assert set(read_records([tmp_path])[0].versions.values()) == {"unknown"}
+    assert set(describe_environment()["packages"].values()) == {"unknown"}
+    assert module_version("numpy") == module_version("no_such_module") == "unknown"
+
+
+def test_a_version_of_a_package_whose_metadata_are_empty_is_unknown(monkeypatch, tmp_path):
+    (tmp_path / "torch-2.0.dist-info").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert record().versions["torch"] == "unknown"
+
+
+def test_results_begin_in_a_new_folder_or_in_that_of_the_same_command(tmp_path):
+    out = tmp_path / "results" / "knn"
+    begin_results(out, {"out": str(out), "k": [1]})
+    begin_results(out, {"out": str(out), "k": [2]})
+    assert (out / "config.yaml").read_text() == f"out: {out}\nk:\n- 2\n"
+    with pytest.raises(ValueError, match=r"results/knn holds a run of another command; choose another --out"):
+        begin_results(out, {"out": str(out), "costs": None})
+
+
+def test_a_folder_that_cannot_take_results_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"file cannot be made a folder"):
+        begin_results(tmp_path / "file", {})
+    (tmp_path / "results.jsonl").mkdir()
+    with pytest.raises(ValueError, match=r"results\.jsonl is a folder"):
+        begin_results(tmp_path, {})
 
 
 def test_a_second_call_of_a_command_replaces_its_records(tmp_path):

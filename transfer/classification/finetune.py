@@ -42,7 +42,8 @@ def finetune(config: FinetuneConfig) -> None:
 
     Raises:
         ValueError: the configuration cannot be run as it is, or the folder holds another run.
-        RunFailedError: the loss became NaN or infinite, too many images are unreadable, or the disk is full.
+        RunFailedError: the loss became NaN or infinite, or too many images are unreadable.
+        OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
@@ -189,6 +190,6 @@ def finetune(config: FinetuneConfig) -> None:
         if stopped_by:
             raise StoppedError.after_step("transfer", done, num_steps, run_dir.last_checkpoint, stopped_by)
         records = finetune_records(config, protocol, backbone, train, test, broken, tests)
-        progress.say(results_table(records))
         if world.is_main:
-            progress.say(f"results     {write_records(run_dir.path, records)}")
+            path = write_records(run_dir.path, records)
+            progress.say(f"{results_table(records)}\nresults     {path}")

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
 from pretext.runtime.distributed import join_world
-from pretext.runtime.whole_file import write_whole
 from transfer.backbone import OpenedBackbone
 from transfer.classification.features import Features, extract_features, open_backbone_for_features
 from transfer.classification.metrics import measure
@@ -19,7 +17,7 @@ from transfer.classification.nearest_neighbours import MIB, nearest_neighbours
 from transfer.classification.protocols import resolve
 from transfer.config import KnnConfig
 from transfer.data.labelled import LabelledImages, open_labelled
-from transfer.results import Record, write_records
+from transfer.results import Record, begin_results, write_records
 
 PUBLISHED_TEMPERATURE = 0.07  # of Wu et al. (2018), section 3.4
 
@@ -30,13 +28,16 @@ def knn(config: KnnConfig) -> None:
     All processes extract; the first one looks for the neighbours.
 
     Raises:
-        ValueError: the configuration cannot be run as it is, or every k is larger than the number of training images.
+        ValueError: the configuration cannot be run as it is, every k is larger than the number of training images, or
+            the folder holds the results of another command.
         RunFailedError: too many images are unreadable.
         StoppedError: SIGINT or SIGTERM came while features were extracted.
     """
     _check(config)
     protocol = resolve(config.features.protocol, config.data)
+    out = Path(config.out)
     with join_world(config.device) as world:
+        world.on_main(lambda: begin_results(out, asdict(config)))
         train, test = open_labelled(config.data)
         backbone = open_backbone_for_features(config.backbone, config.seed, train, protocol)
         train_features, test_features = (
@@ -58,11 +59,8 @@ def knn(config: KnnConfig) -> None:
                 )
                 metrics = measure(votes.numpy(), test.labels, test_features[stage].kept)
                 records += _records(config, backbone, test, stage, k, metrics, features, test_features[stage])
-    print(_table(records))
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-    print(f"results     {write_records(out, records)}")
+    path = write_records(out, records)
+    print(f"{_table(records)}\nresults     {path}")
 
 
 def count_votes(

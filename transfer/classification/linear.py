@@ -38,7 +38,8 @@ def linear(config: LinearConfig) -> None:
 
     Raises:
         ValueError: the configuration cannot be run as it is, or the folder holds another run.
-        RunFailedError: a loss became NaN or infinite, too many images are unreadable, or the disk is full.
+        RunFailedError: a loss became NaN or infinite, or too many images are unreadable.
+        OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
@@ -186,6 +187,6 @@ def linear(config: LinearConfig) -> None:
         if stopped_by:
             raise StoppedError.after_step("transfer", done, num_steps, run_dir.last_checkpoint, stopped_by)
         records = linear_records(config, protocol, backbone, heads, train, test, broken, tests)
-        progress.say(results_table(records))
         if world.is_main:
-            progress.say(f"results     {write_records(run_dir.path, records)}")
+            path = write_records(run_dir.path, records)
+            progress.say(f"{results_table(records)}\nresults     {path}")

@@ -4,13 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import yaml
 from jaxtyping import Float64, Int8
 from sklearn.preprocessing import normalize
 
 from pretext.runtime.distributed import join_world
 from pretext.runtime.progress import Progress
-from pretext.runtime.whole_file import write_whole
 from transfer.backbone import OpenedBackbone
 from transfer.classification.features import Features, extract_features, open_backbone_for_features
 from transfer.classification.linear_svm import COSTS, ClassSvm, train_and_score
@@ -20,7 +18,7 @@ from transfer.classification.protocols import resolve
 from transfer.classification.svm_records import details_by_class, notes, results_table, svm_records
 from transfer.config import SvmConfig
 from transfer.data.labelled import LabelledImages, open_labelled
-from transfer.results import Record, write_records
+from transfer.results import Record, begin_results, write_records
 
 
 def svm(config: SvmConfig) -> None:
@@ -29,13 +27,16 @@ def svm(config: SvmConfig) -> None:
     All processes extract; the first one trains, `num_jobs` classes at one time.
 
     Raises:
-        ValueError: the configuration cannot be run as it is, or a class has too few images.
+        ValueError: the configuration cannot be run as it is, a class has too few images, or the folder holds
+            the results of another command.
         RunFailedError: too many images are unreadable.
         StoppedError: SIGINT or SIGTERM came while features were extracted.
     """
     _check(config)
     protocol = resolve(config.features.protocol, config.data)
+    out = Path(config.out)
     with join_world(config.device) as world:
+        world.on_main(lambda: begin_results(out, asdict(config)))
         train, test = open_labelled(config.data)
         check_images_of_classes(one_vs_rest(train), train.classes, max(config.shots or [1]))
         backbone = open_backbone_for_features(config.backbone, config.seed, train, protocol)
@@ -55,11 +56,8 @@ def svm(config: SvmConfig) -> None:
             for line in notes(found):
                 progress.say(line)
             records += found
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-    print(results_table(records))
-    print(f"results     {write_records(out, records)}")
+    path = write_records(out, records)
+    print(f"{results_table(records)}\nresults     {path}")
 
 
 def one_vs_rest(images: LabelledImages) -> Int8[np.ndarray, "images classes"]:

@@ -40,7 +40,8 @@ def detect(config: DetectConfig) -> None:
     Raises:
         ValueError: the configuration or its data cannot be used as they are, the evaluator does not give 100 to the
             truth itself, or the folder holds another run.
-        RunFailedError: the loss became NaN or infinite, or the disk is full.
+        RunFailedError: the loss became NaN or infinite.
+        OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
@@ -184,5 +185,5 @@ def detect(config: DetectConfig) -> None:
                 test_images,
                 tests.rows,
             )
-            progress.say(results_table(results))
-            progress.say(f"results     {write_records(run_dir.path, results)}")
+            path = write_records(run_dir.path, results)
+            progress.say(f"{results_table(results)}\nresults     {path}")

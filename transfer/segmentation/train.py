@@ -30,7 +30,8 @@ def segment(config: SegmentConfig) -> None:
     Raises:
         ValueError: mmsegmentation is not installed, the configuration or its data cannot be used as they are, or the
             folder holds another run.
-        RunFailedError: the loss became NaN or infinite, or the disk is full.
+        RunFailedError: the loss became NaN or infinite.
+        OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     require_framework("segment")
@@ -129,6 +130,6 @@ def segment(config: SegmentConfig) -> None:
                 "transfer", runner.iter, schedule.steps, run_dir.last_checkpoint, hook.stopped_by
             )
         records = segmentation_records(config, backbone, stage, train, test, tests.rows)
-        progress.say(results_table(records))
         if world.is_main:
-            progress.say(f"results     {write_records(run_dir.path, records)}")
+            path = write_records(run_dir.path, records)
+            progress.say(f"{results_table(records)}\nresults     {path}")

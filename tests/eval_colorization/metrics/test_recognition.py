@@ -114,6 +114,33 @@ def test_torchvisions_weights_that_are_not_there_are_named_with_their_place_and_
     assert torchvision.models.VGG16_Weights.DEFAULT.url in caught.value.remedy
 
 
+def test_a_user_without_a_home_is_told_the_place_of_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container whose user has no entry in its passwd."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("HOME", "TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(NotAvailableError, match=r"~/\.cache/torch/hub/checkpoints/vgg16-397923af\.pth"):
+        open_classifier("torchvision:vgg16", None, CPU)
+
+
+def test_downloaded_weights_with_a_flipped_byte_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    path = tmp_path / TORCHVISION_FILE
+    path.parent.mkdir(parents=True)
+    torch.save(squeezenet(num_classes=1000).state_dict(), path)
+    whole = path.read_bytes()
+    place = len(whole) // 2
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged .*: delete it and download it again"):
+        open_classifier(f"torchvision:{TORCHVISION}", None, CPU)
+
+
 def test_timms_weights_that_are_not_there_are_named_with_the_command_that_brings_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

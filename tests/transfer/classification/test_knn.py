@@ -155,6 +155,23 @@ def config(tmp_path):
     )
 
 
+def test_a_folder_that_cannot_take_the_results_is_refused_before_any_image_is_opened(config, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ValueError, match=r"out cannot be made a folder"):
+        knn(dataclasses.replace(config, data=DataConfig(train="no such folder", test="sample")))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_results_are_kept_when_printing_them_fails(config, monkeypatch):
+    def closed(text: str) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("builtins.print", closed)
+    with pytest.raises(BrokenPipeError):
+        knn(dataclasses.replace(config, k=[1]))
+    assert {of.settings["k"] for of in read_records([Path(config.out)])} == {1}
+
+
 def results(config: KnnConfig) -> str:
     return (Path(config.out) / "results.jsonl").read_text()
 

@@ -1,6 +1,7 @@
 """Training a detector with Detectron2, for real, on a small data set in VOC's layout."""
 
 import dataclasses
+import errno
 import json
 import os
 import pickle
@@ -27,6 +28,7 @@ from transfer.config import BackboneConfig, DetectConfig, DetectionDataConfig
 from transfer.data.sample_voc import CLASSES
 from transfer.detection import train as train_module
 from transfer.detection.adapter import detectron_config
+from transfer.detection.checkpoint import StrictCheckpointer
 from transfer.detection.data import open_detection
 from transfer.detection.evaluation import PeriodicEvaluation
 from transfer.detection.loading import detectron_records, training_loader
@@ -373,6 +375,28 @@ def test_two_processes_train_and_test_together(config, tmp_path):
     values = {record.metric: record for record in read_records([tmp_path / "run"])}
     assert values["AP50"].details["test_images"] == 6
     assert [row["step"] for row in rows(tmp_path / "run")] == [2, 2]
+
+
+def test_a_flipped_byte_in_a_checkpoint_is_not_resumed_from(tmp_path):
+    network = torch.nn.Linear(100, 100)
+    StrictCheckpointer(network, str(tmp_path)).save("model_0000001")
+    path = tmp_path / "model_0000001.pth"
+    whole = path.read_bytes()
+    place = len(whole) // 2
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(ValueError, match=r"model_0000001\.pth is damaged"):
+        StrictCheckpointer(network, str(tmp_path)).resume_or_load("", resume=True)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_named_with_the_reason(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(
+        OSError, match=r"cannot write .*model\.pth: No space left on device; .*make room and give"
+    ):
+        StrictCheckpointer(torch.nn.Linear(1, 1), str(tmp_path)).save("model")
 
 
 def test_a_finished_run_given_again_writes_the_same_results(config, tmp_path):
