@@ -138,7 +138,7 @@ def _from_safetensors(path: Path) -> Pretrained:
             "step": int(metadata["step"]),
             "config": json.loads(metadata.get("config", "null")),
         }
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path} has unusable metadata of `pretext export`: {error}") from error
     return _assemble(path, weights, bins=bins, **described)
 

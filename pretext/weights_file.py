@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pretext.runtime.checkpoint import load_checkpoint
+from pretext.runtime.checkpoint import load_checkpoint, printable
 from pretext.runtime.file_kinds import describe_other_kind
 
 # DINO's student, MoCo's key encoder, and others' momentum encoders: their papers evaluate the network beside them.
@@ -37,7 +37,7 @@ def read_weights(path: Path) -> dict[str, Any]:
 def unreadable_safetensors(path: Path, error: SafetensorError) -> ValueError:
     """What to raise where opening `path` ended in `error`."""
     kind = describe_other_kind(path)
-    reason = f": it is {kind}" if kind else f" (truncated, or another kind of file): {error}"
+    reason = f": it is {kind}" if kind else f" (truncated, or another kind of file): {printable(str(error))}"
     return ValueError(f"{path} cannot be read as safetensors{reason}")
 
 
@@ -67,7 +67,7 @@ def find_weights(
     for name, tensor in weights.items():
         if tensor.shape != expected[name].shape:
             raise ValueError(
-                f"{path} does not hold the weights of {owner}: its {prefix + name} has the shape "
+                f"{path} does not hold the weights of {owner}: its {printable(prefix + name)} has the shape "
                 f"{tuple(tensor.shape)}, expected {tuple(expected[name].shape)}"
             )
     wrong = [name for name, tensor in weights.items() if not _is_finite(tensor)]
@@ -79,7 +79,7 @@ def find_weights(
     used = {prefix + name for name in weights}
     others = [name for name in tensors if name not in used]
     if others and (not dist.is_initialized() or dist.get_rank() == 0):
-        where = f" under '{prefix}'" if prefix else ""
+        where = f" under {prefix!r}" if prefix else ""
         print(
             f"{path}: {len(weights)} tensors{where} are those of {owner}; left out {_some(others)}",
             flush=True,
@@ -118,8 +118,8 @@ def _find_prefix(
     best = max(places, key=places.__getitem__, default="")
     missing = [name for name in needed if best + name not in tensors]
     raise ValueError(
-        f"{path} does not hold the weights of {owner}: of their {len(needed)} tensors it lacks, under '{best}', "
-        f"{_some(missing)}; its first keys are {', '.join(map(str, list(tensors or contents)[:3]))}"
+        f"{path} does not hold the weights of {owner}: of their {len(needed)} tensors it lacks, under {best!r}, "
+        f"{_some(missing)}; its first keys are {printable(', '.join(map(str, list(tensors or contents)[:3])))}"
     )
 
 
@@ -129,4 +129,4 @@ def _is_finite(tensor: Tensor) -> bool:
 
 def _some(names: list[str]) -> str:
     more = ", ..." if len(names) > NUM_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:NUM_SHOWN])}{more}"
+    return f"{len(names)}: {printable(', '.join(names[:NUM_SHOWN]))}{more}"

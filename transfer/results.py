@@ -70,8 +70,13 @@ def begin_results(folder: Path, config: Mapping[str, Any]) -> None:
     if (folder / FILE).is_dir():
         raise ValueError(f"{folder / FILE} is a folder, but the results belong there; choose another --out")
     file = folder / "config.yaml"
-    if file.exists() and yaml.safe_load(file.read_text(encoding="utf-8")).keys() != config.keys():
-        raise ValueError(f"{folder} holds a run of another command; choose another --out")
+    if file.exists():
+        try:
+            stored = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):
+            stored = None
+        if not isinstance(stored, dict) or stored.keys() != config.keys():
+            raise ValueError(f"{file} is not of this command; choose another --out")
     write_whole(file, yaml.safe_dump(dict(config), sort_keys=False))
 
 

@@ -80,16 +80,22 @@ def verify_archive(path: Path) -> None:
         damaged = str(error) or type(error).__name__
     if damaged:
         raise DamagedFileError(
-            f"{path} is damaged: its content differs from what was written ({damaged}); copy or download it again, or "
-            "take an earlier checkpoint"
+            f"{path} is damaged: its content differs from what was written ({printable(damaged)}); copy or download it "
+            "again, or take an earlier checkpoint"
         )
+
+
+def printable(text: str) -> str:
+    """`text`, which may come from a damaged file, on one line and without control characters."""
+    line = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 def _reason(path: Path, error: Exception) -> str:
     message = str(error)
     refused = re.search(r"GLOBAL (\S+)", message)
     if refused or "Trying to call reduce" in message:
-        what = refused[1] if refused else "a call of a method"
+        what = printable(refused[1]) if refused else "a call of a method"
         return (
             f": it holds {what}, whose code could do anything when opened; where you trust the file, open it with the "
             "project that wrote it and save its weights alone, as torch.save({'state_dict': ...}, FILE)"
@@ -99,5 +105,5 @@ def _reason(path: Path, error: Exception) -> str:
     if "Unsupported operand" in message and zipfile.is_zipfile(path):
         return ": it was written with pickle_protocol=3 or higher; write it again with torch.save's default"
     detail = message.rpartition("WeightsUnpickler error:")[2].partition("Check the documentation")[0]
-    detail = " ".join(detail.split()) or type(error).__name__
+    detail = printable(detail) or type(error).__name__
     return f" (truncated, or another kind of file): {detail}"

@@ -67,8 +67,14 @@ def test_results_begin_in_a_new_folder_or_in_that_of_the_same_command(tmp_path):
     begin_results(out, {"out": str(out), "k": [1]})
     begin_results(out, {"out": str(out), "k": [2]})
     assert (out / "config.yaml").read_text() == f"out: {out}\nk:\n- 2\n"
-    with pytest.raises(ValueError, match=r"results/knn holds a run of another command; choose another --out"):
+    with pytest.raises(
+        ValueError, match=r"results/knn/config\.yaml is not of this command; choose another --out"
+    ):
         begin_results(out, {"out": str(out), "costs": None})
+    for damaged in ("", "out: [", "\udcff"):
+        (out / "config.yaml").write_text(damaged, errors="surrogateescape")
+        with pytest.raises(ValueError, match=r"config\.yaml is not of this command"):
+            begin_results(out, {"out": str(out), "k": [2]})
 
 
 def test_a_folder_that_cannot_take_results_is_named(tmp_path):
