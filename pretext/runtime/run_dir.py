@@ -27,7 +27,7 @@ import yaml
 from pretext.runtime.run_lock import FILE as LOCK_FILE
 from pretext.runtime.run_lock import run_lock
 from pretext.runtime.versions import package_version
-from pretext.runtime.whole_file import write_whole
+from pretext.runtime.whole_file import make_folder, write_whole
 
 # Where these differ from the stored configuration the run is still the same run.
 FREE_KEYS = (
@@ -92,13 +92,13 @@ class RunDir:
             ValueError: the folder holds a run with another configuration, or files that are no run at all, or another
                 process is working in it.
         """
-        if not self.config.exists() and self.path.exists():
+        make_folder(self.path)
+        if not self.config.exists():
             known = ("job", LOCK_FILE)
             if any(p for p in self.path.iterdir() if p.suffix != ".tmp" and p.name not in known):
                 raise ValueError(
                     f"{self.path} holds files but no config.yaml, so it is not a run; choose another folder"
                 )
-        self.path.mkdir(parents=True, exist_ok=True)
         held.enter_context(run_lock(self.path))
         if self.config.exists():
             self._refuse_another(config, {*FREE_KEYS, *free}, fixed_because or {})

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from eval_colorization.parts import Parts
 
@@ -35,7 +36,7 @@ def test_one_changed_byte_in_a_part_is_noticed_wherever_it_lies(tmp_path: Path) 
     assert refused > values.nbytes / 2
 
 
-def test_a_file_in_the_way_of_the_parts_is_named(tmp_path):
+def test_a_file_in_the_way_of_the_parts_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"file/parts cannot be made a folder"):
         Parts(tmp_path / "file" / "parts", {}).prepare()
