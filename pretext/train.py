@@ -47,8 +47,9 @@ def train(config: TrainConfig) -> None:
 
     Raises:
         ValueError: the configuration cannot be run as it is, or the run directory holds another run.
-        RunFailedError: the loss became NaN or infinite, too many images are unreadable, a process that reads them was
-            killed (everything was saved where this is the only training process), or the disk is full.
+        RunFailedError: the loss became NaN or infinite, too many images are unreadable, or a process that reads them
+            was killed (everything was saved where this is the only training process).
+        OSError: a file could not be written; the last checkpoint is whole.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
     with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:

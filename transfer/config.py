@@ -53,7 +53,8 @@ class DataConfig:
         image_size: length in pixels to which an image's short side is resized; null takes the protocol's.
         crop_size: side in pixels of the square that the network sees; null takes the protocol's.
         num_workers: processes that read images, for each process.
-        max_broken_share: share of unreadable images above which the command stops.
+        max_broken_share: share of unreadable images above which the command stops; up to five never stop it, unless
+            the share is 0.
         torchvision_root: folder of the torchvision data sets.
         download: let torchvision download the data set.
     """

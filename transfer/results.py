@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from pretext.runtime.run_lock import run_lock
 from pretext.runtime.versions import package_version
 from pretext.runtime.whole_file import make_folder, write_whole
 
@@ -59,14 +61,18 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=package_versions)
 
 
-def begin_results(folder: Path, config: Mapping[str, Any]) -> None:
+def begin_results(folder: Path, config: Mapping[str, Any], held: ExitStack) -> None:
     """Make a command's folder and write its config.yaml: before the work, so that no result is lost at its end.
 
+    Args:
+        held: when this is closed, other processes may use the folder again.
+
     Raises:
-        ValueError: it is not a folder, or holds the results of another command.
+        ValueError: it is not a folder, holds the results of another command, or another process is working in it.
         OSError: nothing can be written there.
     """
     make_folder(folder)
+    held.enter_context(run_lock(folder))
     if (folder / FILE).is_dir():
         raise ValueError(f"{folder / FILE} is a folder, but the results belong there; choose another --out")
     file = folder / "config.yaml"

@@ -109,9 +109,15 @@ class RunDir:
     def _refuse_another(
         self, config: Mapping[str, Any], free: Collection[str], fixed_because: Mapping[str, str]
     ) -> None:
-        stored = flatten(yaml.safe_load(self.config.read_text()))
+        try:
+            config_there = yaml.safe_load(self.config.read_text())
+            environment = json.loads(self.environment.read_text()) if self.environment.exists() else {}
+        except (yaml.YAMLError, ValueError) as error:
+            raise self._damaged(" ".join(str(error).split())) from error
+        if not isinstance(config_there, dict) or not isinstance(environment, dict):
+            raise self._damaged("expected keys with values")
+        stored = flatten(config_there)
         asked = flatten(yaml.safe_load(yaml.safe_dump(dict(config))))
-        environment = json.loads(self.environment.read_text()) if self.environment.exists() else {}
         folder = environment.get("folder", ".")
         differences = [
             f"{key}: {stored.get(key)!r} there, {asked.get(key)!r} now"
@@ -124,6 +130,12 @@ class RunDir:
                 f"{self.path} holds a run with another configuration ({'; '.join(differences)}), which decides its "
                 "result; choose another folder, or give the same values"
             )
+
+    def _damaged(self, reason: str) -> ValueError:
+        return ValueError(
+            f"{self.config} or {self.environment.name} beside it is damaged ({reason}); restore it, or choose another "
+            "folder"
+        )
 
 
 def _same_value(stored: Any, stored_folder: str, asked: Any) -> bool:

@@ -96,6 +96,17 @@ def test_a_folder_with_other_files_is_not_taken_for_a_run(tmp_path):
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["thesis.tex"]
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"optim: [", b"- 1", b""], ids=repr)
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    run_dir = RunDir(tmp_path / "run")
+    prepare(run_dir, config(tmp_path))
+    run_dir.config.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"run/config.yaml or environment.json beside it is damaged \(.+\); restore"
+    ):
+        prepare(run_dir, config(tmp_path))
+
+
 def test_resuming_drops_what_was_logged_beyond_the_checkpoint_and_half_written_lines(tmp_path):
     run_dir = RunDir(tmp_path / "run")
     prepare(run_dir, config(tmp_path))

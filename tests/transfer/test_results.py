@@ -1,6 +1,7 @@
 """The records that commands write and the table reads."""
 
 import importlib.metadata
+from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 
 import pytest
@@ -62,28 +63,34 @@ def test_a_version_of_a_package_whose_metadata_are_empty_is_unknown(monkeypatch,
     assert record().versions["torch"] == "unknown"
 
 
+def begin(out, config):
+    """As a command does that ends at once."""
+    with ExitStack() as held:
+        begin_results(out, config, held)
+
+
 def test_results_begin_in_a_new_folder_or_in_that_of_the_same_command(tmp_path):
     out = tmp_path / "results" / "knn"
-    begin_results(out, {"out": str(out), "k": [1]})
-    begin_results(out, {"out": str(out), "k": [2]})
+    begin(out, {"out": str(out), "k": [1]})
+    begin(out, {"out": str(out), "k": [2]})
     assert (out / "config.yaml").read_text() == f"out: {out}\nk:\n- 2\n"
     with pytest.raises(
         ValueError, match=r"results/knn/config\.yaml is not of this command; choose another --out"
     ):
-        begin_results(out, {"out": str(out), "costs": None})
+        begin(out, {"out": str(out), "costs": None})
     for damaged in ("", "out: [", "\udcff"):
         (out / "config.yaml").write_text(damaged, errors="surrogateescape")
         with pytest.raises(ValueError, match=r"config\.yaml is not of this command"):
-            begin_results(out, {"out": str(out), "k": [2]})
+            begin(out, {"out": str(out), "k": [2]})
 
 
 def test_a_folder_that_cannot_take_results_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match=r"file cannot be made a folder"):
-        begin_results(tmp_path / "file", {})
+        begin(tmp_path / "file", {})
     (tmp_path / "results.jsonl").mkdir()
     with pytest.raises(ValueError, match=r"results\.jsonl is a folder"):
-        begin_results(tmp_path, {})
+        begin(tmp_path, {})
 
 
 def test_a_second_call_of_a_command_replaces_its_records(tmp_path):

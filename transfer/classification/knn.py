@@ -1,6 +1,7 @@
 """Weighted nearest neighbours in the features of every stage of a frozen backbone."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def knn(config: KnnConfig) -> None:
     _check(config)
     protocol = resolve(config.features.protocol, config.data)
     out = Path(config.out)
-    with join_world(config.device) as world:
-        world.on_main(lambda: begin_results(out, asdict(config)))
+    with join_world(config.device) as world, ExitStack() as held:
+        world.on_main(lambda: begin_results(out, asdict(config), held))
         train, test = open_labelled(config.data)
         backbone = open_backbone_for_features(config.backbone, config.seed, train, protocol)
         train_features, test_features = (

@@ -1,5 +1,6 @@
 """Linear SVMs on the features of every stage of a frozen backbone, on all training images or on a few."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def svm(config: SvmConfig) -> None:
     _check(config)
     protocol = resolve(config.features.protocol, config.data)
     out = Path(config.out)
-    with join_world(config.device) as world:
-        world.on_main(lambda: begin_results(out, asdict(config)))
+    with join_world(config.device) as world, ExitStack() as held:
+        world.on_main(lambda: begin_results(out, asdict(config), held))
         train, test = open_labelled(config.data)
         check_images_of_classes(one_vs_rest(train), train.classes, max(config.shots or [1]))
         backbone = open_backbone_for_features(config.backbone, config.seed, train, protocol)
@@ -46,18 +47,18 @@ def svm(config: SvmConfig) -> None:
         )
         if not world.is_main:
             return
-    records: list[Record] = []
-    num_sets = len(config.shots) * config.samples if config.shots else 1
-    with Progress(len(train_features) * num_sets * len(train.classes), unit="class") as progress:
-        for stage, features in train_features.items():
-            found = _train_and_test(
-                config, backbone, stage, train, features, test, test_features[stage], progress
-            )
-            for line in notes(found):
-                progress.say(line)
-            records += found
-    path = write_records(out, records)
-    print(f"{results_table(records)}\nresults     {path}")
+        records: list[Record] = []
+        num_sets = len(config.shots) * config.samples if config.shots else 1
+        with Progress(len(train_features) * num_sets * len(train.classes), unit="class") as progress:
+            for stage, features in train_features.items():
+                found = _train_and_test(
+                    config, backbone, stage, train, features, test, test_features[stage], progress
+                )
+                for line in notes(found):
+                    progress.say(line)
+                records += found
+        path = write_records(out, records)
+        print(f"{results_table(records)}\nresults     {path}")
 
 
 def one_vs_rest(images: LabelledImages) -> Int8[np.ndarray, "images classes"]:

@@ -182,7 +182,7 @@ def test_unreadable_images_are_left_out_of_training_and_of_testing(voc, tmp_path
     assert record.details["test_images"] == 19
     assert "trainval10" in capsys.readouterr().out
     with pytest.raises(RunFailedError, match="could not be read"):
-        run(voc)
+        run(voc, data=dataclasses.replace(voc.data, max_broken_share=0.0))
 
 
 @pytest.mark.parametrize(
