@@ -1,46 +1,240 @@
-"""Opening image files: whatever Pillow reads becomes 8-bit RGB, or says why it cannot."""
+"""Opening image files: whatever Pillow reads becomes 8-bit sRGB, or says why it cannot."""
 
 import contextlib
 import io
+import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from PIL import ExifTags, Image, ImageCms
+from PIL import Image
+
+from pretext.data.bit_depth import grey_levels, has_deep_grey, stretch_colours
+from pretext.data.colour_profiles import LAB_PROFILE, PLAIN_CURVE, SRGB_PROFILE, ColourProfile, open_profile
+from pretext.data.exif import is_on_its_side, kept_exif, orientation, upright
 
 MAX_DECODED_PIXELS = 2**29
 """About 537 megapixels: 2 GiB as Pillow holds RGB. A file that decodes to more is refused, not swallowed."""
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # EXIF tag 274 (CIPA DC-008, section 4.6.5) -> what undoes it
-
 _NOT_PICTURES = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # Pillow needs other programs to decode these
+_NOT_PAGES = {"MPO", "PSD"}  # behind the picture they hold previews, gain maps and layers
+_GREY_MODES = {"1", "L", "LA", "La"}
+_OTHER_SPACES = {"CMYK": "CMYK", "LAB": "Lab"}  # of Pillow's modes
 
 
 class BrokenImageError(Exception):
     """A file that cannot be decoded into a picture; the message is the reason."""
 
 
-def open_rgb(file: Path | io.BytesIO, short_side: int | None = None) -> Image.Image:
-    """The picture in a file: upright, RGB, 8 bits a channel, in memory.
+@dataclass(frozen=True, kw_only=True)
+class OpenedImage:
+    """A picture, and what its file holds beside it.
 
-    Grey, palette, CMYK, CIE Lab and 16-bit pictures are converted (see `to_rgb`), of an animation the first
-    frame is taken, the EXIF orientation is applied, embedded colour profiles are ignored.
-
-    With `short_side`, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the short side of the result
-    still has at least that many pixels: a large photograph then costs little more than a small one.
-
-    Raises BrokenImageError for a file that is missing, unreadable, truncated, no picture, or larger than
-    `MAX_DECODED_PIXELS`.
+    Attributes:
+        image: upright, sRGB, 8 bits a channel; RGBA where the file has transparency, else RGB.
+        profile: a profile of sRGB, where the file has a profile that could be used.
+        resolution: horizontal and vertical, in dots per inch, where the file says it.
+        exif: of `image`, where the file has any; see `kept_exif`.
+        remarks: what of the file was left out, ignored or guessed.
     """
+
+    image: Image.Image
+    profile: bytes | None
+    resolution: tuple[float, float] | None
+    exif: bytes | None
+    remarks: tuple[str, ...]
+
+
+def open_rgb(
+    file: Path | io.BytesIO, short_side: int | None = None, *, name: str | None = None
+) -> Image.Image:
+    """The picture in a file: upright, sRGB, 8 bits a channel, in memory.
+
+    Colours of an embedded ICC profile are converted with the perceptual intent; a profile that is damaged or does not
+    fit the pixels is ignored, and a line in the log names it. PNG's gAMA and cHRM are not applied: nearly all of them
+    say sRGB, and viewers differ about the others. Grey, palette, CMYK, CIE Lab and deeper pictures are converted (see
+    `pretext.data.bit_depth`), transparency is laid on white, of an animation the first frame is taken, the EXIF
+    orientation is applied.
+
+    Args:
+        short_side: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the short side of the result still has at
+            least that many pixels: a large photograph then costs little more than a small one.
+        name: of the picture, for the log; the file's by default.
+
+    Raises:
+        BrokenImageError: the file is missing, unreadable, truncated, no picture, larger than `MAX_DECODED_PIXELS`, or
+            needs more memory than there is.
+    """
+    with _decoded(file, short_side) as (stored, *_):
+        pixels = _in_srgb(stored)
+        rgb = upright(on_white(pixels.image), orientation(stored))
+    if pixels.ignored_profile:
+        _log_once(f"{name or file}: {pixels.ignored_profile}")
+    rgb.info = {}  # else Pillow would write the old profile behind the new colours
+    return rgb
+
+
+def open_image(file: Path) -> OpenedImage:
+    """The picture in a file in the colours of `open_rgb`, with its transparency, and what the file holds beside it.
+
+    Raises BrokenImageError as `open_rgb` does.
+    """
+    with _decoded(file, None) as (stored, num_pages, guessed_bits):
+        resolution = _resolution(stored)
+        turned = orientation(stored)
+        exif, exif_damage = None, None
+        try:
+            exif = kept_exif(stored)
+        except Exception as error:  # damaged metadata do not make the picture unusable
+            exif_damage = f"its EXIF is damaged and was left out ({_reason(error)})"
+        pixels = _in_srgb(stored)
+        image = upright(pixels.image, turned)
+    image.info = {}
+    bits = guessed_bits or pixels.guessed_bits
+    remarks = (
+        f"1 of {num_pages} pages was read" if num_pages > 1 else None,
+        pixels.ignored_profile,
+        f"its largest value fits {bits} bits, so it was read as {bits} bits and not as 16" if bits else None,
+        exif_damage,
+    )
+    return OpenedImage(
+        image=image,
+        profile=pixels.profile,
+        resolution=resolution[::-1] if resolution and is_on_its_side(turned) else resolution,
+        exif=exif,
+        remarks=tuple(remark for remark in remarks if remark),
+    )
+
+
+def file_stamp(file: Path) -> str:
+    """Size in bytes and time of the last change, in one word; `missing` where there is no such file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size}@{status.st_mtime_ns}"
+
+
+def to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """An opened image of any Pillow mode in sRGB as `open_rgb` does it, but for its orientation.
+
+    Args:
+        name: of the picture, for the log.
+    """
+    pixels = _in_srgb(image)
+    if pixels.ignored_profile:
+        _log_once(f"{name}: {pixels.ignored_profile}")
+    return on_white(pixels.image)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """RGB or RGBA -> RGB, its transparency laid on white."""
+    if image.mode == "RGB":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def image_extensions() -> frozenset[str]:
+    """The file extensions of the picture formats that Pillow decodes by itself: lower case, with the dot."""
+    return frozenset(
+        extension
+        for extension, format_name in Image.registered_extensions().items()
+        if format_name in Image.OPEN and format_name not in _NOT_PICTURES
+    )
+
+
+class _Pixels(NamedTuple):
+    """An image in sRGB, RGB or RGBA, with what `OpenedImage` says of it."""
+
+    image: Image.Image
+    profile: bytes | None
+    ignored_profile: str | None
+    guessed_bits: int | None
+
+
+def _in_srgb(image: Image.Image) -> _Pixels:
+    is_grey = image.mode in _GREY_MODES or has_deep_grey(image)
+    space = "GRAY" if is_grey else _OTHER_SPACES.get(image.mode, "RGB")
+    profile, ignored_profile = _usable_profile(image, space)
+    curve = profile.grey_curve if profile and profile.space == "GRAY" and not profile.is_srgb else PLAIN_CURVE
+    embedded = None
+    if profile:
+        embedded = image.info["icc_profile"] if profile.is_srgb and profile.space == "RGB" else SRGB_PROFILE
+    if image.mode == "RGBA" and (profile is None or profile.is_srgb):
+        return _Pixels(image, embedded, ignored_profile, None)
+    alpha, guessed_bits = None, None
+    if has_deep_grey(image):
+        image, guessed_bits = grey_levels(image, curve)
+    else:
+        if image.has_transparency_data:
+            image = image.convert("LA" if is_grey else "RGBA")
+            alpha = image.getchannel("A")
+        if is_grey and curve is not PLAIN_CURVE:
+            image = image.convert("L").point(curve[::257].tolist())
+    if image.mode not in ("RGB", "LAB") and not (image.mode == "CMYK" and profile):
+        image = image.convert("RGB")
+    if profile and profile.space != "GRAY":
+        image = profile.to_srgb(image)
+    elif image.mode == "LAB":
+        image = open_profile(LAB_PROFILE).to_srgb(image)
+    if alpha:
+        image.putalpha(alpha)
+    return _Pixels(image, embedded, ignored_profile, guessed_bits)
+
+
+def _usable_profile(image: Image.Image, space: str) -> tuple[ColourProfile | None, str | None]:
+    """The embedded profile, or why there is one that cannot be used."""
+    if "icc_profile" not in image.info:
+        return None, None
+    content = image.info["icc_profile"]
+    if not isinstance(content, bytes):  # Pillow could not put its parts together
+        return None, "its colour profile was ignored: it is damaged"
+    try:
+        profile = open_profile(content)
+    except ValueError as error:
+        return None, f"its colour profile was ignored: {error}"
+    # Where grey has an RGB profile, as programs leave it that take the colours out, it is that of three equal channels.
+    if profile.space != space and (profile.space, space) != ("RGB", "GRAY"):
+        return None, f"its colour profile was ignored: it is for {profile.space}, but the pixels are {space}"
+    return profile, None
+
+
+@cache
+def _log_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
+
+
+def _resolution(stored: Image.Image) -> tuple[float, float] | None:
+    """Dots per inch, within what files of other formats can say; 1 is what files say that do not know it."""
+    try:
+        across, down = map(float, stored.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (across, down) if 1 < across < 2**16 and 1 < down < 2**16 else None
+
+
+def _num_pages(stored: Image.Image) -> int:
+    """Pages of a document, frames of an animation; 1 where they cannot be counted."""
+    try:
+        return 1 if stored.format in _NOT_PAGES else getattr(stored, "n_frames", 1)
+    except Exception:  # the first page is whole, the others need not be
+        return 1
+
+
+class _Decoded(NamedTuple):
+    """A loaded image as Pillow has it, the pages of its file, and the bits of its colours where they were guessed."""
+
+    image: Image.Image
+    num_pages: int
+    guessed_bits: int | None
+
+
+@contextlib.contextmanager
+def _decoded(file: Path | io.BytesIO, short_side: int | None) -> Iterator[_Decoded]:
+    """The file's image, loaded; while the block runs, the file is open, and what goes wrong is a BrokenImageError."""
     try:
         # Pillow's plugins let through whatever their parsers trip over (struct.error, SyntaxError, ...).
         with contextlib.ExitStack() as stack:
@@ -54,71 +248,14 @@ def open_rgb(file: Path | io.BytesIO, short_side: int | None = None) -> Image.Im
                     f"{image.width} x {image.height} pixels, above the {MAX_DECODED_PIXELS} decoded here: "
                     "store it smaller"
                 )
+            num_pages = _num_pages(image)  # goes to the last page and back, so before the first is loaded
+            tiles = image.tile
             image.load()
-            return _upright(to_rgb(image), image)
+            yield _Decoded(image, num_pages, stretch_colours(image, tiles, stream))
     except BrokenImageError:
         raise
     except Exception as error:
         raise BrokenImageError(_reason(error)) from error
-
-
-def file_stamp(file: Path) -> str:
-    """Size in bytes and time of the last change, in one word; `missing` where there is no such file."""
-    try:
-        status = file.stat()
-    except OSError:
-        return "missing"
-    return f"{status.st_size}@{status.st_mtime_ns}"
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An 8-bit RGB picture of the same size, from any Pillow mode.
-
-    Transparency is laid on white. 16-bit grey keeps its nominal range 0..65535; modes I and F have none, so
-    the smallest of 0..1 (F only), 0..255 and 0..65535 that holds all values is taken, else minimum..maximum.
-    """
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey_from_numbers(image).convert("RGB")
-    if image.has_transparency_data:
-        pixels = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), pixels).convert("RGB")
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        assert converted is not None
-        return converted
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def image_extensions() -> frozenset[str]:
-    """The file extensions of the picture formats that Pillow decodes by itself: lower case, with the dot."""
-    return frozenset(
-        extension
-        for extension, format_name in Image.registered_extensions().items()
-        if format_name in Image.OPEN and format_name not in _NOT_PICTURES
-    )
-
-
-def _grey_from_numbers(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image).astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = 0.0, 65535.0
-    if image.mode in ("I", "F"):
-        minimum, maximum = float(values.min()), float(values.max())
-        nominal = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-        fitting = [top for top in nominal if minimum >= 0 and maximum <= top]
-        low, high = (0.0, fitting[0]) if fitting else (minimum, maximum)
-    values -= low
-    values *= 255 / ((high - low) or 1)
-    return Image.fromarray(values.round().astype(np.uint8))
-
-
-def _upright(rgb: Image.Image, opened: Image.Image) -> Image.Image:
-    try:
-        orientation = opened.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged metadata do not make the picture unusable
-        return rgb
-    transpose = _UPRIGHT.get(orientation)
-    return rgb if transpose is None else rgb.transpose(transpose)
 
 
 @contextlib.contextmanager
@@ -136,6 +273,8 @@ def _without_pixel_limit() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image in any format that Pillow reads"
+    if isinstance(error, MemoryError):
+        return "not enough memory for it"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

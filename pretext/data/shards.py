@@ -79,7 +79,7 @@ class ShardSource:
         """The picture in RGB; see `open_rgb`. Raises BrokenImageError."""
         with self._paths[self._shard_of(index)].open("rb") as tar:
             member = read_member(tar, self._images[index])
-        return open_rgb(io.BytesIO(member), short_side)
+        return open_rgb(io.BytesIO(member), short_side, name=self.name(index))
 
     def stamp(self, index: int) -> str:
         """The shard's size and time, and the image's place in it."""

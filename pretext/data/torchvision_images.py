@@ -55,7 +55,7 @@ class TorchvisionSource:
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB, in full size whatever `short_side` is. Raises BrokenImageError."""
         try:
-            return to_rgb(_first(self._dataset[index]))
+            return to_rgb(_first(self._dataset[index]), self.name(index))
         except Exception as error:  # data sets decode, unpickle and seek in ways of their own
             raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 
