@@ -1,16 +1,20 @@
 """One photograph through plain torch, Detectron2 and mmsegmentation: the same features of every stage.
 
-Each framework reads the file, resizes nothing, normalises and fills up in its own code; its adapter is behind that.
+Each framework resizes nothing, normalises and fills up in its own code; its adapter is behind that.
 """
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+import skimage.data
 import torch
+from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
 pytest.importorskip("detectron2", reason="install Detectron2: make detection")
 pytest.importorskip("mmseg", reason="install mmsegmentation: make segmentation")
 
-from detectron2.data import DatasetMapper
 from detectron2.modeling import GeneralizedRCNN
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
@@ -20,7 +24,9 @@ from pretext.data.images import open_rgb
 from pretext.data.sample import bundled_photograph
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
+from transfer.detection import loading
 from transfer.detection.adapter import DetectronBackbone, detectron_config
+from transfer.detection.annotated import AnnotatedImage, DetectionImages
 from transfer.detection.protocols import DETECTION_PROTOCOLS
 from transfer.segmentation.adapter import DATA_PREPROCESSOR, SegmentationBackbone
 from transfer.segmentation.loading import PACK, READ
@@ -28,10 +34,17 @@ from transfer.segmentation.loading import PACK, READ
 HEIGHT, WIDTH = 160, 192  # multiples of every stride, so that nothing is filled up
 
 
-@pytest.fixture(scope="module", params=["jpg", "png"])
+@pytest.fixture(scope="module", params=["coffee.jpg", "coffee.png", "adobe_rgb.png", "grey_of_16_bits.png"])
 def photograph(request, tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / f"coffee.{request.param}"
-    bundled_photograph("coffee").crop((150, 40, 150 + WIDTH, 40 + HEIGHT)).save(path)
+    path = tmp_path_factory.mktemp("data") / request.param
+    picture = bundled_photograph("coffee").crop((150, 40, 150 + WIDTH, 40 + HEIGHT))
+    if request.param.startswith("grey"):
+        picture = Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+    profile = None
+    if request.param.startswith("adobe"):
+        with Image.open(Path(skimage.data.__file__).with_name("rocket.jpg")) as rocket:
+            profile = rocket.info["icc_profile"]
+    picture.save(path, icc_profile=profile)
     return path
 
 
@@ -40,7 +53,7 @@ def as_plain_torch(path):
 
 
 def through_detectron2(path, backbone):
-    """What its detectors hand to the backbone, by its own mapper and preprocessing."""
+    """What its detectors hand to the backbone, by the loader of tests and its own preprocessing."""
     protocol = DETECTION_PROTOCOLS["plain"]
     cfg = detectron_config(
         protocol,
@@ -52,7 +65,9 @@ def through_detectron2(path, backbone):
         device="cpu",
     )
     cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = HEIGHT, WIDTH
-    record = DatasetMapper(cfg, is_train=False)({"file_name": str(path), "height": HEIGHT, "width": WIDTH})
+    image = AnnotatedImage(id=1, path=path, width=WIDTH, height=HEIGHT, boxes=())
+    images = DetectionImages(address="voc:folder:test", classes=("cup",), images=(image,))
+    ((record,),) = loading.test_loader(loading.detectron_records(images, None), cfg, num_workers=0)
     model = GeneralizedRCNN(
         backbone=backbone,
         proposal_generator=torch.nn.Identity(),

@@ -1,6 +1,6 @@
 """A backbone inside Detectron2's detectors.
 
-Detectron2 reads images itself (`DatasetMapper`, RGB in 0..255), subtracts `PIXEL_MEAN`, divides by `PIXEL_STD` and
+Detectron2 gets RGB in 0..255 (`transfer.detection.loading`), subtracts `PIXEL_MEAN`, divides by `PIXEL_STD` and
 fills up with zeros. Mean and deviation are chosen so that all of that is exact and the filling is grey: the backbone
 adds the mean again and sees RGB in [0, 1], as everywhere in this project.
 """

@@ -1,13 +1,20 @@
-"""Images on their way into Detectron2: read and augmented by its own code, in this project's order."""
+"""Images on their way into Detectron2: augmented by its own code, in this project's order and colours."""
 
+import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper, MapDataset, build_detection_test_loader
 from detectron2.data.build import load_proposals_into_dataset, trivial_batch_collator
+from detectron2.data.detection_utils import check_image_size, transform_proposals
+from detectron2.data.transforms import AugInput
 from detectron2.structures import BoxMode
 
+from pretext.data.images import BrokenImageError, open_rgb
 from pretext.data.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
@@ -38,7 +45,7 @@ def training_loader(
         world=world,
     )
     order.skip(start_step * order.per_step)
-    images = MapDataset(records, DatasetMapper(cfg, is_train=True))
+    images = MapDataset(records, _Mapper(cfg, is_train=True))
     return GuardedLoader(
         TrainingImages(images, seed),
         batch_size=order.per_step,
@@ -51,8 +58,32 @@ def training_loader(
 def test_loader(records: Sequence[dict[str, Any]], cfg: CfgNode, num_workers: int) -> Any:
     """The test images once, shared by the processes, mapped by Detectron2 as `cfg` says."""
     return build_detection_test_loader(
-        list(records), mapper=DatasetMapper(cfg, is_train=False), num_workers=num_workers
+        list(records), mapper=_Mapper(cfg, is_train=False), num_workers=num_workers
     )
+
+
+class _Mapper(DatasetMapper):
+    """Detectron2's mapper of images with boxes, which reads them by `open_rgb`, not by its own code."""
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+        record = copy.deepcopy(dataset_dict)
+        path = Path(record["file_name"])
+        try:
+            image = np.array(open_rgb(path))
+        except BrokenImageError as error:
+            raise ValueError(f"{path} cannot be read as an image ({error})") from error
+        check_image_size(record, image)
+        augmented = AugInput(image)
+        transforms = self.augmentations(augmented)
+        size = augmented.image.shape[:2]
+        record["image"] = torch.from_numpy(np.ascontiguousarray(augmented.image.transpose(2, 0, 1)))
+        if self.proposal_topk is not None:
+            transform_proposals(record, size, transforms, proposal_topk=self.proposal_topk)
+        if self.is_train:
+            self._transform_annotations(record, transforms, size)
+        else:
+            del record["annotations"]
+        return record
 
 
 def detectron_records(images: DetectionImages, proposals: str | None) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A backbone inside mmsegmentation's networks.
 
-mmsegmentation reads images itself (`LoadImageFromFile`), and `SegDataPreProcessor` subtracts a mean, divides by a
-deviation and fills up. `DATA_PREPROCESSOR` chooses them so that all of that is exact and the filling is grey: the
+mmsegmentation gets BGR in 0..255 (`LoadPicture`), and `SegDataPreProcessor` subtracts a mean, divides by a deviation
+and fills up. `DATA_PREPROCESSOR` chooses them so that all of that is exact and the filling is grey: the
 backbone adds the mean again and sees RGB in [0, 1], as everywhere in this project. A configuration of mmsegmentation's
 own takes the backbone as
 
@@ -11,22 +11,26 @@ own takes the backbone as
         size=(512, 512), test_cfg=dict(size=(512, 512)))
     backbone = dict(type="TransferBackbone", model="runs/imagenet", stages=["conv7"])
 
-and should read with `dict(type="LoadImageFromFile", imdecode_backend="pillow")`, which decodes as this project does.
+and should read with `dict(type="LoadPicture")` in place of `LoadImageFromFile`, which knows no colour profiles.
 """
 
 import io
 import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
+from mmcv.transforms import BaseTransform
 from mmengine import ConfigDict
 from mmengine.registry import DefaultScope
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 
+from pretext.data.images import open_rgb
 from pretext.spelling import unknown_name
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
@@ -49,6 +53,15 @@ DATA_PREPROCESSOR = {
     "pad_val": 0,
     "seg_pad_val": 255,
 }
+
+
+@TRANSFORMS.register_module()
+class LoadPicture(BaseTransform):
+    """mmsegmentation's step that reads an image, by `open_rgb`: BGR in 0..255. Raises BrokenImageError."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        image = np.array(open_rgb(Path(results["img_path"])))[..., ::-1]
+        return results | {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
 
 
 @MODELS.register_module(name="TransferBackbone")

@@ -1,4 +1,4 @@
-"""Images on their way into mmsegmentation: read and augmented by its own code, in this project's order."""
+"""Images on their way into mmsegmentation: augmented by its own code, in this project's order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,11 @@ from torch.utils.data import Dataset
 from pretext.data.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
+from transfer.segmentation.adapter import LoadPicture
 from transfer.segmentation.data import SegmentationImages
 from transfer.segmentation.protocols import SegmentationProtocol
 
-READ = {"type": "LoadImageFromFile", "imdecode_backend": "pillow"}
+READ = {"type": LoadPicture.__name__}
 READ_MASK = {"type": "LoadAnnotations"}
 PACK = {"type": "PackSegInputs"}
 
