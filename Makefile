@@ -42,4 +42,4 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_import_contract.py
 
 bench: .venv/.installed-dev detection segmentation
-	set -e; for name in lab objective loader training_step start_up metrics evaluation scaling linear features knn frameworks; do $(BIN)/python benchmarks/$$name.py; done
+	set -e; for name in lab objective loader colorize training_step start_up metrics evaluation scaling linear features knn frameworks; do $(BIN)/python benchmarks/$$name.py; done

@@ -14,7 +14,10 @@ from pretext.color.bins import AbBins
 from pretext.color.decoding import annealed_mean, mean, mode, top_k_mean
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.config import Decoding
+from pretext.data.images import on_white
 from pretext.networks.backbone import AB_SCALE, Backbone
+
+STRIP_PIXELS = 2**18
 
 
 def decode(
@@ -44,7 +47,7 @@ def decode(
 
 
 class Colorizer:
-    """Paints images of any size with a trained network.
+    """Colorizes images of any size with a trained network.
 
     Args:
         network: in evaluation mode, on the device where it shall run.
@@ -52,6 +55,9 @@ class Colorizer:
         size: colours are predicted on a copy of about size x size pixels in the image's own proportions (the
             networks were trained at 256) and brought to full resolution bilinearly.
         decoding, temperature, top_k: see `decode`.
+
+    Raises:
+        ValueError: a size below 1, a temperature that is not positive, a `top_k` that is not among the bins.
     """
 
     def __init__(
@@ -64,6 +70,18 @@ class Colorizer:
         temperature: float = 0.38,
         top_k: int = 5,
     ) -> None:
+        if size < 1:
+            raise ValueError(
+                f"the size at which colours are predicted must be at least 1 pixel but is {size}"
+            )
+        if not temperature > 0:
+            raise ValueError(
+                f"temperature must be positive but is {temperature:g}; its limit at 0 is the mode"
+            )
+        if bins is not None and decoding == "top_k_mean" and not 1 <= top_k <= len(bins.centres):
+            raise ValueError(
+                f"top_k must be between 1 and the number of bins, {len(bins.centres)}, but is {top_k}"
+            )
         self.network, self.bins, self.size = network, bins, size
         self.decoding: Decoding = decoding
         self.temperature, self.top_k = temperature, top_k
@@ -83,23 +101,40 @@ class Colorizer:
 
     @torch.inference_mode()
     def __call__(self, image: Image.Image) -> Image.Image:
-        """Paint `image` (RGB; only its lightness is looked at): same size, lightness kept to the rounding of 8 bits.
+        """Colorize `image` (RGB or RGBA): same size and mode, lightness kept to the rounding of 8 bits, alpha kept.
 
-        Colours that sRGB cannot show at a pixel's lightness lose chroma, not lightness or hue.
+        Only its lightness is looked at; the network sees transparency laid on white. Colours that sRGB cannot show at
+        a pixel's lightness lose chroma, not lightness or hue. Beside the image and its result it takes memory for a
+        strip of rows, whatever their size: 50 MB at 256 pixels.
         """
-        device = next(self.network.parameters()).device
-        rgb = torch.from_numpy(np.array(image.convert("RGB"))).to(device).permute(2, 0, 1)[None]
-        lightness = rgb_to_lab(rgb / 255)[:, :1]
-        painted = self.paint(lightness, self.network_output(lightness))[0]
-        return Image.fromarray(painted.permute(1, 2, 0).cpu().numpy())
+        if image.mode not in ("RGB", "RGBA"):
+            image = image.convert("RGB")
+        strips = _strips(image.height, image.width)
+        rows, columns = self.network_size(image.height, image.width)
+        # Antialiased interpolation is one of columns, then one of rows. One tensor for all strips: small ones that
+        # stay between large ones that go would keep the memory of these.
+        narrow = torch.empty(1, 1, image.height, columns, device=next(self.network.parameters()).device)
+        for top, bottom in strips:
+            lightness = self._lightness(on_white(_strip(image, top, bottom)))
+            narrow[:, :, top:bottom] = _resize(lightness, (bottom - top, columns))
+        output = self.network(_resize(narrow, (rows, columns)))
+        ab = self.ab_from_output(output, (rows, columns))
+        result = Image.new(image.mode, image.size)
+        for top, bottom in strips:
+            strip = _strip(image, top, bottom)
+            rgb = _with_ab(self._lightness(strip), ab, top, image.height)[0]
+            colorized = Image.fromarray(rgb.permute(1, 2, 0).cpu().numpy())
+            if image.mode == "RGBA":
+                colorized.putalpha(strip.getchannel("A"))
+            result.paste(colorized, (0, top))
+        return result
 
     @torch.inference_mode()
     def network_output(
         self, lightness: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """The network's answer to images of any size, looked at in copies of `network_size`."""
-        size = self.network_size(*lightness.shape[-2:])
-        return self.network(F.interpolate(lightness, size=size, mode="bilinear", antialias=True))
+        return self.network(_resize(lightness, self.network_size(*lightness.shape[-2:])))
 
     @torch.inference_mode()
     def paint(
@@ -109,9 +144,7 @@ class Colorizer:
     ) -> UInt8[Tensor, "batch 3 height width"]:
         """RGB in 0..255 of images whose `network_output` is `output`."""
         height, width = lightness.shape[-2:]
-        ab = self.ab_from_output(output, self.network_size(height, width))
-        ab = F.interpolate(ab, size=(height, width), mode="bilinear", align_corners=False)
-        return to_8_bits(lab_to_rgb(fit_chroma_to_gamut(torch.cat([lightness, ab], dim=1))))
+        return _with_ab(lightness, self.ab_from_output(output, self.network_size(height, width)), 0, height)
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Sides near size x size in area and height : width in proportion, in multiples that the network takes."""
@@ -120,7 +153,45 @@ class Colorizer:
         rows, columns = (max(1, round(side * scale / multiple)) * multiple for side in (height, width))
         return rows, columns
 
+    def _lightness(self, image: Image.Image) -> Float[Tensor, "1 1 height width"]:
+        pixels = torch.from_numpy(np.array(image)).to(next(self.network.parameters()).device)
+        return rgb_to_lab(pixels[..., :3].permute(2, 0, 1)[None] / 255)[:, :1]
+
 
 def to_8_bits(rgb: Float[Tensor, "*batch 3 height width"]) -> UInt8[Tensor, "*batch 3 height width"]:
     """RGB in [0, 1] -> 0..255, rounded."""
     return (rgb * 255).round().byte()
+
+
+def _strips(height: int, width: int) -> list[tuple[int, int]]:
+    """Top and bottom of strips of rows, of about `STRIP_PIXELS`."""
+    rows = max(1, STRIP_PIXELS // width)
+    return [(top, min(top + rows, height)) for top in range(0, height, rows)]
+
+
+def _strip(image: Image.Image, top: int, bottom: int) -> Image.Image:
+    return image.crop((0, top, image.width, bottom))
+
+
+def _resize(
+    lightness: Float[Tensor, "batch 1 height width"], size: tuple[int, int]
+) -> Float[Tensor, "batch 1 rows columns"]:
+    return F.interpolate(lightness, size=size, mode="bilinear", antialias=True)
+
+
+def _with_ab(
+    lightness: Float[Tensor, "batch 1 height width"],
+    ab: Float[Tensor, "batch 2 rows columns"],
+    top: int,
+    whole_height: int,
+) -> UInt8[Tensor, "batch 3 height width"]:
+    """RGB in 0..255 of the rows from `top` of images with the given lightness there, and `ab` brought to their size."""
+    height, width = lightness.shape[-2:]
+    # Where the rows lie in `ab`, as F.interpolate with align_corners=False has it.
+    place = torch.arange(top, top + height, device=ab.device, dtype=torch.float64) + 0.5
+    place = (place * (ab.shape[2] / whole_height) - 0.5).clamp(min=0)
+    above = place.long()
+    below = (above + 1).clamp(max=ab.shape[2] - 1)
+    ab = torch.lerp(ab[:, :, above], ab[:, :, below], (place - above).float()[:, None])
+    ab = F.interpolate(ab, size=(height, width), mode="bilinear")
+    return to_8_bits(lab_to_rgb(fit_chroma_to_gamut(torch.cat([lightness, ab], dim=1))))
