@@ -68,13 +68,11 @@ def colorize(argv: Sequence[str]) -> None:
         default=DEFAULT_WEIGHTS,
         help="shipped network, run directory, checkpoint, .safetensors or published .pth (default: %(default)s)",
     )
-    parser.add_argument(
-        "--decoding", choices=get_args(Decoding), default="annealed_mean", help="(default: annealed_mean)"
-    )
+    parser.add_argument("--decoding", choices=get_args(Decoding), help="(default: annealed_mean)")
     parser.add_argument(
         "--temperature", type=float, help="of the annealed mean (default: the run's, else 0.38)"
     )
-    parser.add_argument("--top_k", type=int, default=5, help="bins of top_k_mean (default: 5)")
+    parser.add_argument("--top_k", type=int, help="bins of top_k_mean (default: 5)")
     parser.add_argument(
         "--size",
         type=int,

@@ -1,33 +1,19 @@
 """`pretext colorize`: colorize files and folders."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from PIL import Image
-
+from pretext.colorized_file import SAVE_OPTIONS, save_colorized
 from pretext.colorizer import Colorizer
 from pretext.config import DEFAULT_WEIGHTS, Decoding
-from pretext.data.folder import FolderSource
-from pretext.data.images import BrokenImageError, open_rgb
-from pretext.pretrained import load_pretrained
+from pretext.data.folder import FolderSource, listing
+from pretext.data.images import BrokenImageError, open_image
+from pretext.pretrained import Pretrained, load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
-from pretext.runtime.whole_file import whole_file
-
-# Formats that hold 8-bit RGB, with what keeps them near what was computed; any other is written as PNG.
-SAVE_OPTIONS: dict[str, dict[str, Any]] = {
-    ".jpg": {"quality": 95, "subsampling": 0},
-    ".jpeg": {"quality": 95, "subsampling": 0},
-    ".png": {},
-    ".webp": {"lossless": True},
-    ".tif": {"compression": "tiff_lzw"},
-    ".tiff": {"compression": "tiff_lzw"},
-    ".bmp": {},
-}
 
 
 def colorize_files(
@@ -35,47 +21,47 @@ def colorize_files(
     out: Path,
     *,
     weights: str | Path = DEFAULT_WEIGHTS,
-    decoding: Decoding = "annealed_mean",
+    decoding: Decoding | None = None,
     temperature: float | None = None,
-    top_k: int = 5,
+    top_k: int | None = None,
     size: int | None = None,
     device: str = "auto",
 ) -> None:
     """Colorize every image of `images` (files, and folders with all below them) into the folder `out`.
 
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
-    behind. A file that cannot be colorized is named, and the others go on.
+    behind. The colorized file is sRGB and keeps transparency, resolution and EXIF as far as its format holds them. What
+    a file holds beside the picture that was colorized, and what was left out of a folder, is said. A file that cannot
+    be colorized is named, and the others go on.
 
     Args:
         weights: what `load_pretrained` takes.
-        decoding, temperature, top_k: see `Colorizer`; None takes the temperature that belongs to the weights.
+        decoding, temperature, top_k: see `Colorizer`; None takes annealed_mean at the temperature that belongs to the
+            weights, and 5 bins.
         size: pixels at which colours are predicted; None takes those of the images that the network was trained on.
         device: auto takes a GPU where there is one.
 
     Raises:
         FileNotFoundError: there are no such weights.
-        ValueError: an image is not there or is a run, the weights cannot be opened, two images would have one name in
-            `out`, or an image would be overwritten.
+        ValueError: an image is not there or is a run, the weights cannot be opened, an option is out of range or not of
+            this network or decoding, two images would have one name in `out`, an image would be overwritten, or `out`
+            is inside a folder of `images`.
         RunFailedError: after all others were colorized, the files that could not be.
     """
-    targets = plan_outputs(images, out)
+    targets, left_out = plan_outputs(images, out)
     pretrained = load_pretrained(weights)
+    colorizer = _colorizer(pretrained, decoding, temperature, top_k, size)
     pretrained.network.to(choose_device(device))
-    colorizer = Colorizer(
-        pretrained.network,
-        pretrained.bins,
-        size=pretrained.image_size if size is None else size,
-        decoding=decoding,
-        temperature=pretrained.temperature if temperature is None else temperature,
-        top_k=top_k,
-    )
     failures = []
     with Progress(len(targets), unit="image") as progress:
+        if left_out:
+            progress.say(f"left out, as no images that Pillow reads: {listing(left_out)}")
         for target, source in targets.items():
             try:
-                save(colorizer(open_rgb(source)), target)
-            except (BrokenImageError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-                failures.append(f"{source}: {' '.join(str(error).split()) or type(error).__name__}")
+                for remark in _colorize_file(colorizer, source, target):
+                    progress.say(f"{source}: {remark}")
+            except (BrokenImageError, OSError, ValueError, MemoryError, RuntimeError) as error:
+                failures.append(f"{source}: {_reason(error)}")
                 progress.say(f"not colorized: {failures[-1]}")
             progress.advance()
     print(f"{len(targets) - len(failures)} of {len(targets)} images colorized by {weights} -> {out}")
@@ -85,47 +71,100 @@ def colorize_files(
         )
 
 
-def plan_outputs(images: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Output file -> input file, for files and folders; raises ValueError as `colorize_files` does."""
+def plan_outputs(images: Sequence[Path], out: Path) -> tuple[dict[Path, Path], Counter[str]]:
+    """Output file -> input file, for files and folders, and `FolderSource.left_out` of the folders together.
+
+    Raises ValueError as `colorize_files` does.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; give --out a folder")
     targets: dict[Path, Path] = {}
-    for source, relative in _inputs(images):
-        target = out / relative
-        if target.suffix.lower() not in SAVE_OPTIONS:
-            target = target.with_name(target.name + ".png")
-        if target in targets:
-            raise ValueError(
-                f"{targets[target]} and {source} would both become {target}; colorize them into two folders"
-            )
-        targets[target] = source
+    left_out: Counter[str] = Counter()
+    for path in images:
+        for source, relative in _inputs(path, out, left_out):
+            target = out / relative
+            if target.suffix.lower() not in SAVE_OPTIONS:
+                target = target.with_name(target.name + ".png")
+            if target in targets:
+                raise ValueError(
+                    f"{targets[target]} and {source} would both become {target}; colorize them into two folders"
+                )
+            targets[target] = source
     originals = {source.resolve() for source in targets.values()}
     for target, source in targets.items():
         if target.resolve() in originals:
             raise ValueError(
                 f"{target} would overwrite an original; give --out another folder than that of {source}"
             )
-    return targets
+    return targets, left_out
 
 
-def save(image: Image.Image, path: Path) -> None:
-    """Write `image` in the format that the suffix of `path` names, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = path.suffix.lower()
-    with whole_file(path) as temporary:
-        image.save(temporary, format=Image.registered_extensions()[suffix], **SAVE_OPTIONS[suffix])
+def _inputs(path: Path, out: Path, left_out: Counter[str]) -> Iterator[tuple[Path, Path]]:
+    """Each file that `path` stands for, with its place below `out`; counts in `left_out` those passed over."""
+    if RunDir(path).last_checkpoint.exists():
+        raise ValueError(
+            f"{path} is a run, not a folder of images; to colorize with it, give --weights {path}"
+        )
+    if not path.exists():
+        raise ValueError(f"there is no image or folder {path}")
+    if not path.is_dir():
+        yield path, Path(path.name)
+        return
+    again = "would be colorized again by the next run; give --out a folder outside"
+    if out.resolve().is_relative_to(path.resolve()):
+        raise ValueError(f"{out} is inside {path}, so what is written there {again} {path}")
+    folder = FolderSource(path)
+    left_out.update(folder.left_out)
+    for index in range(len(folder)):
+        source = path / folder.name(index)
+        if source.resolve().is_relative_to(out.resolve()):
+            raise ValueError(f"{source} is a link into {out}, so what is written there {again} {path}")
+        yield source, Path(folder.name(index))
 
 
-def _inputs(images: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """Each file with its place below `out`."""
-    for path in images:
-        if RunDir(path).last_checkpoint.exists():
+def _colorize_file(colorizer: Colorizer, source: Path, target: Path) -> tuple[str, ...]:
+    """`OpenedImage.remarks`. A function, so that no picture is held while the next one is opened."""
+    opened = open_image(source)
+    save_colorized(colorizer(opened.image), opened, target)
+    return opened.remarks
+
+
+def _colorizer(
+    pretrained: Pretrained,
+    decoding: Decoding | None,
+    temperature: float | None,
+    top_k: int | None,
+    size: int | None,
+) -> Colorizer:
+    """The colorizer that these options ask for; raises ValueError for one that has no effect."""
+    chosen = decoding or "annealed_mean"
+    needed = {"temperature": "annealed_mean", "top_k": "top_k_mean"}
+    given = {"decoding": decoding, "temperature": temperature, "top_k": top_k}
+    for name, value in given.items():
+        if value is not None and pretrained.bins is None:
             raise ValueError(
-                f"{path} is a run, not a folder of images; to colorize with it, give --weights {path}"
+                f"{pretrained.origin} is a regression network, which has no distribution to decode; leave out --{name}"
             )
-        if path.is_dir():
-            folder = FolderSource(path)
-            for index in range(len(folder)):
-                yield path / folder.name(index), Path(folder.name(index))
-        elif path.exists():
-            yield path, Path(path.name)
-        else:
-            raise ValueError(f"there is no image or folder {path}")
+        if value is not None and name in needed and needed[name] != chosen:
+            raise ValueError(
+                f"--{name} has no effect on {chosen}; give --decoding {needed[name]}, or leave it out"
+            )
+    return Colorizer(
+        pretrained.network,
+        pretrained.bins,
+        size=pretrained.image_size if size is None else size,
+        decoding=chosen,
+        temperature=pretrained.temperature if temperature is None else temperature,
+        top_k=5 if top_k is None else top_k,
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why an image was not colorized; raises `error` again if it is not about the image or the machine."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    # PyTorch and the libraries below it have no exception of their own for this on a CPU.
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in message):
+        return "not enough memory for it"
+    if isinstance(error, RuntimeError):
+        raise error
+    return message

@@ -86,7 +86,7 @@ def test_colorize_keeps_names_folders_and_sizes_and_names_what_it_could_not_colo
 
 
 def test_colorize_does_not_overwrite_originals_or_let_two_images_share_a_name(pretext, run, photos):
-    status, _, complaint = pretext("colorize", photos, "--weights", run, "--out", photos)
+    status, _, complaint = pretext("colorize", photos / "a.jpg", "--weights", run, "--out", photos)
     assert status == 2
     assert "would overwrite an original" in complaint
     status, _, complaint = pretext("colorize", photos / "a.jpg", photos, "--out", photos.parent / "out")
