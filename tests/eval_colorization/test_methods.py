@@ -21,6 +21,7 @@ def canvas_of(truth, lenders=None, painted=None):
             truth=truth,
             lenders=lenders,
             painted=painted or {},
+            lightness={},
             resized={},
             left_out=[],
         ),
