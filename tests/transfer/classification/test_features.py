@@ -204,7 +204,7 @@ def test_an_unreadable_image_is_named_counted_and_not_kept_also_when_the_feature
         assert "1 of 7 images are left out: a/2.png" in out
         for stage in STAGES:  # in order of their names a/0, a/2, ...
             assert features[stage].kept.tolist() == [True, False, True, True, True, True, True]
-    strict = dataclasses.replace(data, max_broken_share=0.1)
+    strict = dataclasses.replace(data, max_broken_share=0.0)
     for cache in (config.cache, config.cache + " of another"):
         with pytest.raises(RunFailedError, match=r"1 of 7 images could not be read.*a/2\.png"):
             extract(dataclasses.replace(config, cache=cache), strict)
