@@ -1,7 +1,7 @@
 """From a configuration to what it names: images, bins, objective."""
 
-from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, empirical_prior
 from pretext.color.lab import rgb_to_lab
 from pretext.config import DataConfig, NetworkConfig, ObjectiveConfig, TrainConfig
+from pretext.data.folder import FolderSource, listing
 from pretext.data.images import BrokenImageError
 from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
 from pretext.networks import Backbone, build_network
@@ -20,21 +21,32 @@ from pretext.prior import load_bins, measure_colours
 COLOUR_SOUGHT_IN = 1000  # images
 
 
-def open_sources(config: DataConfig, seed: int) -> tuple[ImageSource, ImageSource, list[ImageSource]]:
-    """The images of training, of validation, and of the gallery."""
-    open_data = partial(open_source, download=config.download, torchvision_root=Path(config.torchvision_root))
-    train: ImageSource = open_data(config.train, split="train")
+def open_sources(
+    config: DataConfig, seed: int
+) -> tuple[ImageSource, ImageSource, list[ImageSource], list[str]]:
+    """The images of training, of validation, and of the gallery; and a line for each folder that holds other files."""
+    remarks = []
+
+    def open_data(address: str, split: Literal["train", "validation"]) -> ImageSource:
+        source = open_source(
+            address, split=split, download=config.download, torchvision_root=Path(config.torchvision_root)
+        )
+        if isinstance(source, FolderSource) and source.left_out:
+            remarks.append(f"{address}: left out, as no images that Pillow reads: {listing(source.left_out)}")
+        return source
+
+    train = open_data(config.train, "train")
     validation: ImageSource
     if config.validation is None:
         num_validation = max(1, min(config.validation_images, len(train) // 10))
         train, validation = split_source(train, num_validation=num_validation, seed=seed)
     else:
-        validation = open_data(config.validation, split="validation")
+        validation = open_data(config.validation, "validation")
         if len(validation) > config.validation_images:
             spread = np.linspace(0, len(validation) - 1, config.validation_images).round().astype(int)
             validation = SubsetSource(validation, spread)
-    more = [] if config.gallery is None else [open_data(config.gallery, split="validation")]
-    return train, validation, [validation, *more]
+    more = [] if config.gallery is None else [open_data(config.gallery, "validation")]
+    return train, validation, [validation, *more], list(dict.fromkeys(remarks))
 
 
 def refuse_grey(source: ImageSource, address: str) -> None:

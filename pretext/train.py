@@ -56,7 +56,7 @@ def train(config: TrainConfig) -> None:
         # ------------------------------------------------------------------------------ build
         device = world.device
         torch.backends.cudnn.benchmark = True  # all crops have one size
-        train_source, validation_source, gallery_sources = open_sources(config.data, config.seed)
+        train_source, validation_source, gallery_sources, remarks = open_sources(config.data, config.seed)
         world.on_main(lambda: refuse_grey(train_source, config.data.train))
         bins = choose_bins(config, train_source, visible=world.is_main)
         torch.manual_seed(config.seed)
@@ -140,6 +140,8 @@ def train(config: TrainConfig) -> None:
             f"{len(train_source)} training and {len(validation_source)} validation images, "
             f"on {device} x {world.size}, {precision}"
         )
+        for line in remarks:
+            progress.say(line)
         if first_step:
             progress.say(f"going on after step {first_step} of {config.steps} in {run_dir.path}")
         elif started:

@@ -172,8 +172,11 @@ def test_a_run_is_not_resumed_on_as_many_other_images(tmp_path, pretext, monkeyp
     for name in ("a", "b", "c"):
         Image.fromarray(np.full((40, 40, 3), (90, 20, 30), np.uint8)).save(tmp_path / f"{name}.png")
     arguments = small("run", data__train=".", steps=1, batch_size=2)
+    (tmp_path / "d.heic").write_bytes(b"")
     monkeypatch.chdir(tmp_path)
-    assert pretext(*arguments)[0] == 0
+    status, output, _ = pretext(*arguments)
+    assert status == 0
+    assert ".: left out, as no images that Pillow reads: 1 .heic\n" in output
     (tmp_path / "b.png").rename(tmp_path / "d.png")
     status, _, errors = pretext(*arguments)
     assert status == 2
