@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -45,8 +46,14 @@ def _naming_losses(batches: Any) -> Iterator[Any]:
     try:
         yield from batches
     except (RuntimeError, OSError, EOFError) as error:
-        for worker in getattr(batches, "_workers", ()):
-            if not worker.is_alive() and worker.exitcode:
+        workers = getattr(batches, "_workers", [])
+        if isinstance(
+            error, (OSError, EOFError)
+        ):  # a connection is closed a moment before its process has ended
+            wait([worker.sentinel for worker in workers], timeout=5)
+        for worker in workers:
+            worker.join(timeout=0.1)  # not 0, which does not wait for a process whose end has begun
+            if worker.exitcode:
                 code = worker.exitcode
                 how = signal.Signals(-code).name if code < 0 else f"status {code}"
                 raise LostWorkerError(

@@ -76,11 +76,11 @@ def test_two_files_whose_names_differ_in_unicode_form_alone_are_two_if_they_are_
 
 def test_what_pretext_colorize_writes_is_matched_with_what_it_read(tmp_path):
     names = ["a.JPG", "a.gif", "a.png", "b.ppm", "b.avif", f"{NFD}.bmp"]
+    (tmp_path / "originals").mkdir()
     for name in names:
-        (tmp_path / name).touch()
-    written = {
-        source.name: target.name for target, source in plan_outputs([tmp_path], tmp_path / "out").items()
-    }
+        (tmp_path / "originals" / name).touch()
+    targets, _ = plan_outputs([tmp_path / "originals"], tmp_path / "out")
+    written = {source.name: target.name for target, source in targets.items()}
     assert len(written) == len(names)
     assert matches(names, list(written.values())) == written
 
