@@ -116,7 +116,9 @@ def open_backbone(
             raise ValueError(f"rescale is for this project's alexnet; model is {config.model!r}")
         assert images is not None
         rescale_layers(network.network, rgb_to_lab(images)[:, :1])
-    sha256, name = state_hash(network), config.name or _default_name(config)
+    # Of this project's networks without the adapter round them: so it is that of `pretext` and of reports too.
+    sha256 = state_hash(network.network if isinstance(network, PretextBackbone) else network)
+    name = config.name or _default_name(config)
     if colour_input:
         if not isinstance(network, PretextBackbone):
             raise ValueError(

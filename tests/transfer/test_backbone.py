@@ -8,6 +8,7 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 from pretext.networks import NETWORKS, build_network
+from pretext.pretrained import load_pretrained
 from tests.end_to_end.small_run import finish, small
 from transfer.backbone import (
     OpenedBackbone,
@@ -73,7 +74,7 @@ def test_a_run_and_its_checkpoint_are_one_backbone_with_the_name_of_the_run(tmp_
     by_run = open_backbone(BackboneConfig(model=str(run)), 0)
     by_file = open_backbone(BackboneConfig(model=str(run / "checkpoints" / "last.pt")), 0)
     assert by_run.name == by_file.name == "grey_to_colour"
-    assert by_run.sha256 == by_file.sha256
+    assert by_run.sha256 == by_file.sha256 == load_pretrained(run).sha256
     assert open_backbone(BackboneConfig(model=str(run), name="ours"), 0).name == "ours"
 
 

@@ -141,7 +141,7 @@ def test_the_backbone_is_as_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(transfer.classification.linear, "open_backbone", remembered)
     linear(small(tmp_path, epochs=1))
-    assert state_hash(opened[0].network) == opened[0].sha256
+    assert state_hash(opened[0].network.network) == opened[0].sha256
 
 
 def test_a_classifier_that_diverges_ends_the_run_by_name(tmp_path):
