@@ -82,7 +82,7 @@ def open_image(file: Path) -> OpenedImage:
 
     Raises BrokenImageError as `open_rgb` does.
     """
-    with _decoded(file, None) as (stored, num_pages, guessed_bits):
+    with _decoded(file, None, counts_pages=True) as (stored, num_pages, guessed_bits):
         resolution = _resolution(stored)
         turned = orientation(stored)
         exif, exif_damage = None, None
@@ -225,7 +225,10 @@ def _num_pages(stored: Image.Image) -> int:
 
 
 class _Decoded(NamedTuple):
-    """A loaded image as Pillow has it, the pages of its file, and the bits of its colours where they were guessed."""
+    """A loaded image as Pillow has it, the pages of its file, and the bits of its colours where they were guessed.
+
+    Pages are 1 where they were not counted.
+    """
 
     image: Image.Image
     num_pages: int
@@ -233,7 +236,9 @@ class _Decoded(NamedTuple):
 
 
 @contextlib.contextmanager
-def _decoded(file: Path | io.BytesIO, short_side: int | None) -> Iterator[_Decoded]:
+def _decoded(
+    file: Path | io.BytesIO, short_side: int | None, *, counts_pages: bool = False
+) -> Iterator[_Decoded]:
     """The file's image, loaded; while the block runs, the file is open, and what goes wrong is a BrokenImageError."""
     try:
         # Pillow's plugins let through whatever their parsers trip over (struct.error, SyntaxError, ...).
@@ -248,7 +253,8 @@ def _decoded(file: Path | io.BytesIO, short_side: int | None) -> Iterator[_Decod
                     f"{image.width} x {image.height} pixels, above the {MAX_DECODED_PIXELS} decoded here: "
                     "store it smaller"
                 )
-            num_pages = _num_pages(image)  # goes to the last page and back, so before the first is loaded
+            # Counting goes to the last page and back, so it comes before the first is loaded, and only where asked for.
+            num_pages = _num_pages(image) if counts_pages else 1
             tiles = image.tile
             image.load()
             yield _Decoded(image, num_pages, stretch_colours(image, tiles, stream))
