@@ -30,7 +30,7 @@ from pretext.runtime.distributed import World, join_world
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_lock import run_lock
 from pretext.runtime.stop_signal import StopSignal
-from pretext.runtime.whole_file import write_whole
+from pretext.runtime.whole_file import make_folder, write_whole
 
 # On a CPU the metrics' intermediate images of a few pictures stay in its cache.
 BATCH_SIZE = {"cpu": 4, "cuda": 32}
@@ -88,7 +88,7 @@ def make_report(config: ReportConfig) -> None:
 
 def _claim(parts: Parts, out: Path, held: ExitStack) -> None:
     """Keep other processes out of the report's folder until `held` is closed, and see that it can be written."""
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     held.enter_context(run_lock(out))
     parts.prepare()
 

@@ -10,6 +10,7 @@ from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, empirical_prior
 from pretext.color.lab import rgb_to_lab
 from pretext.config import DataConfig, NetworkConfig, ObjectiveConfig, TrainConfig
+from pretext.data.crops import to_tensor
 from pretext.data.folder import FolderSource, listing
 from pretext.data.images import BrokenImageError
 from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
@@ -62,8 +63,7 @@ def refuse_grey(source: ImageSource, address: str) -> None:
         except BrokenImageError as error:
             broken.add([(source.name(place), str(error))])
             continue
-        rgb = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
-        if bool(is_coloured(rgb_to_lab(rgb / 255)[:, 1:])):
+        if is_coloured(rgb_to_lab(to_tensor(image)[None] / 255)[:, 1:]).item():
             return
     if len(broken.reasons) == len(places):
         raise ValueError(f"none of {len(places)} images of {address} can be read: {broken.listing()}")
@@ -112,17 +112,16 @@ def start_from(network: Backbone, init: str, config: NetworkConfig, bins: AbBins
             f"{config.width:g} is to be trained; set network.name and network.width to those of the weights"
         )
     state = trained.network.state_dict()
-    same_bins = (bins is None) == (trained.bins is None)
-    if bins is not None and trained.bins is not None:
+    if bins is None or trained.bins is None:
+        same_bins = bins is trained.bins
+    else:
         same_bins = torch.equal(bins.centres, trained.bins.centres)
     if not same_bins:
         with torch.device("meta"):  # shapes only
             other = build_network(config.name, num_bins=None if bins is None else 1, width=config.width)
         shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
         fixed = {name for name, tensor in other.state_dict().items() if tensor.shape == shapes.get(name)}
-        state = {
-            name: tensor for name, tensor in state.items() if name in fixed and tensor.shape == shapes[name]
-        }
+        state = {name: state[name] for name in fixed & state.keys() if state[name].shape == shapes[name]}
     left_new = network.load_state_dict(state, strict=False).missing_keys
     step = "" if trained.step is None else f" after step {trained.step}"
     new = f"; new, for other bins: {', '.join(left_new)}" if left_new else ""

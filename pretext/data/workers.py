@@ -47,9 +47,8 @@ def _naming_losses(batches: Any) -> Iterator[Any]:
         yield from batches
     except (RuntimeError, OSError, EOFError) as error:
         workers = getattr(batches, "_workers", [])
-        if isinstance(
-            error, (OSError, EOFError)
-        ):  # a connection is closed a moment before its process has ended
+        if isinstance(error, (OSError, EOFError)):
+            # The connection is closed a moment before its process has ended.
             wait([worker.sentinel for worker in workers], timeout=5)
         for worker in workers:
             worker.join(timeout=0.1)  # not 0, which does not wait for a process whose end has begun

@@ -18,6 +18,7 @@ from eval_colorization.metrics.recognition import Classifier
 from eval_colorization.metrics.table import METRICS
 from tests.end_to_end.small_run import finish, start
 from tests.eval_colorization.reporting import SIDE, options, painted, pale, read, rows, save_photos
+from tests.runtime.test_run_lock import hold
 
 LAUNCHER = (sys.executable, "-m", "eval_colorization")
 
@@ -382,3 +383,18 @@ def test_help_answers_without_importing_torch():
         "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env=os.environ)
+
+
+def test_a_file_in_the_place_of_the_report_is_named_and_another_process_in_it_too(
+    evaluate, run, photos, tmp_path
+):
+    (tmp_path / "file").touch()
+    status, _, errors = evaluate("report", run, *options(photos, tmp_path / "file"))
+    assert status == 2
+    assert f"{tmp_path / 'file'} cannot be made a folder: File exists; choose another" in errors
+    (tmp_path / "held").mkdir()
+    with hold(tmp_path / "held") as holder:
+        status, _, errors = evaluate("report", run, *options(photos, tmp_path / "held"))
+        holder.stdin.close()
+    assert status == 2
+    assert f"{tmp_path / 'held'} is in use by process {holder.pid} on " in errors
