@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from measure import Target, interleaved_medians, report
 
-from pretext.data.crops import random_crop_and_mirror
-from pretext.data.folder import FolderSource
-from pretext.data.images import open_rgb
-from pretext.data.loader import training_batches
-from pretext.data.sample import sample_source
+from pretext.images.crops import random_crop_and_mirror
+from pretext.images.folder import FolderSource
+from pretext.images.image_file import open_rgb
+from pretext.images.loader import training_batches
+from pretext.images.sample import sample_source
 
 NUM_FILES, NUM_IMAGES = 600, 1200
 RESTARTS = 9

@@ -22,7 +22,7 @@ def parse_report(argv: Sequence[str]) -> ReportConfig:
 
 def report(argv: Sequence[str]) -> None:
     config = parse_report(argv)
-    from eval_colorization.evaluate import make_report
+    from eval_colorization.evaluation import make_report
 
     make_report(config)
 

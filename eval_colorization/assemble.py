@@ -28,7 +28,7 @@ from eval_colorization.results import (
     Summary,
 )
 from eval_colorization.summarise import Values, standings, summarise
-from pretext.data.labels import Labels
+from pretext.images.labels import Labels
 from pretext.library_weights import NotAvailableError
 
 

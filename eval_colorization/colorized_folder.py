@@ -10,8 +10,8 @@ from PIL import Image
 from eval_colorization.config import Protocol
 from eval_colorization.lightness import SAME_PICTURE, lightness_correlation, lightness_grid
 from eval_colorization.squares import COMPARED, compared_box
-from pretext.data.folder import FolderSource
-from pretext.data.images import BrokenImageError, image_extensions
+from pretext.images.folder import FolderSource
+from pretext.images.image_file import BrokenImageError, image_extensions
 
 
 class ColorizedFolder:

@@ -17,9 +17,9 @@ from eval_colorization.colorized_folder import ColorizedFolder
 from eval_colorization.config import Protocol, Subset
 from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.squares import compared_square
-from pretext.data.images import BrokenImageError
-from pretext.data.sources import ImageSource, open_source
-from pretext.data.workers import GuardedLoader
+from pretext.images.image_file import BrokenImageError
+from pretext.images.sources import ImageSource, open_source
+from pretext.images.workers import GuardedLoader
 
 CTEST10K = Path(__file__).parent / "assets" / "ctest10k.npy"
 VAL5K_IMAGES = 5000

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eval_colorization.squares import Box
 from pretext.color.lab import rgb_to_lab
-from pretext.data.crops import to_tensor
+from pretext.images.crops import to_tensor
 
 SAME_PICTURE = 0.9
 GRID = 16

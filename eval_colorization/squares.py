@@ -5,7 +5,7 @@ from PIL import Image
 from torch import Tensor
 
 from eval_colorization.config import Protocol
-from pretext.data.crops import resized_box, to_tensor
+from pretext.images.crops import resized_box, to_tensor
 
 Box = tuple[float, float, float, float]
 

@@ -19,7 +19,7 @@ def parse_train(argv: Sequence[str]) -> TrainConfig:
 
 def train(argv: Sequence[str]) -> None:
     config = parse_train(argv)
-    from pretext.train import train
+    from pretext.training import train
 
     train(config)
 
@@ -80,7 +80,7 @@ def colorize(argv: Sequence[str]) -> None:
     )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="(default: auto)")
     options = parser.parse_args(argv)
-    from pretext.colorize import colorize_files
+    from pretext.colorize_files import colorize_files
 
     colorize_files(**vars(options))
 

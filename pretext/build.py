@@ -10,10 +10,10 @@ from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, empirical_prior
 from pretext.color.lab import rgb_to_lab
 from pretext.config import DataConfig, NetworkConfig, ObjectiveConfig, TrainConfig
-from pretext.data.crops import to_tensor
-from pretext.data.folder import FolderSource, listing
-from pretext.data.images import BrokenImageError
-from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
+from pretext.images.crops import to_tensor
+from pretext.images.folder import FolderSource, listing
+from pretext.images.image_file import BrokenImageError
+from pretext.images.sources import ImageSource, SubsetSource, open_source, split_source
 from pretext.networks import Backbone, build_network
 from pretext.objective import ClassificationObjective, Objective, RegressionObjective, is_coloured
 from pretext.pretrained import load_pretrained

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from pretext.data.images import OpenedImage, on_white
+from pretext.images.image_file import OpenedImage, on_white
 from pretext.runtime.whole_file import whole_file
 
 # Formats that hold 8-bit RGB, with what keeps them near what was computed; any other is written as PNG.

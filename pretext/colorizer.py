@@ -14,7 +14,7 @@ from pretext.color.bins import AbBins
 from pretext.color.decoding import annealed_mean, mean, mode, top_k_mean
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.config import Decoding
-from pretext.data.images import on_white
+from pretext.images.image_file import on_white
 from pretext.networks.backbone import AB_SCALE, Backbone
 
 STRIP_PIXELS = 2**18

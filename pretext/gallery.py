@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.colorizer import Colorizer
-from pretext.data.loader import validation_batches
-from pretext.data.sources import ImageSource
+from pretext.images.loader import validation_batches
+from pretext.images.sources import ImageSource
 
 COLUMNS = ("grey", "colorized", "truth")
 SIDE, GAP, BAND = 192, 6, 22  # pixels: of a picture, between pictures, of a line of text

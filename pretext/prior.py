@@ -8,9 +8,9 @@ import torch
 from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, AbHistogram, empirical_prior, fit_bins
 from pretext.color.lab import rgb_to_lab
-from pretext.data.loader import validation_batches
-from pretext.data.sources import ImageSource, open_source
 from pretext.figures import draw_prior
+from pretext.images.loader import validation_batches
+from pretext.images.sources import ImageSource, open_source
 from pretext.runtime.progress import Progress
 from pretext.runtime.whole_file import write_whole
 

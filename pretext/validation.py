@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pretext.color.lab import lab_to_rgb, rgb_to_lab
 from pretext.colorizer import Colorizer
-from pretext.data.loader import Batch
+from pretext.images.loader import Batch
 from pretext.objective import Objective
 from pretext.runtime.distributed import World
 

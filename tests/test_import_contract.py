@@ -11,7 +11,7 @@ LEAVES = ("pretext.color", "pretext.networks", "pretext.runtime")
 # Third-party package -> the only modules that may import it.
 ADAPTERS = {
     "submitit": ("pretext.runtime.job", "pretext.runtime.launch"),
-    "webdataset": ("pretext.data.shards",),
+    "webdataset": ("pretext.images.shards",),
     "torchmetrics": ("eval_colorization.metrics.perceptual",),
     "torch_fidelity": ("eval_colorization.metrics.perceptual",),
     "timm": ("eval_colorization.metrics.recognition", "transfer.library_backbones"),
@@ -65,7 +65,7 @@ def violations(importers, forbidden):
 
 def test_the_source_was_found():
     assert {
-        "pretext.train",
+        "pretext.training",
         "pretext.color.lab",
         "eval_colorization.__main__",
         "transfer.__main__",
@@ -101,7 +101,7 @@ def test_a_leaf_imports_nothing_of_pretext_but_itself_and_the_spelling(leaf):
 
 def test_only_the_command_line_imports_the_training():
     assert not violations(
-        lambda module: module != "pretext.__main__", lambda name: within(name, "pretext.train")
+        lambda module: module != "pretext.__main__", lambda name: within(name, "pretext.training")
     )
 
 

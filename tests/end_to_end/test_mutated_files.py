@@ -17,7 +17,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from pretext.data import images
+from pretext.images import images
 from tests.end_to_end.small_run import finish, small
 from tests.transfer.small_voc import as_coco, write_small_voc
 from transfer.config import DataConfig, DetectionDataConfig, SegmentationDataConfig
@@ -168,7 +168,7 @@ def test_every_mutated_picture_is_colorized_or_named(pretext, run, mutated_pictu
 
 def test_every_mutated_picture_is_in_the_report_or_named_in_it(run, mutated_pictures, tmp_path, capsys):
     from eval_colorization.config import MethodConfig, ReportConfig
-    from eval_colorization.evaluate import make_report
+    from eval_colorization.evaluation import make_report
 
     out = tmp_path / "report"
     make_report(

@@ -101,11 +101,11 @@ def test_ctrl_c_and_sigterm_save_at_the_next_step_and_the_same_command_goes_on(
 
 RECORD = """
 import sys
-import pretext.train
+import pretext.training
 from pretext.config import TrainConfig
 from pretext.runtime.command_line import parse_config
 
-original, folder = pretext.train.training_batches, sys.argv[1]
+original, folder = pretext.training.training_batches, sys.argv[1]
 
 def recorded(*args, rank, **options):
     with open(f"{folder}/rank{rank}.txt", "a") as file:
@@ -115,8 +115,8 @@ def recorded(*args, rank, **options):
             file.flush()
             yield batch
 
-pretext.train.training_batches = recorded
-pretext.train.train(parse_config("test", TrainConfig, sys.argv[3:]))
+pretext.training.training_batches = recorded
+pretext.training.train(parse_config("test", TrainConfig, sys.argv[3:]))
 """
 
 

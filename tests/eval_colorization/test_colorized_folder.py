@@ -7,8 +7,8 @@ from PIL import Image
 
 from eval_colorization.colorized_folder import ColorizedFolder, match_names
 from eval_colorization.lightness import SAME_PICTURE
-from pretext.colorize import plan_outputs
-from pretext.data.images import BrokenImageError
+from pretext.colorize_files import plan_outputs
+from pretext.images.image_file import BrokenImageError
 from tests.eval_colorization.recolouring import recoloured
 
 COFFEE = Image.fromarray(skimage.data.coffee()).resize((300, 200))

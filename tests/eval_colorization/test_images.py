@@ -4,8 +4,8 @@ import torch
 from PIL import Image
 
 from eval_colorization.images import CTEST10K, ImageSet, choose_images, read_batches
-from pretext.data.crops import central_square
-from pretext.data.folder import FolderSource
+from pretext.images.crops import central_square
+from pretext.images.folder import FolderSource
 
 
 @pytest.fixture

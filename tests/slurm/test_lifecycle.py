@@ -142,7 +142,7 @@ def test_a_job_that_is_requeued_again_and_again_before_it_saves_anything_stops(c
 RECORD = """
 import os
 if "RECORD_BATCHES" in os.environ:
-    from pretext.data import loader
+    from pretext.images import loader
     original = loader.training_batches
     def recorded(*args, rank, **options):
         with open(f"{os.environ['RECORD_BATCHES']}/rank{rank}.txt", "w") as file:

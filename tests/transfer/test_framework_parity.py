@@ -20,8 +20,8 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
-from pretext.data.images import open_rgb
-from pretext.data.sample import bundled_photograph
+from pretext.images.image_file import open_rgb
+from pretext.images.sample import bundled_photograph
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
 from transfer.detection import loading

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pretext.broken_files import BrokenFiles
-from pretext.data.workers import LostWorkerError
+from pretext.images.workers import LostWorkerError
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pretext.broken_files import BrokenFiles
-from pretext.data.workers import LostWorkerError
+from pretext.images.workers import LostWorkerError
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Int8, Int64, UInt8
 from torch import Tensor
 
-from pretext.data.batch import Batch
-from pretext.data.loader import Cut, RandomCut, batches_in_order, shuffled_batches
+from pretext.images.batch import Batch
+from pretext.images.loader import Cut, RandomCut, batches_in_order, shuffled_batches
 from pretext.runtime.distributed import World
 from transfer.data.labelled import LabelledImages
 

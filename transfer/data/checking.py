@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from pretext.data.images import BrokenImageError, open_rgb
+from pretext.images.image_file import BrokenImageError, open_rgb
 
 Item = TypeVar("Item")
 Checked = TypeVar("Checked")

@@ -1,6 +1,6 @@
 """What classification cuts out of a picture: random squares to train, central and ten-fold crops to test.
 
-As in `pretext.data.crops`, resizing and cutting are one step: Pillow resamples only the box that is kept.
+As in `pretext.images.crops`, resizing and cutting are one step: Pillow resamples only the box that is kept.
 """
 
 import math
@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from pretext.data.crops import random_box_and_mirror, random_crop_and_mirror, resized_box, to_tensor
+from pretext.images.crops import random_box_and_mirror, random_crop_and_mirror, resized_box, to_tensor
 
 random_square = random_crop_and_mirror
 """A random square of `crop_size` of the picture resized to `image_size`, mirrored: AlexNet's, as in pretext."""

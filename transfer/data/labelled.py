@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int8, Int64
 
-from pretext.data.labels import Labels, labels_from_csv, labels_from_folders, labels_from_texts
-from pretext.data.sample import SampleSource
-from pretext.data.shards import ShardSource, is_url
-from pretext.data.sources import ImageSource, SubsetSource, open_source
-from pretext.data.torchvision_images import TorchvisionSource
+from pretext.images.labels import Labels, labels_from_csv, labels_from_folders, labels_from_texts
+from pretext.images.sample import SampleSource
+from pretext.images.shards import ShardSource, is_url
+from pretext.images.sources import ImageSource, SubsetSource, open_source
+from pretext.images.torchvision_images import TorchvisionSource
 from transfer.config import DataConfig
 from transfer.data.voc import open_voc
 

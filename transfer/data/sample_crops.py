@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pretext.data.images import open_rgb
-from pretext.data.order import DataOrder
+from pretext.images.image_file import open_rgb
+from pretext.images.order import DataOrder
 from transfer.data.crops import central_crop
 
 NUM_CROPS, SIDE = 160, 227

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from pretext.data.sample import bundled_photograph
+from pretext.images.sample import bundled_photograph
 from transfer.class_colours import NUM_LABELS, voc_colour
 
 WIDTH, HEIGHT = 160, 120

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
+from pretext.images.order import DataOrder, Sample, augmentation_rng, rank_positions
 from pretext.runtime.distributed import World
 
 
 class StepOrder(Sampler[Sample]):
-    """This rank's samples of all steps, one after the other; see `pretext.data.order`.
+    """This rank's samples of all steps, one after the other; see `pretext.images.order`.
 
     Attributes:
         per_step: images of this rank in a step.

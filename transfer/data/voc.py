@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int8
 
-from pretext.data.folder import FolderSource
-from pretext.data.images import image_extensions
-from pretext.data.sources import SubsetSource
-from pretext.data.text_files import read_lines, read_text
+from pretext.images.folder import FolderSource
+from pretext.images.image_file import image_extensions
+from pretext.images.sources import SubsetSource
+from pretext.images.text_files import read_lines, read_text
 from pretext.spelling import unknown_name
 from transfer.data.checking import Remark, shown
 

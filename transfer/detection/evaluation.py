@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import draw_bounding_boxes
 
-from pretext.data.images import open_rgb
+from pretext.images.image_file import open_rgb
 from transfer.class_colours import voc_colour
 from transfer.detection.annotated import AnnotatedImage, DetectionImages
 from transfer.detection.loading import test_loader

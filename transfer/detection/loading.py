@@ -14,8 +14,8 @@ from detectron2.data.detection_utils import check_image_size, transform_proposal
 from detectron2.data.transforms import AugInput
 from detectron2.structures import BoxMode
 
-from pretext.data.images import BrokenImageError, open_rgb
-from pretext.data.workers import GuardedLoader
+from pretext.images.image_file import BrokenImageError, open_rgb
+from pretext.images.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
 from transfer.detection.annotated import DetectionImages
@@ -32,7 +32,7 @@ def training_loader(
 ) -> GuardedLoader:
     """This rank's images of steps `start_step` and on, mapped by Detectron2 as `cfg` says.
 
-    As in `pretext.data.order`, neither an interruption nor the number of workers changes what comes when.
+    As in `pretext.images.order`, neither an interruption nor the number of workers changes what comes when.
 
     Raises:
         ValueError: the batch cannot be shared evenly.

@@ -30,7 +30,7 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 
-from pretext.data.images import open_rgb
+from pretext.images.image_file import open_rgb
 from pretext.spelling import unknown_name
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import draw_segmentation_masks
 
-from pretext.data.images import open_rgb
+from pretext.images.image_file import open_rgb
 from pretext.runtime.distributed import World
 from transfer.class_colours import voc_colour
 from transfer.prediction_gallery import NUM_IMAGES, prediction_gallery

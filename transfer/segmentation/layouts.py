@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pretext.data.images import image_extensions
-from pretext.data.text_files import read_lines
+from pretext.images.image_file import image_extensions
+from pretext.images.text_files import read_lines
 from pretext.spelling import unknown_name
 from transfer.data.checking import Remark
 from transfer.data.voc import class_names, file_beside, listed_images

@@ -7,7 +7,7 @@ from mmengine.dataset import Compose, DefaultSampler, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch.utils.data import Dataset
 
-from pretext.data.workers import GuardedLoader
+from pretext.images.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
 from transfer.segmentation.adapter import LoadPicture
@@ -57,7 +57,8 @@ def train_loader(
 ) -> GuardedLoader:
     """This rank's training images, step by step; `sampler.skip` leaves out what was trained on.
 
-    As in `pretext.data.order`, neither an interruption nor the number of workers or processes changes what comes when.
+    As in `pretext.images.order`, neither an interruption nor the number of workers or of processes
+    changes what comes when.
 
     Raises:
         ValueError: the batch cannot be shared evenly.

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from PIL import Image
 from torch import nn
 
-from pretext.data.workers import GuardedLoader
+from pretext.images.workers import GuardedLoader
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.checkpoint import save_checkpoint
 from pretext.runtime.distributed import World

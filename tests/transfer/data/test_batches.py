@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pretext.data.order import DataOrder, augmentation_rng
+from pretext.images.order import DataOrder, augmentation_rng
 from pretext.runtime.distributed import World
 from tests.transfer.data.small_data import write_voc
 from transfer.config import DataConfig

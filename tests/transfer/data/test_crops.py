@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import ks_2samp
 from torchvision.transforms import v2
 
-from pretext.data.sample import sample_source
+from pretext.images.sample import sample_source
 from transfer.data.crops import central_crop, random_resized_crop, random_square, scale_jitter_crop, ten_crops
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from pretext.data.images import open_rgb
+from pretext.images.image_file import open_rgb
 from tests.transfer.small_voc import write_small_voc
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig, SegmentationDataConfig

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pretext.data.folder import FolderSource
-from pretext.data.images import BrokenImageError
+from pretext.images.folder import FolderSource
+from pretext.images.image_file import BrokenImageError
 
 
 def touch(root: Path, *names: str) -> None:

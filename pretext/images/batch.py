@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from pretext.data.images import BrokenImageError
-from pretext.data.order import Sample
-from pretext.data.sources import ImageSource
+from pretext.images.image_file import BrokenImageError
+from pretext.images.order import Sample
+from pretext.images.sources import ImageSource
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pretext.data.images import file_stamp, image_extensions, open_rgb
-from pretext.data.packed_names import PackedNames
+from pretext.images.image_file import file_stamp, image_extensions, open_rgb
+from pretext.images.packed_names import PackedNames
 
 
 class FolderSource:

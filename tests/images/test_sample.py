@@ -8,7 +8,7 @@ import skimage.data
 import sklearn.datasets
 from PIL import Image, ImageCms
 
-from pretext.data.sample import sample_source
+from pretext.images.sample import sample_source
 
 
 def pictures(part: Literal["train", "validation", "held-out", "unseen"]) -> dict[str, Image.Image]:

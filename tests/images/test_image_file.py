@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from pretext.data.images import BrokenImageError, image_extensions, open_rgb
+from pretext.images.image_file import BrokenImageError, image_extensions, open_rgb
 
 
 def pixels(image: Image.Image) -> np.ndarray:

@@ -3,7 +3,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from pretext.data.order import (
+from pretext.images.order import (
     SHUFFLE_WINDOW,
     DataOrder,
     Sample,

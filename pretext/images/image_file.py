@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pretext.data.bit_depth import grey_levels, has_deep_grey, stretch_colours
-from pretext.data.colour_profiles import LAB_PROFILE, PLAIN_CURVE, SRGB_PROFILE, ColourProfile, open_profile
-from pretext.data.exif import is_on_its_side, kept_exif, orientation, upright
+from pretext.images.bit_depth import grey_levels, has_deep_grey, stretch_colours
+from pretext.images.colour_profiles import LAB_PROFILE, PLAIN_CURVE, SRGB_PROFILE, ColourProfile, open_profile
+from pretext.images.exif import is_on_its_side, kept_exif, orientation, upright
 
 MAX_DECODED_PIXELS = 2**29
 """About 537 megapixels: 2 GiB as Pillow holds RGB. A file that decodes to more is refused, not swallowed."""
@@ -56,7 +56,7 @@ def open_rgb(
     Colours of an embedded ICC profile are converted with the perceptual intent; a profile that is damaged or does not
     fit the pixels is ignored, and a line in the log names it. PNG's gAMA and cHRM are not applied: nearly all of them
     say sRGB, and viewers differ about the others. Grey, palette, CMYK, CIE Lab and deeper pictures are converted (see
-    `pretext.data.bit_depth`), transparency is laid on white, of an animation the first frame is taken, the EXIF
+    `pretext.images.bit_depth`), transparency is laid on white, of an animation the first frame is taken, the EXIF
     orientation is applied.
 
     Args:

@@ -7,8 +7,8 @@ from pathlib import Path
 from pretext.colorized_file import SAVE_OPTIONS, save_colorized
 from pretext.colorizer import Colorizer
 from pretext.config import DEFAULT_WEIGHTS, Decoding
-from pretext.data.folder import FolderSource, listing
-from pretext.data.images import BrokenImageError, open_image
+from pretext.images.folder import FolderSource, listing
+from pretext.images.image_file import BrokenImageError, open_image
 from pretext.pretrained import Pretrained, load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device

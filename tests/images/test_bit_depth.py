@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from pretext.data.images import open_image, open_rgb
+from pretext.images.image_file import open_image, open_rgb
 
 MAX_SAMPLE_VALUE = 281
 

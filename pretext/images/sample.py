@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from pretext.data.images import open_rgb
+from pretext.images.image_file import open_rgb
 
 
 class _Divided(NamedTuple):

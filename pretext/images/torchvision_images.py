@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from pretext.data.images import BrokenImageError, to_rgb
-from pretext.data.labels import Labels
+from pretext.images.image_file import BrokenImageError, to_rgb
+from pretext.images.labels import Labels
 
 _SPLIT_NAMES = {"train": ("train", "trainval", "train-standard"), "validation": ("val", "valid", "test")}
 

@@ -7,8 +7,8 @@ import pytest
 import scipy.io  # type: ignore[import-untyped]
 from PIL import Image
 
-from pretext.data.images import BrokenImageError
-from pretext.data.torchvision_images import TorchvisionSource
+from pretext.images.image_file import BrokenImageError
+from pretext.images.torchvision_images import TorchvisionSource
 
 
 def source_of(name: str, root: Path, **options: Any) -> TorchvisionSource:

@@ -7,10 +7,10 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
-from pretext.data.folder import FolderSource
-from pretext.data.sample import sample_source
-from pretext.data.shards import ShardSource, is_url
-from pretext.data.torchvision_images import TorchvisionSource
+from pretext.images.folder import FolderSource
+from pretext.images.sample import sample_source
+from pretext.images.shards import ShardSource, is_url
+from pretext.images.torchvision_images import TorchvisionSource
 
 
 @runtime_checkable

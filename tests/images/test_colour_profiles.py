@@ -13,8 +13,8 @@ import pytest
 import skimage.data
 from PIL import Image, ImageCms, ImageOps
 
-from pretext.data.colour_profiles import SRGB_PROFILE
-from pretext.data.images import open_image, open_rgb
+from pretext.images.colour_profiles import SRGB_PROFILE
+from pretext.images.image_file import open_image, open_rgb
 
 PACKAGED = Path(skimage.data.__file__).parent
 

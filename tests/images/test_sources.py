@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import webdataset
 
-from pretext.data.folder import FolderSource
-from pretext.data.sample import SampleSource
-from pretext.data.shards import ShardSource
-from pretext.data.sources import ImageSource, SubsetSource, open_source, split_source
-from pretext.data.torchvision_images import TorchvisionSource
+from pretext.images.folder import FolderSource
+from pretext.images.sample import SampleSource
+from pretext.images.shards import ShardSource
+from pretext.images.sources import ImageSource, SubsetSource, open_source, split_source
+from pretext.images.torchvision_images import TorchvisionSource
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
-from pretext.data.images import image_extensions
+from pretext.images.image_file import image_extensions
 
 _FORMAT = 2  # an index that was cached in another one is made again
 

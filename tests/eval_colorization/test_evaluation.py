@@ -70,7 +70,7 @@ def test_the_truth_and_a_folder_of_the_truth_are_perfect(report):
 def test_grey_is_wrong_by_the_chroma_of_the_truth(report):
     """Without colour the ab error of a pixel is its true chroma, so ab-RMSE and AuC follow from scikit-image's Lab."""
     from eval_colorization.images import choose_images
-    from pretext.data.crops import central_square
+    from pretext.images.crops import central_square
 
     out, _ = report
     source, _ = choose_images(str(out.parent / "photos"), subset="all", max_images=None)

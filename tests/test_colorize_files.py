@@ -11,9 +11,9 @@ import torch
 from PIL import Image, ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 
-import pretext.colorize
+import pretext.colorize_files
 from pretext.color.bins import AbBins
-from pretext.colorize import colorize_files
+from pretext.colorize_files import colorize_files
 from pretext.networks import build_network
 from pretext.pretrained import Pretrained
 from pretext.runtime.command_line import RunFailedError
@@ -43,7 +43,7 @@ def pretrained(bins):
 @pytest.fixture(autouse=True)
 def _weights(monkeypatch):
     known = {"eccv16-photographs": AbBins.published(), "regression": None}
-    monkeypatch.setattr(pretext.colorize, "load_pretrained", lambda name: pretrained(known[name]))
+    monkeypatch.setattr(pretext.colorize_files, "load_pretrained", lambda name: pretrained(known[name]))
 
 
 @pytest.fixture

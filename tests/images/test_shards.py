@@ -7,9 +7,9 @@ import pytest
 import webdataset
 from PIL import Image
 
-from pretext.data.folder import FolderSource
-from pretext.data.images import BrokenImageError
-from pretext.data.shards import ShardSource, default_cache_folder
+from pretext.images.folder import FolderSource
+from pretext.images.image_file import BrokenImageError
+from pretext.images.shards import ShardSource, default_cache_folder
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pretext.data.text_files import read_text
+from pretext.images.text_files import read_text
 
 HEADER = ["image", "class"]
 SEPARATORS = ",;\t"  # spreadsheets write the second where the comma is the decimal sign

@@ -19,11 +19,11 @@ from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import Colorizer
 from pretext.config import TrainConfig
-from pretext.data.loader import training_batches, validation_batches
-from pretext.data.sources import ImageSource, names_hash
-from pretext.data.workers import LostWorkerError
 from pretext.figures import draw_curves
 from pretext.gallery import Gallery
+from pretext.images.loader import training_batches, validation_batches
+from pretext.images.sources import ImageSource, names_hash
+from pretext.images.workers import LostWorkerError
 from pretext.networks import build_network
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.running_losses import RunningLosses

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from pretext.data.labels import labels_from_csv, labels_from_folders, labels_from_texts
+from pretext.images.labels import labels_from_csv, labels_from_folders, labels_from_texts
 
 NAMES = ["zebra/1.png", "apple/b.png", "apple/a.png", "lamp/deep/x.png"]
 

@@ -8,11 +8,11 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from pretext.data.batch import Batch, Cuts
-from pretext.data.crops import central_square, random_crop_and_mirror
-from pretext.data.order import DataOrder, Sample, augmentation_rng, rank_positions
-from pretext.data.sources import ImageSource
-from pretext.data.workers import GuardedLoader
+from pretext.images.batch import Batch, Cuts
+from pretext.images.crops import central_square, random_crop_and_mirror
+from pretext.images.order import DataOrder, Sample, augmentation_rng, rank_positions
+from pretext.images.sources import ImageSource
+from pretext.images.workers import GuardedLoader
 
 RandomCut = Callable[[Image.Image, random.Random], Tensor]
 """What training cuts out of a picture; it passes between processes, so it is a function or a `partial` of one."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pretext.data.text_files import read_lines
+from pretext.images.text_files import read_lines
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

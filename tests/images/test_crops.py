@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from pretext.data.crops import central_square, random_crop_and_mirror
+from pretext.images.crops import central_square, random_crop_and_mirror
 
 
 class FixedPlace(random.Random):

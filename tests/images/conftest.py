@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pretext.data.sample import sample_source
+from pretext.images.sample import sample_source
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from pretext.data.crops import central_square, random_crop_and_mirror
-from pretext.data.folder import FolderSource
-from pretext.data.loader import Batch, training_batches, validation_batches
-from pretext.data.order import DataOrder, augmentation_rng
-from pretext.data.workers import LostWorkerError
+from pretext.images.crops import central_square, random_crop_and_mirror
+from pretext.images.folder import FolderSource
+from pretext.images.loader import Batch, training_batches, validation_batches
+from pretext.images.order import DataOrder, augmentation_rng
+from pretext.images.workers import LostWorkerError
 
 STEPS, BATCH = 6, 4
 
@@ -130,8 +130,8 @@ def test_a_batch_that_cannot_be_shared_evenly_and_a_crop_beyond_the_image_are_re
 SIGNALLED_RUN = """
 import signal, sys
 from pathlib import Path
-from pretext.data.folder import FolderSource
-from pretext.data.loader import training_batches
+from pretext.images.folder import FolderSource
+from pretext.images.loader import training_batches
 
 if __name__ == "__main__":
     batches = training_batches(FolderSource(Path(sys.argv[1])), seed=0, num_steps=10**6, batch_size=4,

@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from pretext.data.images import file_stamp, open_rgb
-from pretext.data.packed_names import PackedNames
-from pretext.data.shard_index import atomic_write, cached_index, digest, read_member
+from pretext.images.image_file import file_stamp, open_rgb
+from pretext.images.packed_names import PackedNames
+from pretext.images.shard_index import atomic_write, cached_index, digest, read_member
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 
