@@ -92,8 +92,9 @@ COMMANDS = {
 }
 
 
-def main() -> int:
-    return run_command("eval_colorization", COMMANDS)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, by default this process's, and return the exit status."""
+    return run_command("eval_colorization", COMMANDS, argv)
 
 
 if __name__ == "__main__":

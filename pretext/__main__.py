@@ -119,8 +119,9 @@ COMMANDS = {
 }
 
 
-def main() -> int:
-    return run_command("pretext", COMMANDS)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, by default this process's, and return the exit status."""
+    return run_command("pretext", COMMANDS, argv)
 
 
 if __name__ == "__main__":

@@ -5,83 +5,44 @@ Torch is imported only after a command line was understood, so that `--help` and
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pretext.runtime.command_line import Command, Launchable, parse_config, run_command
-from transfer.config import DetectConfig, FinetuneConfig, KnnConfig, LinearConfig, SegmentConfig, SvmConfig
+from transfer.config import DownstreamTest
+from transfer.downstream import DOWNSTREAM_TESTS, outside_test, run_outside_test
 
 
-def parse_linear(argv: Sequence[str]) -> LinearConfig:
-    return parse_config("transfer linear", LinearConfig, argv)
+def command_of(
+    name: str, test: DownstreamTest, run_test: Callable[[DownstreamTest, Any], None] | None = None
+) -> Command:
+    """The command `transfer NAME` that runs a downstream test, by `run_test` or by its own function alone."""
+
+    def parse(argv: Sequence[str]) -> Any:
+        return parse_config(f"transfer {name}", test.config, argv)
+
+    def run(argv: Sequence[str]) -> None:
+        config = parse(argv)
+        if test.framework is not None:
+            from transfer.frameworks import require_framework
+
+            require_framework(test.framework)
+        if run_test is None:
+            test.function()(config)
+        else:
+            run_test(test, config)
+
+    return Command(run, test.help, Launchable(parse=parse, folder="out", progress=test.saved))
 
 
-def parse_knn(argv: Sequence[str]) -> KnnConfig:
-    return parse_config("transfer knn", KnnConfig, argv)
+def outside_command(name: str) -> Command:
+    """The command that runs a user's own downstream test, `module:Name`.
 
-
-def parse_svm(argv: Sequence[str]) -> SvmConfig:
-    return parse_config("transfer svm", SvmConfig, argv)
-
-
-def parse_finetune(argv: Sequence[str]) -> FinetuneConfig:
-    return parse_config("transfer finetune", FinetuneConfig, argv)
-
-
-def parse_detect(argv: Sequence[str]) -> DetectConfig:
-    return parse_config("transfer detect", DetectConfig, argv)
-
-
-def parse_segment(argv: Sequence[str]) -> SegmentConfig:
-    return parse_config("transfer segment", SegmentConfig, argv)
-
-
-def linear(argv: Sequence[str]) -> None:
-    config = parse_linear(argv)
-    from transfer.classification.linear import linear
-
-    linear(config)
-
-
-def knn(argv: Sequence[str]) -> None:
-    config = parse_knn(argv)
-    from transfer.classification.knn import knn
-
-    knn(config)
-
-
-def svm(argv: Sequence[str]) -> None:
-    config = parse_svm(argv)
-    from transfer.classification.svm import svm
-
-    svm(config)
-
-
-def finetune(argv: Sequence[str]) -> None:
-    config = parse_finetune(argv)
-    from transfer.classification.finetune import finetune
-
-    finetune(config)
-
-
-def detect(argv: Sequence[str]) -> None:
-    config = parse_detect(argv)
-    from transfer.frameworks import require_framework
-
-    require_framework("detect")
-    from transfer.detection.train import detect
-
-    detect(config)
-
-
-def segment(argv: Sequence[str]) -> None:
-    config = parse_segment(argv)
-    from transfer.frameworks import require_framework
-
-    require_framework("segment")
-    from transfer.segmentation.train import segment
-
-    segment(config)
+    Raises:
+        ValueError: there is none of that name.
+    """
+    return command_of(name, outside_test(name), run_outside_test)
 
 
 def table(argv: Sequence[str]) -> None:
@@ -130,36 +91,7 @@ def sample_voc(argv: Sequence[str]) -> None:
 
 
 COMMANDS = {
-    "linear": Command(
-        linear,
-        "linear probes on every stage of a frozen backbone",
-        Launchable(parse=parse_linear, folder="out", progress="checkpoints/last.pt"),
-    ),
-    "knn": Command(
-        knn,
-        "nearest neighbours in the features of every stage",
-        Launchable(parse=parse_knn, folder="out", progress="results.jsonl"),
-    ),
-    "svm": Command(
-        svm,
-        "linear SVMs on every stage, on all images or on a few",
-        Launchable(parse=parse_svm, folder="out", progress="results.jsonl"),
-    ),
-    "finetune": Command(
-        finetune,
-        "train the backbone or its last layers with labels",
-        Launchable(parse=parse_finetune, folder="out", progress="checkpoints/last.pt"),
-    ),
-    "detect": Command(
-        detect,
-        "train a detector on the backbone, with Detectron2",
-        Launchable(parse=parse_detect, folder="out", progress="detectron2/last_checkpoint"),
-    ),
-    "segment": Command(
-        segment,
-        "train a segmentation network on the backbone, with mmsegmentation",
-        Launchable(parse=parse_segment, folder="out", progress="checkpoints/last.pt"),
-    ),
+    **{name: command_of(name, test) for name, test in DOWNSTREAM_TESTS.items()},
     "table": Command(table, "all results in one table, beside the published numbers"),
     "doctor": Command(doctor, "whether Detectron2 and mmsegmentation can be used here"),
     "sample-voc": Command(
@@ -168,8 +100,9 @@ COMMANDS = {
 }
 
 
-def main() -> int:
-    return run_command("transfer", COMMANDS)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line, by default this process's, and return the exit status."""
+    return run_command("transfer", COMMANDS, argv, outside_command)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,48 @@
 This module imports neither torch nor anything that does, so that `--help` and a misspelt key answer at once.
 """
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18"]
 FinetuneProtocolName = Literal["voc07", "semi_supervised", "folder"]
 DetectionProtocolName = Literal["zhang16", "goyal19_voc07", "goyal19_voc0712", "moco_24k", "coco_1x", "plain"]
 SegmentationProtocolName = Literal["zhang16", "fcn_20k", "fcn_40k", "plain"]
 DetectorName = Literal["dc5", "c4", "fpn"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownstreamTest:
+    """A test of what a backbone's features are worth, and the command of `transfer` that runs it.
+
+    Args:
+        config: dataclass of what can be configured, read from a YAML file and flags. It has a key `out`, the folder of
+            the results, and its module imports no torch.
+        run: the function that takes a `config` and returns the records, or `module:function`, imported when it runs.
+        help: one line that says what the test does.
+        title: heading of its tables of results.
+        headline: metrics by which backbones are compared, the preferred one first.
+        saved: pattern of the files in `out` that change when a run saves its progress.
+        framework: key in FRAMEWORKS of what must be installed for it.
+    """
+
+    config: type[Any]
+    run: Callable[[Any], Any] | str
+    help: str
+    title: str
+    headline: tuple[str, ...]
+    saved: str = "results.jsonl"
+    framework: str | None = None
+
+    def function(self) -> Callable[[Any], Any]:
+        """What `run` names."""
+        if not isinstance(self.run, str):
+            return self.run
+        module, _, name = self.run.partition(":")
+        function: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
+        return function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -356,3 +390,53 @@ class SegmentConfig:
     save_every: int = 1000
     evaluate_every: int = 5000
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+LINEAR = DownstreamTest(
+    config=LinearConfig,
+    run="transfer.classification.linear:linear",
+    help="linear probes on every stage of a frozen backbone",
+    title="Linear classifiers",
+    headline=("top1", "mAP"),
+    saved="checkpoints/last.pt",
+)
+KNN = DownstreamTest(
+    config=KnnConfig,
+    run="transfer.classification.knn:knn",
+    help="nearest neighbors in the features of every stage",
+    title="Nearest neighbours",
+    headline=("top1",),
+)
+SVM = DownstreamTest(
+    config=SvmConfig,
+    run="transfer.classification.svm:svm",
+    help="linear SVMs on every stage, on all images or on a few",
+    title="Linear SVMs",
+    headline=("mAP",),
+)
+FINETUNE = DownstreamTest(
+    config=FinetuneConfig,
+    run="transfer.classification.finetune:finetune",
+    help="train the backbone or its last layers with labels",
+    title="Fine-tuning",
+    headline=("mAP", "mAP_11_point", "top1"),
+    saved="checkpoints/last.pt",
+)
+DETECT = DownstreamTest(
+    config=DetectConfig,
+    run="transfer.detection.train:detect",
+    help="train a detector on the backbone, with Detectron2",
+    title="Object detection",
+    headline=("AP50", "AP50_11_point"),
+    saved="detectron2/last_checkpoint",
+    framework="detect",
+)
+SEGMENT = DownstreamTest(
+    config=SegmentConfig,
+    run="transfer.segmentation.train:segment",
+    help="train a segmentation network on the backbone, with mmsegmentation",
+    title="Semantic segmentation",
+    headline=("mIoU",),
+    saved="checkpoints/last.pt",
+    framework="segment",
+)

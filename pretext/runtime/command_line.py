@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from pretext.outside import is_outside
 from pretext.runtime.launch_options import LAUNCH_HELP, wants_cluster
 from pretext.spelling import did_you_mean, unknown_name
 
@@ -74,13 +75,19 @@ class Command(NamedTuple):
     launchable: Launchable | None = None
 
 
-def run_command(prog: str, commands: Mapping[str, Command], argv: Sequence[str] | None = None) -> int:
+def run_command(
+    prog: str,
+    commands: Mapping[str, Command],
+    argv: Sequence[str] | None = None,
+    from_outside: Callable[[str], Command] | None = None,
+) -> int:
     """Run the sub-command that `argv` names and return the exit status.
 
     Args:
         prog: name of the console script.
         commands: by name.
         argv: the command line without the program's name; `sys.argv[1:]` by default.
+        from_outside: makes a command of a user's own `module:Name`.
 
     With the environment variable TRACEBACK=1 an error keeps its traceback.
     """
@@ -98,9 +105,14 @@ def run_command(prog: str, commands: Mapping[str, Command], argv: Sequence[str] 
     )
     parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
     name = parser.parse_args(argv[:1]).command
-    if name not in commands:
-        parser.error(unknown_name("command", name, commands))
+    outside = from_outside is not None and is_outside(name)
+    if name not in commands and not outside:
+        own = ", or module:Name of your own" if from_outside else ""
+        parser.error(unknown_name("command", name, commands) + own)
+    before, sys.argv = sys.argv, [prog, *argv]  # what environment.json and messages call the command
     try:
+        if from_outside is not None and outside:
+            commands = {**commands, name: from_outside(name)}
         if wants_cluster(argv[1:]):
             from pretext.runtime.launch import launch  # submitit is needed only here
 
@@ -118,6 +130,8 @@ def run_command(prog: str, commands: Mapping[str, Command], argv: Sequence[str] 
     except KeyboardInterrupt:
         print(f"{prog} {name}: interrupted", file=sys.stderr)
         return 130
+    finally:
+        sys.argv = before
     return 0
 
 

@@ -11,7 +11,6 @@ from typing import NoReturn
 from submitit.core.job_environment import JobEnvironment
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
-from pretext.runtime.command_line import run_command
 from pretext.runtime.history import ATTEMPTS_WITHOUT_PROGRESS, History
 
 
@@ -88,9 +87,8 @@ class Job:
         return status
 
     def _run(self) -> int:
-        sys.argv = [self.prog, *self.argv]  # what environment.json and messages call the command
-        commands = importlib.import_module(f"{self.prog}.__main__").COMMANDS
-        return run_command(self.prog, commands, list(self.argv))
+        status: int = importlib.import_module(f"{self.prog}.__main__").main(self.argv)
+        return status
 
     def checkpoint(self) -> DelayedSubmission:
         """The same again: what is to be kept lies in the run directory."""

@@ -1,16 +1,13 @@
-import sys
-
 import pytest
 
 
 @pytest.fixture
-def pretext(monkeypatch, capsys):
+def pretext(capsys):
     """Runs a command line in this process; returns exit status, standard output and standard error."""
     from pretext.__main__ import main
 
     def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["pretext", *map(str, argv)])
-        status = main()
+        status = main([*map(str, argv)])
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 

@@ -1,7 +1,6 @@
 """A real browser for the pages that people will open, trained networks to evaluate, and photographs."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,14 +65,13 @@ def learned_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def evaluate(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., tuple[int, str, str]]:
     """Runs a command line in this process; returns exit status, standard output and standard error."""
     from eval_colorization.__main__ import main
 
     def run(*argv: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["eval_colorization", *map(str, argv)])
-        status = main()
+        status = main([*map(str, argv)])
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 

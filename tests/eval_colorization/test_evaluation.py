@@ -379,8 +379,8 @@ def test_a_run_without_a_checkpoint_is_an_error(evaluate, photos, tmp_path):
 
 def test_help_answers_without_importing_torch():
     code = (
-        "import sys; from eval_colorization.__main__ import main; sys.argv = ['', 'report', '--help']\n"
-        "try: main()\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
+        "import sys; from eval_colorization.__main__ import main\n"
+        "try: main(['report', '--help'])\nexcept SystemExit: pass\nassert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, env=os.environ)
 

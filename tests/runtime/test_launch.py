@@ -50,8 +50,7 @@ def pretext(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
 
     def run(*argv):
-        monkeypatch.setattr(sys, "argv", ["pretext", *map(str, argv)])
-        status = main()
+        status = main([*map(str, argv)])
         printed = capsys.readouterr()
         return status, printed.out, printed.err
 

@@ -1,7 +1,6 @@
 """`transfer doctor`, and the commands whose framework is not there."""
 
 import importlib
-import sys
 
 import pytest
 
@@ -55,8 +54,7 @@ def test_a_command_without_its_framework_ends_in_one_line(command, monkeypatch, 
         "--data.test=voc:a:b",
         f"--out={tmp_path}/run",
     ]
-    monkeypatch.setattr(sys, "argv", ["transfer", command, *argv])
-    assert main() == 2
+    assert main([command, *argv]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"transfer {command}: error: transfer {command} needs {own.name}")
     assert own.make in said
@@ -72,10 +70,9 @@ def test_the_doctor_names_what_is_there_with_its_version(of, capsys):
     assert "make arrays" not in said
 
 
-def test_the_doctor_says_what_is_missing_and_ends_with_status_1(of, capsys, monkeypatch):
+def test_the_doctor_says_what_is_missing_and_ends_with_status_1(of, capsys):
     of(ABSENT)
-    monkeypatch.setattr(sys, "argv", ["transfer", "doctor"])
-    assert main() == 1
+    assert main(["doctor"]) == 1
     said = capsys.readouterr()
     assert said.out.splitlines() == [
         "Painter, for transfer paint: not usable",
@@ -96,6 +93,5 @@ def test_an_installation_that_cannot_be_imported_is_not_usable(of, capsys, monke
             name="Painter", command="paint", modules=("broken_painter",), make="make painting", install=()
         )
     )
-    monkeypatch.setattr(sys, "argv", ["transfer", "doctor"])
-    assert main() == 1
+    assert main(["doctor"]) == 1
     assert "broken_painter is installed, but importing it fails: AttributeError: " in capsys.readouterr().out

@@ -1,6 +1,5 @@
 """The small data set in PASCAL VOC's layout that is made of the bundled photographs."""
 
-import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -74,12 +73,12 @@ def test_the_seed_makes_it(folder, tmp_path):
         assert all(same) if equal else not all(same)
 
 
-def test_the_command_writes_it_and_says_how_to_name_its_splits(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["transfer", "sample-voc", str(tmp_path / "voc")])
-    assert main() == 0
+def test_the_command_writes_it_and_says_how_to_name_its_splits(tmp_path, capsys):
+    argv = ["sample-voc", str(tmp_path / "voc")]
+    assert main(argv) == 0
     assert capsys.readouterr().out == f"the splits voc:{tmp_path}/voc:train and voc:{tmp_path}/voc:val\n"
     assert len(listed_images(tmp_path / "voc", "Main", "train")[0]) == 60
-    assert main() == 1
+    assert main(argv) == 1
     assert "is not empty" in capsys.readouterr().err
 
 

@@ -1,0 +1,55 @@
+"""The downstream tests: the built-in ones by the name of their command, and those of users."""
+
+import os
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+from pretext.outside import import_outside
+from transfer.config import DETECT, FINETUNE, KNN, LINEAR, SEGMENT, SVM, DownstreamTest
+
+DOWNSTREAM_TESTS: dict[str, DownstreamTest] = {
+    "linear": LINEAR,
+    "knn": KNN,
+    "svm": SVM,
+    "finetune": FINETUNE,
+    "detect": DETECT,
+    "segment": SEGMENT,
+}
+
+
+def outside_test(address: str) -> DownstreamTest:
+    """The user's own test that `address`, of the form `module:Name`, names.
+
+    Raises:
+        ValueError: there is none.
+    """
+    test = import_outside(address, "downstream test")
+    if not isinstance(test, DownstreamTest):
+        raise ValueError(
+            f"downstream test {address} is a {type(test).__name__}, expected a transfer.DownstreamTest"
+        )
+    return test
+
+
+def run_outside_test(test: DownstreamTest, config: Any) -> None:
+    """Run a user's own test and write its records into the folder `config.out`, which must not hold another run.
+
+    Of several processes the first one writes.
+
+    Raises:
+        ValueError: `config.out` holds another run, or is no folder for a run.
+    """
+    from pretext.runtime.run_dir import RunDir
+    from transfer.results import write_records
+
+    is_main = int(os.environ.get("RANK", 0)) == 0
+    with ExitStack() as held:
+        if is_main:
+            RunDir(config.out).prepare(asdict(config), held)
+        records = test.function()(config)
+        if is_main:
+            path = write_records(RunDir(config.out).path, records)
+            for record in records:
+                print(f"{record.stage}  {record.metric}  {record.value:.2f}")
+            print(f"results     {path}")
