@@ -77,7 +77,7 @@ def make_manifest(config: ReportConfig, comparison: Comparison, collected: Colle
 def describe_software() -> dict[str, Any]:
     """When, by which command, and by which versions on which hardware."""
     return {
-        "command": shlex.join(["eval_colorization", *sys.argv[1:]]),
+        "command": shlex.join(sys.argv),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": package_version("colorization-benchmark"),
         "environment": describe_environment(),

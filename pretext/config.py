@@ -5,7 +5,7 @@ torch nor anything of the package, so that `--help` and a misspelt key answer at
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 Decoding = Literal["annealed_mean", "mean", "mode", "top_k_mean"]
 DEFAULT_WEIGHTS = "eccv16-photographs"  # the shipped network that colorizes where none is named
@@ -30,6 +30,12 @@ class DataConfig:
         max_broken_share: share of unreadable images above which the run stops; up to five never stop it, unless the
             share is 0.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "download",
+        "num_workers",
+        "max_broken_share",
+    )
 
     train: str
     validation: str | None = None
@@ -123,6 +129,18 @@ class TrainConfig:
         keep_every: steps between two checkpoints that are kept for good; null keeps the last one only.
         gallery_images: validation images painted in the gallery, the first ones.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "run_dir",
+        "device",
+        "compile",
+        "accumulation_steps",
+        "log_every",
+        "save_every",
+        "keep_every",
+        "validate_every",
+        "gallery_images",
+    )
 
     data: DataConfig
     run_dir: str

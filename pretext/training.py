@@ -32,7 +32,7 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import choose_precision, join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir, flatten
+from pretext.runtime.run_dir import RunDir, flatten, free_keys
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate
@@ -93,7 +93,7 @@ def train(config: TrainConfig) -> None:
             lambda: run_dir.prepare(
                 dataclasses.asdict(config),
                 opened,
-                free=["steps"] if steps_are_free else [],
+                free=free_keys(config) | ({"steps"} if steps_are_free else set()),
                 fixed_because={"steps": "the cosine schedule depends on it"},
             )
         )
@@ -280,7 +280,7 @@ def train(config: TrainConfig) -> None:
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
         if stopped_by:
-            raise StoppedError.after_step("pretext", done, config.steps, run_dir.last_checkpoint, stopped_by)
+            raise StoppedError.after_step(done, config.steps, run_dir.last_checkpoint, stopped_by)
         progress.say(
             f"gallery     {run_dir.gallery(config.steps)}\n"
             f"curves      {run_dir.curves}\n"

@@ -6,7 +6,7 @@ This module imports neither torch nor anything that does, so that `--help` and a
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18"]
 FinetuneProtocolName = Literal["voc07", "semi_supervised", "folder"]
@@ -93,6 +93,12 @@ class DataConfig:
         download: let torchvision download the data set.
     """
 
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "num_workers",
+        "max_broken_share",
+        "download",
+    )
+
     train: str
     test: str
     train_labels: str | None = None
@@ -123,6 +129,12 @@ class LinearConfig:
         precision: of the backbone's arithmetic; bfloat16 autocasts.
         device: auto takes a GPU where there is one.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "device",
+        "evaluate_every",
+    )
 
     backbone: BackboneConfig
     data: DataConfig
@@ -171,6 +183,11 @@ class KnnConfig:
         device: auto takes a GPU where there is one.
     """
 
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "device",
+    )
+
     backbone: BackboneConfig
     data: DataConfig
     out: str
@@ -198,6 +215,11 @@ class SvmConfig:
         seed: of the folds, of the low-shot draws and of a random backbone.
         device: auto takes a GPU where there is one.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "device",
+    )
 
     backbone: BackboneConfig
     data: DataConfig
@@ -234,6 +256,13 @@ class FinetuneConfig:
         precision: of the network's arithmetic; bfloat16 autocasts.
         device: auto takes a GPU where there is one.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "device",
+        "save_every",
+        "evaluate_every",
+    )
 
     backbone: BackboneConfig
     data: DataConfig
@@ -273,6 +302,8 @@ class DetectionDataConfig:
         num_workers: processes that read images, for each process.
     """
 
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("num_workers",)
+
     train: list[str] | str
     test: str
     classes: list[str] | None = None
@@ -307,6 +338,13 @@ class DetectConfig:
         evaluate_every: steps between two tests; the last step is always tested.
         device: auto takes a GPU where there is one.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "device",
+        "save_every",
+        "evaluate_every",
+    )
 
     backbone: BackboneConfig
     data: DetectionDataConfig
@@ -344,6 +382,8 @@ class SegmentationDataConfig:
         num_workers: processes that read images, for each process.
     """
 
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("num_workers",)
+
     train: list[str] | str
     test: str
     classes: list[str] | None = None
@@ -374,6 +414,13 @@ class SegmentConfig:
         evaluate_every: steps between two tests; the last step is always tested.
         device: auto takes a GPU where there is one.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "device",
+        "save_every",
+        "evaluate_every",
+    )
 
     backbone: BackboneConfig
     data: SegmentationDataConfig

@@ -32,22 +32,19 @@ class RunFailedError(RuntimeError):
 
 
 class StoppedError(RuntimeError):
-    """A signal stopped the work after everything was saved; the message says how to go on."""
+    """A signal stopped the work after everything was saved; the message says how to resume."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_status = 128 + signal_number
 
     @classmethod
-    def after_step(
-        cls, prog: str, step: int, num_steps: int, saved_in: Path, signal_number: int
-    ) -> "StoppedError":
-        """A training that the console script `prog` runs was stopped after `step` of its steps."""
-        again = shlex.join([prog, *sys.argv[1:]])
+    def after_step(cls, step: int, num_steps: int, saved_in: Path, signal_number: int) -> "StoppedError":
+        """A training was stopped after `step` of its steps by the signal `signal_number`."""
         name = signal.Signals(signal_number).name
         return cls(
             f"stopped by {name} after step {step} of {num_steps}, saved in {saved_in}; "
-            f"the same command goes on: {again}",
+            f"the same command resumes: {shlex.join(sys.argv)}",
             signal_number,
         )
 

@@ -18,6 +18,7 @@ import platform
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +29,6 @@ from pretext.runtime.run_lock import FILE as LOCK_FILE
 from pretext.runtime.run_lock import run_lock
 from pretext.runtime.versions import package_version
 from pretext.runtime.whole_file import make_folder, write_whole
-
-# Where these differ from the stored configuration the run is still the same run.
-FREE_KEYS = (
-    "run_dir",
-    "out",
-    "device",
-    "compile",
-    "accumulation_steps",
-    "data.num_workers",
-    "data.max_broken_share",
-    "data.download",
-    "log_every",
-    "save_every",
-    "keep_every",
-    "validate_every",
-    "evaluate_every",
-    "gallery_images",
-)
 
 
 class RunDir:
@@ -85,7 +68,7 @@ class RunDir:
         Args:
             config: the resolved configuration, nested dictionaries of plain values.
             held: when this is closed, other processes may use the folder again.
-            free: keys that may differ beside FREE_KEYS.
+            free: keys that may differ from those of the run here, such as `data.num_workers`; see `free_keys`.
             fixed_because: key -> why it must not differ, where the user may ask.
 
         Raises:
@@ -101,7 +84,7 @@ class RunDir:
                 )
         held.enter_context(run_lock(self.path))
         if self.config.exists():
-            self._refuse_another(config, {*FREE_KEYS, *free}, fixed_because or {})
+            self._refuse_another(config, free, fixed_because or {})
         write_whole(self.config, yaml.safe_dump(dict(config), sort_keys=False))
         write_whole(self.environment, json.dumps(describe_environment(), indent=2))
         self.checkpoints.mkdir(exist_ok=True)
@@ -164,6 +147,19 @@ def _same_file(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:  # one is not there, or the value is no path at all
         return False
+
+
+def free_keys(config: Any, prefix: str = "") -> set[str]:
+    """The keys that decide no result: those in FREE_KEYS of a dataclass and of the dataclasses in it.
+
+    Returns:
+        Their full names, such as `data.num_workers`.
+    """
+    free = {prefix + key for key in getattr(config, "FREE_KEYS", ())}
+    for field in fields(config):
+        if is_dataclass(value := getattr(config, field.name)):
+            free |= free_keys(value, f"{prefix}{field.name}.")
+    return free
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_ctrl_c_and_sigterm_save_at_the_next_step_and_the_same_command_goes_on(
         output = process.stdout.read()
     assert process.returncode == status, output
     assert f"stopped by {number.name} after step" in output
-    assert "the same command goes on: pretext train" in output
+    assert "the same command resumes: pretext train" in output
     assert 3 <= load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] < 12
     assert "going on after step" in finish(arguments)
     assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))

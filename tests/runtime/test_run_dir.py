@@ -6,18 +6,19 @@ import yaml
 
 from pretext.config import DataConfig, OptimConfig, TrainConfig
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
-from pretext.runtime.run_dir import RunDir
+from pretext.runtime.run_dir import RunDir, free_keys
+from transfer.config import DetectionDataConfig
 
 
 def config(tmp_path, **changes):
     values = {"data": DataConfig(train="photos"), "run_dir": str(tmp_path / "run"), "steps": 10} | changes
-    return dataclasses.asdict(TrainConfig(**values))
+    return TrainConfig(**values)
 
 
-def prepare(run_dir, config, **options):
+def prepare(run_dir, config, free=(), **options):
     """As a command does that ends at once."""
     with ExitStack() as held:
-        run_dir.prepare(config, held, **options)
+        run_dir.prepare(dataclasses.asdict(config), held, free={*free_keys(config), *free}, **options)
 
 
 def test_the_stored_configuration_is_the_resolved_one(tmp_path):
@@ -65,11 +66,11 @@ def test_paths_inside_addresses_and_lists_are_compared_as_paths(tmp_path, monkey
     (tmp_path / "voc").mkdir()
     monkeypatch.chdir(tmp_path)
     run_dir = RunDir("run")
-    prepare(run_dir, {"data": {"train": ["voc:voc:train", "voc:voc:val"]}})
-    prepare(run_dir, {"data": {"train": [f"voc:{tmp_path}/voc:train", "voc:./voc:val"]}})
+    prepare(run_dir, DetectionDataConfig(train=["voc:voc:train", "voc:voc:val"], test="a"))
+    prepare(run_dir, DetectionDataConfig(train=[f"voc:{tmp_path}/voc:train", "voc:./voc:val"], test="a"))
     for others in (["voc:voc:train"], ["voc:voc:train", "voc:voc:test"], "voc:voc:train"):
-        with pytest.raises(ValueError, match=r"data.train: \["):
-            prepare(run_dir, {"data": {"train": others}})
+        with pytest.raises(ValueError, match=r"train: \["):
+            prepare(run_dir, DetectionDataConfig(train=others, test="a"))
 
 
 def test_a_command_may_free_more_keys_and_give_the_reason_for_those_it_does_not(tmp_path):

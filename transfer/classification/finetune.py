@@ -16,7 +16,7 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
+from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import open_backbone
 from transfer.classification.classifier import Classifier
@@ -81,7 +81,7 @@ def finetune(config: FinetuneConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened, free=free_keys(config)))
         broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         state = FinetuneState(
             network=network,
@@ -188,7 +188,7 @@ def finetune(config: FinetuneConfig) -> None:
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
         if stopped_by:
-            raise StoppedError.after_step("transfer", done, num_steps, run_dir.last_checkpoint, stopped_by)
+            raise StoppedError.after_step(done, num_steps, run_dir.last_checkpoint, stopped_by)
         records = finetune_records(config, protocol, backbone, train, test, broken, tests)
         if world.is_main:
             path = write_records(run_dir.path, records)

@@ -15,7 +15,7 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
+from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import choose_stages, frozen, open_backbone
 from transfer.classification.head_losses import HeadLosses
@@ -83,7 +83,7 @@ def linear(config: LinearConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened, free=free_keys(config)))
         first_step = 0
         broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
@@ -185,7 +185,7 @@ def linear(config: LinearConfig) -> None:
             if files.reasons:
                 progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
         if stopped_by:
-            raise StoppedError.after_step("transfer", done, num_steps, run_dir.last_checkpoint, stopped_by)
+            raise StoppedError.after_step(done, num_steps, run_dir.last_checkpoint, stopped_by)
         records = linear_records(config, protocol, backbone, heads, train, test, broken, tests)
         if world.is_main:
             path = write_records(run_dir.path, records)

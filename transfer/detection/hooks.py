@@ -75,6 +75,4 @@ class StopOnSignal(HookBase):
         if (stopped_by := self.stop.agreed()) and done < self.num_steps:
             self.losses.write(done)
             self.checkpointer.save(f"model_{self.trainer.iter:07d}", iteration=self.trainer.iter)
-            raise StoppedError.after_step(
-                "transfer", done, self.num_steps, Path(self.checkpointer.save_dir), stopped_by
-            )
+            raise StoppedError.after_step(done, self.num_steps, Path(self.checkpointer.save_dir), stopped_by)

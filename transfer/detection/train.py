@@ -15,7 +15,7 @@ from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
+from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import open_backbone
 from transfer.config import DetectConfig
@@ -98,7 +98,7 @@ def detect(config: DetectConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened, free=free_keys(config)))
         if world.is_main:
             run_dir.detectron2.mkdir(exist_ok=True)
             (run_dir.detectron2 / "config.yaml").write_text(cfg.dump())

@@ -10,7 +10,7 @@ from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import join_world
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
+from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import open_backbone
 from transfer.config import SegmentConfig
@@ -74,7 +74,7 @@ def segment(config: SegmentConfig) -> None:
 
         # ----------------------------------------------------------------------------- resume
         run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config), opened))
+        world.on_main(lambda: run_dir.prepare(asdict(config), opened, free=free_keys(config)))
         state = load_checkpoint(run_dir.last_checkpoint) if run_dir.last_checkpoint.exists() else None
         if state:
             refuse_another(state, config, backbone, len(paths))
@@ -127,7 +127,7 @@ def segment(config: SegmentConfig) -> None:
         assert_unchanged(network, frozen)
         if hook.stopped_by:
             raise StoppedError.after_step(
-                "transfer", runner.iter, schedule.steps, run_dir.last_checkpoint, hook.stopped_by
+                runner.iter, schedule.steps, run_dir.last_checkpoint, hook.stopped_by
             )
         records = segmentation_records(config, backbone, stage, train, test, tests.rows)
         if world.is_main:
