@@ -31,11 +31,7 @@ class DataConfig:
             share is 0.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "download",
-        "num_workers",
-        "max_broken_share",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("num_workers", "max_broken_share", "download")
 
     train: str
     validation: str | None = None

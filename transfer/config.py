@@ -93,11 +93,7 @@ class DataConfig:
         download: let torchvision download the data set.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "num_workers",
-        "max_broken_share",
-        "download",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("num_workers", "max_broken_share", "download")
 
     train: str
     test: str
@@ -130,11 +126,7 @@ class LinearConfig:
         device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "out",
-        "device",
-        "evaluate_every",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "evaluate_every")
 
     backbone: BackboneConfig
     data: DataConfig
@@ -183,10 +175,7 @@ class KnnConfig:
         device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "out",
-        "device",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device")
 
     backbone: BackboneConfig
     data: DataConfig
@@ -216,10 +205,7 @@ class SvmConfig:
         device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "out",
-        "device",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device")
 
     backbone: BackboneConfig
     data: DataConfig
@@ -257,12 +243,7 @@ class FinetuneConfig:
         device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "out",
-        "device",
-        "save_every",
-        "evaluate_every",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
 
     backbone: BackboneConfig
     data: DataConfig
@@ -339,12 +320,7 @@ class DetectConfig:
         device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "out",
-        "device",
-        "save_every",
-        "evaluate_every",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
 
     backbone: BackboneConfig
     data: DetectionDataConfig
@@ -415,12 +391,7 @@ class SegmentConfig:
         device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (
-        "out",
-        "device",
-        "save_every",
-        "evaluate_every",
-    )
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
 
     backbone: BackboneConfig
     data: SegmentationDataConfig
