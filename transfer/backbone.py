@@ -1,9 +1,9 @@
 """The one door to a backbone that is tested, and the proof that a test left it as it was."""
 
 import copy
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,10 +18,13 @@ from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
 from transfer.config import BackboneConfig
 from transfer.library_backbones import Weights, open_library_backbone
+from transfer.live_backbone import LiveBackbone
 from transfer.rescaling import absorb_batch_norm, rescale_layers
 from transfer.stages import TransferBackbone, choose_stages, parameters_up_to
 
 __all__ = [
+    "AnyBackbone",
+    "LiveBackbone",
     "OpenedBackbone",
     "PretextBackbone",
     "TransferBackbone",
@@ -87,46 +90,51 @@ class OpenedBackbone:
     sha256: str
 
 
+AnyBackbone = str | BackboneConfig | nn.Module | OpenedBackbone
+"""What `open_backbone` takes."""
+
+
 def open_backbone(
-    config: BackboneConfig,
-    seed: int,
-    images: Float[Tensor, "batch 3 height width"] | None = None,
+    backbone: AnyBackbone,
+    seed: int = 0,
+    draw_crops: Callable[[], Float[Tensor, "batch 3 height width"]] | None = None,
     *,
     colour_input: bool = False,
 ) -> OpenedBackbone:
-    """Open, build or rescale the backbone that `config` describes; torch's global random state stays as it is.
+    """Open, build, rescale or copy a backbone; torch's global random state stays as it is.
 
     Args:
+        backbone: an address, as `BackboneConfig.model`; a configuration; or a live module, which is copied: a network
+            of this project, a `LiveBackbone`, or a module with an attribute `stages` (and `mean` and `std`) as
+            `LiveBackbone` takes it.
         seed: of the weights of random:NAME.
-        images: RGB in [0, 1] for `config.rescale`, which needs them.
+        draw_crops: gives RGB in [0, 1] for `BackboneConfig.rescale`.
         colour_input: of a network of this project, whether it sees ab too.
 
     Raises:
         FileNotFoundError: there is no weights file.
-        ValueError: no such backbone, a file that does not hold its weights, or a key that means nothing for it.
+        ValueError: no such backbone, a file that does not hold its weights, a key that means nothing for it, or a
+            module whose stages are not known or that cannot be copied.
     """
-    _refuse_meaningless_keys(config)
-    with torch.random.fork_rng(devices=[]):  # of the CPU alone, where weights are made
-        torch.default_generator.manual_seed(seed)
-        network = _open(config).eval()
-    if config.absorb_batch_norm:
-        absorb_batch_norm(network)
-    if config.rescale:
-        if not (isinstance(network, PretextBackbone) and isinstance(network.network, AlexNet)):
-            raise ValueError(f"rescale is for this project's alexnet; model is {config.model!r}")
-        assert images is not None
-        rescale_layers(network.network, rgb_to_lab(images)[:, :1])
-    # Of this project's networks without the adapter round them: so it is that of `pretext` and of reports too.
-    sha256 = state_hash(network.network if isinstance(network, PretextBackbone) else network)
-    name = config.name or _default_name(config)
+    if isinstance(backbone, str):
+        backbone = BackboneConfig(model=backbone)
+    if isinstance(backbone, BackboneConfig):
+        network, name = _open_config(backbone, seed, draw_crops), backbone.name or _default_name(backbone)
+        opened = OpenedBackbone(network=network, name=name, sha256=_weights_hash(network))
+    elif isinstance(backbone, OpenedBackbone):
+        opened = replace(backbone, network=_copied(backbone.network))
+    else:
+        network = _as_backbone(backbone)
+        name = type(getattr(network, "network", network)).__name__
+        opened = OpenedBackbone(network=_copied(network), name=name, sha256=_weights_hash(network))
     if colour_input:
-        if not isinstance(network, PretextBackbone):
+        if not isinstance(opened.network, PretextBackbone):
             raise ValueError(
-                f"{config.model} sees colours already; colour_input is for this project's networks"
+                f"{opened.name} sees colours already; colour_input is for this project's networks"
             )
-        network.add_colour_input()
-        name += ", colour input"
-    return OpenedBackbone(network=network, name=name, sha256=sha256)
+        opened.network.add_colour_input()
+        opened = replace(opened, name=f"{opened.name}, colour input")
+    return opened
 
 
 @contextmanager
@@ -147,6 +155,58 @@ def frozen(network: nn.Module) -> Iterator[None]:
     after = tensor_hashes(network)
     moved = [name for name in before if after[name] != before[name]]
     assert not moved, f"the frozen backbone moved: {', '.join(moved)}"
+
+
+def _open_config(
+    config: BackboneConfig, seed: int, draw_crops: Callable[[], Tensor] | None
+) -> TransferBackbone:
+    _refuse_meaningless_keys(config)
+    with torch.random.fork_rng(devices=[]):  # of the CPU alone, where weights are made
+        torch.default_generator.manual_seed(seed)
+        network = _open(config).eval()
+    if config.absorb_batch_norm:
+        absorb_batch_norm(network)
+    if config.rescale:
+        if not (isinstance(network, PretextBackbone) and isinstance(network.network, AlexNet)):
+            raise ValueError(f"rescale is for this project's alexnet; model is {config.model!r}")
+        assert draw_crops is not None
+        rescale_layers(network.network, rgb_to_lab(draw_crops())[:, :1])
+    return network
+
+
+def _as_backbone(module: nn.Module) -> TransferBackbone:
+    if isinstance(module, TransferBackbone):
+        return module
+    if isinstance(module, Backbone):
+        return PretextBackbone(module)
+    stages = getattr(module, "stages", None)
+    if not isinstance(stages, Mapping | nn.ModuleDict):
+        raise ValueError(
+            f"{type(module).__name__} does not say which of its submodules are stages; give "
+            "transfer.LiveBackbone(module, {'stage': 'dotted.name.of.a.submodule', ...})"
+        )
+    return LiveBackbone(
+        module,
+        dict(stages.items()),
+        mean=getattr(module, "mean", (0.0, 0.0, 0.0)),
+        std=getattr(module, "std", (1.0, 1.0, 1.0)),
+    )
+
+
+def _copied(network: TransferBackbone) -> TransferBackbone:
+    """A copy as `OpenedBackbone` has it, so that a test leaves mode, gradients, weights and device of the user's."""
+    try:
+        return copy.deepcopy(network).cpu().eval().requires_grad_(True)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"{type(getattr(network, 'network', network)).__name__} cannot be copied ({error}); keep no tensors with "
+            "gradients and no open files in the module"
+        ) from error
+
+
+def _weights_hash(network: TransferBackbone) -> str:
+    """Of the user's own module without the adapter round it, as `pretext` and reports have it."""
+    return state_hash(network.network if isinstance(network, PretextBackbone | LiveBackbone) else network)
 
 
 def _open(config: BackboneConfig) -> TransferBackbone:

@@ -5,12 +5,9 @@ timm is optional and imported only here. Pretrained weights are used when they a
 
 import copy
 import io
-import math
 import re
-from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +26,7 @@ from pretext.library_weights import (
 from pretext.networks import StageSpec
 from pretext.spelling import did_you_mean, unknown_name
 from pretext.weights_file import find_weights, read_weights
+from transfer.live_backbone import NormalisingBackbone, find_layout
 from transfer.stages import TransferBackbone
 
 # Chains of layers, whose stages have names in the field; torchvision's feature extraction finds those of all others.
@@ -47,7 +45,7 @@ def open_library_backbone(name: str, weights: Weights) -> TransferBackbone:
             the network's weights; see `find_weights`.
     """
     library, _, architecture = name.partition(":")
-    backbone_class: Callable[[str, Weights], LibraryBackbone] = TimmBackbone
+    backbone_class: Callable[[str, Weights], NormalisingBackbone] = TimmBackbone
     if library == "torchvision":
         is_chain = architecture.startswith(TORCHVISION_CHAINS)
         backbone_class = TorchvisionChain if is_chain else TorchvisionGraph
@@ -57,31 +55,7 @@ def open_library_backbone(name: str, weights: Weights) -> TransferBackbone:
         raise ValueError(str(error)) from error
 
 
-class LibraryBackbone(TransferBackbone):
-    """A library's network on RGB that is normalised by the mean and deviation of each channel."""
-
-    mean: Tensor
-    std: Tensor
-
-    def _set_normalisation(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        # Not persistent: a file of weights has none.
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
-
-    def _compute_stages(self, rgb: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        outputs = {}
-        for name, output in self._run_stages((rgb - self.mean) / self.std):
-            if name in names:
-                outputs[name] = output
-            if len(outputs) == len(set(names)):
-                break
-        return outputs
-
-    @abstractmethod
-    def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]: ...
-
-
-class TorchvisionChain(LibraryBackbone):
+class TorchvisionChain(NormalisingBackbone):
     """A chain of torchvision's layers; its parameters have torchvision's names behind `network.`.
 
     Stages of a ResNet are layer1..layer4; of AlexNet and VGG conv1..conv5, the ReLU that ends a convolution or a
@@ -129,7 +103,7 @@ def _stage_ends(layers: nn.Module) -> dict[str, str]:
     return {name: f"conv{number}" for number, name in enumerate(ends, start=1)}
 
 
-class TorchvisionGraph(LibraryBackbone):
+class TorchvisionGraph(NormalisingBackbone):
     """Any other classification network of torchvision, by torchvision's feature extraction; all stages are computed.
 
     Its parameters have torchvision's names behind `network.`. Stages have the names of torchvision's modules: the last
@@ -146,11 +120,8 @@ class TorchvisionGraph(LibraryBackbone):
         blocks = [name for name in _blocks(whole) if name.partition(".")[0] not in TORCHVISION_HEADS]
         shapes = _shapes(whole, blocks, side)
         self.only_size = None if _shapes(whole, blocks, 2 * side) else (side, side)
-        self._layouts = {name: _layout(shape) for name, shape in shapes.items() if len(shape) > 2}
-        specs = {
-            name: StageSpec(layout.channels, 2 ** round(math.log2(side / layout.side)))
-            for name, layout in self._layouts.items()
-        }
+        self._layouts = {name: find_layout(shape, side) for name, shape in shapes.items() if len(shape) > 2}
+        specs = {name: layout.spec for name, layout in self._layouts.items()}
         last = {spec.stride: name for name, spec in specs.items()}
         self.stages = {
             name: spec
@@ -163,30 +134,7 @@ class TorchvisionGraph(LibraryBackbone):
 
     def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
         for name, output in self.network(normalised).items():
-            yield name, self._layouts[name].as_map(output)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How a stage lays out its features: channels first, channels last, or as a sequence of tokens."""
-
-    kind: Literal["channels_first", "channels_last", "tokens"]
-    channels: int
-    side: int
-
-    def as_map(self, output: Tensor) -> Tensor:
-        if self.kind == "tokens":  # the class token comes first
-            return output[:, 1:].transpose(1, 2).unflatten(2, (self.side, self.side))
-        return output.movedim(-1, 1) if self.kind == "channels_last" else output
-
-
-def _layout(shape: Sequence[int]) -> _Layout:
-    """Of the output for a square image."""
-    if len(shape) == 3:
-        return _Layout("tokens", shape[2], math.isqrt(shape[1] - 1))
-    if shape[2] == shape[3]:
-        return _Layout("channels_first", shape[1], shape[2])
-    return _Layout("channels_last", shape[3], shape[1])
+            yield name, self._layouts[name].as_map(output, normalised)
 
 
 def _blocks(network: nn.Module) -> list[str]:
@@ -231,7 +179,7 @@ def _torchvision_network(architecture: str, weights: Weights) -> tuple[nn.Module
     return models.get_model(architecture, **more), published
 
 
-class TimmBackbone(LibraryBackbone):
+class TimmBackbone(NormalisingBackbone):
     """A timm network in its `features_only` form, whose stages have the names of timm's modules; all are computed."""
 
     def __init__(self, architecture: str, weights: Weights) -> None:

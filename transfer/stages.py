@@ -17,10 +17,12 @@ class TransferBackbone(nn.Module, ABC):
     Attributes:
         stages: name -> channels and stride, in order of depth.
         only_size: height and width of the images, where the network takes no others.
+        probe_size: height and width of an image that the network takes.
     """
 
     stages: dict[str, StageSpec]
     only_size: tuple[int, int] | None = None
+    probe_size: tuple[int, int] = (64, 64)
 
     @abstractmethod
     def _compute_stages(self, rgb: Tensor, names: Collection[str]) -> dict[str, Tensor]:
@@ -86,7 +88,7 @@ def parameters_up_to(network: TransferBackbone, stage: str) -> set[str]:
     assert not network.training
     named = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     device = next(iter(named.values())).device
-    rgb = torch.full((1, 3, *(network.only_size or (64, 64))), 0.5, device=device)
+    rgb = torch.full((1, 3, *(network.only_size or network.probe_size)), 0.5, device=device)
     output = network.forward_stages(rgb, [stage])[stage]
     gradients = torch.autograd.grad(output.sum(), list(named.values()), allow_unused=True)
     return {name for name, gradient in zip(named, gradients, strict=True) if gradient is not None}

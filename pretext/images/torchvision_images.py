@@ -1,13 +1,17 @@
-"""torchvision's data sets as sources of images: by name, with labels for those who want them."""
+"""Data sets in the manner of torchvision as sources of images, torchvision's own by name; with their labels."""
 
 import difflib
+import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from pretext.images.image_file import BrokenImageError, to_rgb
 from pretext.images.labels import Labels
@@ -15,30 +19,19 @@ from pretext.images.labels import Labels
 _SPLIT_NAMES = {"train": ("train", "trainval", "train-standard"), "validation": ("val", "valid", "test")}
 
 
-class TorchvisionSource:
-    """A data set of `torchvision.datasets`, such as CIFAR10, Flowers102, ImageNet or ImageFolder.
+class DatasetSource:
+    """Any data set whose items are pictures, or begin with one: a PIL image, or a tensor (3, height, width).
 
-    `split` chooses the part by whatever argument the data set has for it: `train=True`, or the first of the
-    usual names of `split=` that it knows (train, trainval; val, valid, test). `part` names it instead, as the
-    data set calls it (`unlabeled` of STL10, `extra` of SVHN). A data set of one part is taken whole.
+    Args:
+        name: what the images are called, with their number.
 
-    Raises ValueError for an unknown name or part, a data set that is not under `root` and not downloaded, and
-    one whose items are not images.
+    Raises ValueError for a data set whose items are not images.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        root: Path,
-        split: Literal["train", "validation"],
-        part: str | None = None,
-        download: bool = False,
-    ) -> None:
-        self._name = name
-        self._dataset, self._arguments = _dataset(name, root=root, split=split, part=part, download=download)
-        if not isinstance(_first(self._dataset[0]), Image.Image):
-            raise ValueError(f"torchvision:{name} does not hold images; choose an image data set")
+    def __init__(self, dataset: Any, name: str) -> None:
+        self._dataset, self._name = dataset, name
+        if not isinstance(_first(dataset[0]), Image.Image | Tensor):
+            raise ValueError(f"{name} does not hold images; choose an image data set")
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -55,13 +48,16 @@ class TorchvisionSource:
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB, in full size whatever `short_side` is. Raises BrokenImageError."""
         try:
-            return to_rgb(_first(self._dataset[index]), self.name(index))
+            picture = _first(self._dataset[index])
+            if isinstance(picture, Tensor):
+                picture = _picture_of(picture)
+            return to_rgb(picture, self.name(index))
         except Exception as error:  # data sets decode, unpickle and seek in ways of their own
             raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 
     def stamp(self, index: int) -> str:
-        """Where the data set lies and which of its parts this is."""
-        return str(self._arguments)
+        """Of the picture itself, which is opened: nothing else is known of it."""
+        return hashlib.sha256(self.open(index).tobytes()).hexdigest()
 
     def labels(self) -> Labels:
         """The class of every image, numbered and named as the data set does it; without names by its number.
@@ -81,14 +77,15 @@ class TorchvisionSource:
         return getattr(self._dataset, "classes", ())
 
     def _class_indices(self) -> list[int]:
-        for attribute in ("targets", "labels", "_labels"):
-            indices = _as_indices(getattr(self._dataset, attribute, None))
-            if indices is not None:
-                return indices
+        if getattr(self._dataset, "target_transform", None) is None:
+            for attribute in ("targets", "labels", "_labels"):
+                indices = _as_indices(getattr(self._dataset, attribute, None))
+                if indices is not None:
+                    return indices
         indices = _as_indices([self._read_class(index) for index in range(len(self))])
         if indices is None:
             raise ValueError(
-                f"torchvision:{self._name} does not give each image one class (a whole number from 0); choose a "
+                f"{self._name} does not give each image one class (a whole number from 0); choose a "
                 "classification data set, or give a CSV file of image,class"
             )
         return indices
@@ -101,6 +98,45 @@ class TorchvisionSource:
                 f"the class of {self.name(index)} cannot be read ({type(error).__name__}: {error}); repair the "
                 "image, or leave it out"
             ) from error
+
+
+class TorchvisionSource(DatasetSource):
+    """A data set of `torchvision.datasets`, such as CIFAR10, Flowers102, ImageNet or ImageFolder.
+
+    `split` chooses the part by whatever argument the data set has for it: `train=True`, or the first of the
+    usual names of `split=` that it knows (train, trainval; val, valid, test). `part` names it instead, as the
+    data set calls it (`unlabeled` of STL10, `extra` of SVHN). A data set of one part is taken whole.
+
+    Raises ValueError for an unknown name or part, a data set that is not under `root` and not downloaded, and
+    one whose items are not images.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        root: Path,
+        split: Literal["train", "validation"],
+        part: str | None = None,
+        download: bool = False,
+    ) -> None:
+        dataset, self._arguments = _dataset(name, root=root, split=split, part=part, download=download)
+        super().__init__(dataset, name)
+
+    def stamp(self, index: int) -> str:
+        """Where the data set lies and which of its parts this is."""
+        return str(self._arguments)
+
+
+def _picture_of(tensor: Tensor) -> Image.Image:
+    """Raises ValueError for numbers that are no colours, such as those of a data set that normalises."""
+    low, high = (0, 255) if tensor.dtype == torch.uint8 else (0, 1)
+    if tensor.min() < low or tensor.max() > high:
+        raise ValueError(
+            f"a picture has values of {tensor.min():g} to {tensor.max():g}, expected RGB in [0, 1]; leave the "
+            "normalisation to the backbone"
+        )
+    return to_pil_image(tensor)
 
 
 def _as_indices(values: Any) -> list[int] | None:

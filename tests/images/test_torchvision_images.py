@@ -108,7 +108,7 @@ def test_a_data_set_that_does_not_give_each_image_one_class_is_refused(
     source = source_of("FakeData", tmp_path)
     monkeypatch.setattr(source._dataset, "targets", [label] * len(source), raising=False)
     monkeypatch.setattr(type(source._dataset), "__getitem__", lambda self, index: (None, label))
-    with pytest.raises(ValueError, match="torchvision:FakeData does not give each image one class"):
+    with pytest.raises(ValueError, match="FakeData does not give each image one class"):
         source.labels()
 
 

@@ -113,7 +113,7 @@ def test_images_on_which_a_stage_is_constant_cannot_rescale_it() -> None:
 def test_an_opened_alexnet_is_rescaled_on_the_lightness_of_the_images() -> None:
     config = BackboneConfig(model="random:alexnet", width=0.125, absorb_batch_norm=True, rescale=True)
     rgb = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(2))
-    opened = open_backbone(config, 0, rgb)
+    opened = open_backbone(config, 0, lambda: rgb)
     assert opened.name == "random alexnet x0.125, rescaled"
     with torch.no_grad():
         for features in opened.network.forward_stages(rgb, opened.network.stages).values():

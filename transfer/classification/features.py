@@ -77,8 +77,7 @@ def open_backbone_for_features(
 
     Raises as `open_backbone`.
     """
-    crops = draw_training_crops(train, protocol.train_cut(), seed) if config.rescale else None
-    return open_backbone(config, seed, crops)
+    return open_backbone(config, seed, lambda: draw_training_crops(train, protocol.train_cut(), seed))
 
 
 def _feature_files(

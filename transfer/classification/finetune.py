@@ -58,9 +58,7 @@ def finetune(config: FinetuneConfig) -> None:
         backbone = open_backbone(
             config.backbone,
             config.seed,
-            draw_training_crops(train, protocol.train_cut(), config.seed)
-            if config.backbone.rescale
-            else None,
+            lambda: draw_training_crops(train, protocol.train_cut(), config.seed),
             colour_input=config.colour_input,
         )
         torch.manual_seed(config.seed)

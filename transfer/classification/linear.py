@@ -55,9 +55,7 @@ def linear(config: LinearConfig) -> None:
         backbone = open_backbone(
             config.backbone,
             config.seed,
-            draw_training_crops(train, protocol.train_cut(), config.seed)
-            if config.backbone.rescale
-            else None,
+            lambda: draw_training_crops(train, protocol.train_cut(), config.seed),
         )
         network = backbone.network.to(device).to(memory_format=torch.channels_last)
         specs = {stage: network.stages[stage] for stage in choose_stages(network, config.stages)}

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int8, Int64
@@ -14,7 +14,7 @@ from pretext.images.labels import Labels, labels_from_csv, labels_from_folders, 
 from pretext.images.sample import SampleSource
 from pretext.images.shards import ShardSource, is_url
 from pretext.images.sources import ImageSource, SubsetSource, open_source
-from pretext.images.torchvision_images import TorchvisionSource
+from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
 from transfer.config import DataConfig
 from transfer.data.voc import open_voc
 
@@ -58,6 +58,21 @@ class LabelledImages:
         return replace(self, source=SubsetSource(self.source, indices), labels=self.labels[np.sort(indices)])
 
 
+@runtime_checkable
+class LabelledDataset(Protocol):
+    """A data set in the manner of torchvision: items of a PIL image, or an RGB tensor in [0, 1], and a class index.
+
+    Where it has `classes`, these are their names.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+AnyImages = str | LabelledImages | LabelledDataset
+"""Images with their classes, as a function takes them: a string is an address as `DataConfig.train`."""
+
+
 def open_labelled(config: DataConfig) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test images of a configuration, with the same classes in the same order.
 
@@ -77,20 +92,55 @@ def open_labelled(config: DataConfig) -> tuple[LabelledImages, LabelledImages]:
     if config.test.startswith(_VOC):
         train = _open_voc(config.train, config.train_labels, name)
         test = _open_voc(config.test, config.test_labels, name)
-        _check_same_classes(config, train.classes, test.classes)
+        _check_same_classes((config.train, train.classes), (config.test, test.classes))
         return train, test
-    train_source, train_labels = _open(config, config.train, config.train_labels, "train")
-    test_source, test_labels = _open(config, config.test, config.test_labels, "validation")
-    classes, shown_in_test = _shown(train_labels), _shown(test_labels)
-    _check_same_classes(config, classes, shown_in_test)
-    return (
-        LabelledImages(
-            source=train_source, classes=classes, labels=_renumbered(train_labels, classes), name=name
-        ),
-        LabelledImages(
-            source=test_source, classes=classes, labels=_renumbered(test_labels, classes), name=name
-        ),
+    return _with_same_classes(
+        (config.train, *_open(config, config.train, config.train_labels, "train")),
+        (config.test, *_open(config, config.test, config.test_labels, "validation")),
+        name,
     )
+
+
+def label_images(
+    train: AnyImages, test: AnyImages, name: str | None = None
+) -> tuple[LabelledImages, LabelledImages]:
+    """The training and the test images that a function was given, with the same classes in the same order.
+
+    Args:
+        test: of the same kind as `train`.
+        name: of the data, in the results table.
+
+    Raises ValueError as `open_labelled` does.
+    """
+    if isinstance(train, str) and isinstance(test, str):
+        return open_labelled(DataConfig(train=train, test=test, name=name))
+    if isinstance(train, LabelledImages) and isinstance(test, LabelledImages):
+        _check_same_classes(("train", train.classes), ("test", test.classes))
+        return train, test
+    for images in (train, test):
+        if isinstance(images, str | LabelledImages):
+            raise ValueError(
+                "train and test should both be addresses, or both data sets; give both as data sets"
+            )
+    sources = {
+        key: DatasetSource(images, type(images).__name__)
+        for key, images in (("train", train), ("test", test))
+    }
+    sides = [(key, source, source.labels()) for key, source in sources.items()]
+    return _with_same_classes(sides[0], sides[1], name or type(test).__name__)
+
+
+def _with_same_classes(
+    train: tuple[str, ImageSource, Labels], test: tuple[str, ImageSource, Labels], name: str
+) -> tuple[LabelledImages, LabelledImages]:
+    """Both sides, each given as what to call it in messages, images and labels; numbered in the order of training."""
+    classes = _shown(train[2])
+    _check_same_classes((train[0], classes), (test[0], _shown(test[2])))
+    first, second = (
+        LabelledImages(source=source, classes=classes, labels=_renumbered(labels, classes), name=name)
+        for _, source, labels in (train, test)
+    )
+    return first, second
 
 
 def default_name(address: str) -> str:
@@ -151,12 +201,10 @@ def _renumbered(labels: Labels, classes: Sequence[str]) -> Int64[np.ndarray, " i
     return np.array([number[labels.class_names[index]] for index in labels.indices], np.int64)
 
 
-def _check_same_classes(config: DataConfig, train: Sequence[str], test: Sequence[str]) -> None:
-    for only, here, there in (
-        (sorted(set(train) - set(test)), config.train, config.test),
-        (sorted(set(test) - set(train)), config.test, config.train),
-    ):
-        if only:
+def _check_same_classes(train: tuple[str, Sequence[str]], test: tuple[str, Sequence[str]]) -> None:
+    """Each side is what to call it, and its classes."""
+    for (here, classes), (there, others) in ((train, test), (test, train)):
+        if only := sorted(set(classes) - set(others)):
             more = f" and {len(only) - 3} more" if len(only) > 3 else ""
             raise ValueError(
                 f"the classes of training and test must be the same, but only {here} and not {there} has images of "

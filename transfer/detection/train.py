@@ -60,8 +60,12 @@ def detect(config: DetectConfig) -> None:
 
         # ------------------------------------------------------------------------------ build
         paths = [image.path for images in train_images for image in images.images]
-        crops = sample_crops(paths, config.seed) if config.backbone.rescale else None
-        backbone = open_backbone(config.backbone, config.seed, crops, colour_input=config.colour_input)
+        backbone = open_backbone(
+            config.backbone,
+            config.seed,
+            lambda: sample_crops(paths, config.seed),
+            colour_input=config.colour_input,
+        )
         detector = choose_detector(backbone.network, config.detector)
         stage = {"c4": "layer3", "fpn": "layer4"}.get(detector) or choose_stage(
             backbone.network, config.stage, fully_connected=False

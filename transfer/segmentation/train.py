@@ -48,8 +48,12 @@ def segment(config: SegmentConfig) -> None:
 
         # ------------------------------------------------------------------------------ build
         paths = [image.path for images in train for image in images.images]
-        crops = sample_crops(paths, config.seed) if config.backbone.rescale else None
-        backbone = open_backbone(config.backbone, config.seed, crops, colour_input=config.colour_input)
+        backbone = open_backbone(
+            config.backbone,
+            config.seed,
+            lambda: sample_crops(paths, config.seed),
+            colour_input=config.colour_input,
+        )
         stage = choose_stage(backbone.network, config.stage, fully_connected=True)
         torch.manual_seed(config.seed)
         network = build_segmentor(

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import torchvision
 import webdataset
 from torchvision.datasets import ImageFolder
 
+from pretext.images.image_file import BrokenImageError
 from tests.transfer.data.small_data import CLASSES, write_voc
 from transfer.config import DataConfig
-from transfer.data.labelled import LabelledImages, default_name, open_labelled
+from transfer.data.labelled import LabelledImages, default_name, label_images, open_labelled
 
 
 def opened(train: object, test: object, **options: Any) -> tuple[LabelledImages, LabelledImages]:
@@ -237,3 +239,41 @@ def test_the_default_name_says_which_data_and_which_part(address: str, name: str
 
 def test_the_users_name_goes_before_the_default(image_folders: Path) -> None:
     assert folder_pair(image_folders, name="my birds")[1].name == "my birds"
+
+
+def test_a_data_set_in_the_manner_of_torchvision_gives_the_pictures_and_classes_of_its_folder(
+    image_folders: Path,
+) -> None:
+    by_address = folder_pair(image_folders)
+    for transform in (None, torchvision.transforms.ToTensor()):
+        sides = [ImageFolder(str(image_folders / split), transform) for split in ("train", "val")]
+        for labelled, expected in zip(label_images(*sides), by_address, strict=True):
+            assert labelled.classes == expected.classes
+            assert labelled.labels.tolist() == expected.labels.tolist()
+            for index in range(len(labelled.source)):
+                picture = np.asarray(labelled.source.open(index))
+                assert np.array_equal(picture, np.asarray(expected.source.open(index)))
+            assert labelled.name == "ImageFolder"
+
+
+def test_classes_are_those_that_a_subset_or_a_target_transform_gives(image_folders: Path) -> None:
+    whole = ImageFolder(str(image_folders / "train"), target_transform=lambda label: 2 - label)
+    part = torch.utils.data.Subset(whole, [0, 2, 4])
+    train, test = label_images(part, part)
+    assert train.classes == ("0", "1", "2")
+    assert train.labels.tolist() == test.labels.tolist() == [2, 1, 0]
+    assert label_images(train, test) == (train, test)
+
+
+def test_a_picture_that_is_normalised_already_counts_as_broken_and_sides_of_two_kinds_are_an_error(
+    image_folders: Path,
+) -> None:
+    transform = torchvision.transforms.Compose(
+        [torchvision.transforms.ToTensor(), torchvision.transforms.Normalize(0.5, 0.5)]
+    )
+    normalised = ImageFolder(str(image_folders / "train"), transform)
+    train, _ = label_images(normalised, normalised)
+    with pytest.raises(BrokenImageError, match=r"expected RGB in \[0, 1\]; leave the normalisation"):
+        train.source.open(0)
+    with pytest.raises(ValueError, match="both be addresses, or both data sets"):
+        label_images("sample", normalised)
