@@ -1,6 +1,6 @@
 """What is compared on what: methods and images opened, and images that a method lacks dealt with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from eval_colorization.config import MethodConfig, Protocol, Subset
 from eval_colorization.images import ImageSet, choose_images, read_batch
 from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.methods import Method, open_methods
+from pretext.spelling import first_few
 
 TRIED_IMAGES = 16
 
@@ -103,7 +104,7 @@ def _try_folders(images: ImageSet) -> None:
         if len(others) > len(batch.positions) / 2:
             raise ValueError(
                 f"{folder.root} does not hold colorized versions of these photographs: of {len(batch.positions)} tried "
-                f"{len(others)} have another lightness (a correlation below {SAME_PICTURE}): {_some(others)}; "
+                f"{len(others)} have another lightness (a correlation below {SAME_PICTURE}): {first_few(others, 5)}; "
                 f"colorization keeps the lightness, so {name!r} has other photographs under these names, or they are "
                 "mirrored, turned or cut otherwise"
             )
@@ -111,13 +112,8 @@ def _try_folders(images: ImageSet) -> None:
 
 def _what_is_missing(folders: Mapping[str, ColorizedFolder], num_images: int) -> str:
     sentences = [
-        f"{folder.root} lacks {len(folder.missing)} of {num_images} images of {name!r}: {_some(folder.missing)}"
+        f"{folder.root} lacks {len(folder.missing)} of {num_images} images of {name!r}: {first_few(folder.missing, 5)}"
         for name, folder in folders.items()
         if folder.missing
     ]
     return f"{'; '.join(sentences)}; colorize them, or set missing: leave_out to compare all methods without them"
-
-
-def _some(names: Sequence[str], shown: int = 5) -> str:
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")

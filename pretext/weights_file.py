@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pretext.runtime.checkpoint import load_checkpoint, printable
 from pretext.runtime.file_kinds import describe_other_kind
+from pretext.spelling import first_few
 
 # DINO's student, MoCo's key encoder, and others' momentum encoders: their papers evaluate the network beside them.
 NOT_EVALUATED = ("student", "encoder_k", "momentum")
-NUM_SHOWN = 4
 
 
 def read_weights(path: Path) -> dict[str, Any]:
@@ -73,15 +73,15 @@ def find_weights(
     wrong = [name for name, tensor in weights.items() if not _is_finite(tensor)]
     if wrong:
         raise ValueError(
-            f"{path} holds NaN or infinite values in {_some(wrong)}; the training that wrote it has diverged: take an "
-            "earlier checkpoint"
+            f"{path} holds NaN or infinite values in {_counted(wrong)}; the training that wrote it has diverged: take "
+            "an earlier checkpoint"
         )
     used = {prefix + name for name in weights}
     others = [name for name in tensors if name not in used]
     if others and (not dist.is_initialized() or dist.get_rank() == 0):
         where = f" under {prefix!r}" if prefix else ""
         print(
-            f"{path}: {len(weights)} tensors{where} are those of {owner}; left out {_some(others)}",
+            f"{path}: {len(weights)} tensors{where} are those of {owner}; left out {_counted(others)}",
             flush=True,
         )
     return weights
@@ -119,7 +119,7 @@ def _find_prefix(
     missing = [name for name in needed if best + name not in tensors]
     raise ValueError(
         f"{path} does not hold the weights of {owner}: of their {len(needed)} tensors it lacks, under {best!r}, "
-        f"{_some(missing)}; its first keys are {printable(', '.join(map(str, list(tensors or contents)[:3])))}"
+        f"{_counted(missing)}; its first keys are {printable(', '.join(map(str, list(tensors or contents)[:3])))}"
     )
 
 
@@ -127,6 +127,6 @@ def _is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(tensor.float().isfinite().all())
 
 
-def _some(names: list[str]) -> str:
-    more = ", ..." if len(names) > NUM_SHOWN else ""
-    return f"{len(names)}: {printable(', '.join(names[:NUM_SHOWN]))}{more}"
+def _counted(names: list[str]) -> str:
+    """How many, and the first of them."""
+    return f"{len(names)}: {printable(first_few(names, 4))}"

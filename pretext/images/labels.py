@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretext.images.text_files import read_text
+from pretext.spelling import first_few
 
 HEADER = ["image", "class"]
 SEPARATORS = ",;\t"  # spreadsheets write the second where the comma is the decimal sign
@@ -56,7 +57,7 @@ def labels_from_folders(names: Sequence[str]) -> Labels:
     homeless = [name for name in names if "/" not in name]
     if homeless:
         raise ValueError(
-            f"an image's folder should be its class, but {_some(homeless)} lie in none: sort the images into one "
+            f"an image's folder should be its class, but {first_few(homeless)} lie in none: sort the images into one "
             "folder a class, or give a CSV file of image,class"
         )
     folders = [name.partition("/")[0] for name in names]
@@ -82,7 +83,7 @@ def labels_from_csv(path: Path, names: Sequence[str]) -> Labels:
     missing = [name for name in names if name not in class_of]
     if missing:
         raise ValueError(
-            f"{path} has no class for {_some(missing)}; its first image is {next(iter(class_of), 'none')!r}: the "
+            f"{path} has no class for {first_few(missing)}; its first image is {next(iter(class_of), 'none')!r}: the "
             "names must be those of the data set, with folders and extension"
         )
     wanted, classes = [class_of[name] for name in names], class_of.values()
@@ -140,9 +141,3 @@ def _read(path: Path) -> dict[str, str]:
 
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first three names and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from pretext.images.image_file import BrokenImageError, open_rgb
+from pretext.spelling import first_few
 
 Item = TypeVar("Item")
 Checked = TypeVar("Checked")
-NUM_NAMED = 3
 
 
 class Remark(NamedTuple):
@@ -33,12 +33,6 @@ def remarks_by_kind(remarks: Iterable[Remark]) -> list[str]:
     for remark in remarks:
         places[remark.what].append(remark.where)
     return [f"{what}: {len(where)} ({first_few(where)})" for what, where in places.items()]
-
-
-def first_few(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
-    more = f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
-    return ", ".join(names[:NUM_NAMED]) + more
 
 
 def shown(value: object) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pretext.spelling import first_few
 from transfer.config import DetectionDataConfig
-from transfer.data.checking import first_few, require_same_classes
+from transfer.data.checking import require_same_classes
 from transfer.data.labelled import default_name
 from transfer.detection.annotated import COCO, VOC, DetectionImages
 from transfer.detection.coco import open_coco_boxes
