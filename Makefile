@@ -3,10 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test check bench detection segmentation
+.PHONY: help demo test test-all check bench detection segmentation
 help:
 	@echo "make demo    set up, train on bundled photographs, colorize unseen ones with the result and with the shipped network"
-	@echo "make test    set up, then run the tests"
+	@echo "make test    set up, then run the tests but the slow ones, in at most 6 minutes on two cores"
+	@echo "make test-all   run all tests: also the demo, Slurm, the frameworks' trainings, browsers, killed processes"
 	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
 	@echo "make check   format, lint, types, import contract"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"
@@ -32,8 +33,14 @@ demo: .venv/.installed
 	$(BIN)/pretext train configs/pretext/sample.yaml
 	$(BIN)/eval_colorization report configs/eval_colorization/sample.yaml
 
+# Two tests at a time, each on one core; the tests of a file stay together, for what they share.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST) -m 'not slow'
+
+test-all: .venv/.installed-dev
+	$(PYTEST)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff format --check .

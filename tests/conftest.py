@@ -2,6 +2,17 @@ import os
 
 import pytest
 
+SLOW_FIXTURES = {"browser", "one_machine"}
+"""Chromium, and the Slurm of two nodes."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Every test with one of those is slow; others that are carry the mark themselves."""
+    for item in items:
+        if SLOW_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
 
 def pytest_terminal_summary(terminalreporter, exitstatus, config):
     """Under FAIL_ON_SKIP, as in .ci/run, a skipped test is a failed run."""

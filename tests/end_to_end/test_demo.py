@@ -6,6 +6,8 @@ import shlex
 import sys
 from pathlib import Path
 
+import pytest
+
 from pretext.runtime.metrics_log import read_metrics
 from tests.end_to_end.small_run import finish
 
@@ -18,6 +20,7 @@ def demo_commands():
         yield command, [str(Path(word).resolve()) if Path(word).exists() else word for word in argv]
 
 
+@pytest.mark.slow
 def test_the_demo_colorizes_unseen_parts_of_its_photographs_better_than_their_prior(tmp_path):
     output = "".join(
         finish(argv, launcher=(sys.executable, "-m", command), threads=2, folder=tmp_path)

@@ -25,6 +25,8 @@ from transfer.data.labelled import open_labelled
 from transfer.detection.data import open_detection
 from transfer.segmentation.data import open_segmentation
 
+pytestmark = pytest.mark.slow
+
 NUM_IMAGES = 2000
 NUM_ANNOTATIONS = 100  # of each of seven kinds
 MODES = ("RGB", "L", "1", "P", "RGBA", "LA", "CMYK", "YCbCr", "LAB", "I", "I;16", "F")

@@ -57,6 +57,7 @@ def test_a_run_leaves_all_that_the_run_directory_promises(undisturbed):
     assert [event.step for event in events.Images("gallery")] == [12]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_five_random_moments_ends_with_the_weights_of_one_that_was_not(tmp_path, undisturbed):
     seed = np.random.SeedSequence().entropy
     print(f"moments from seed {seed}")

@@ -200,6 +200,7 @@ def train_on_a_share(rank: int) -> dict[str, Tensor]:
     return train_two_steps(network, DistributedDataParallel(network), slice(rank * 2, rank * 2 + 2))
 
 
+@pytest.mark.slow
 def test_eccv16_trained_by_two_processes_is_that_of_one_process(tmp_path: Path) -> None:
     """In float64 to 1e-9 of the largest value in each tensor.
 

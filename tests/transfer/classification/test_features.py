@@ -276,6 +276,7 @@ def test_a_signal_ends_the_wait_for_another_command(config, data, monkeypatch):
             extract(config, data)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_rows_that_one_writes(config, data, photos, tmp_path):
     (photos / "a" / "2.png").write_bytes(b"no picture")
     data = dataclasses.replace(data, max_broken_share=0.2)

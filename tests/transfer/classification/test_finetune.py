@@ -179,6 +179,7 @@ def test_a_finished_training_given_again_writes_the_same_results(config, tmp_pat
     assert (tmp_path / "run" / "results.jsonl").read_text() == results
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(config, tmp_path):
     one = run(config, out=str(tmp_path / "one"))
     argv = ["finetune", "--out", str(tmp_path / "two"), "--protocol=folder", "--device=cpu"]

@@ -210,6 +210,7 @@ linear(parse_config("test", LinearConfig, sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_trains(tmp_path):
     script = tmp_path / "linear.py"
     script.write_text(SCRIPT)

@@ -123,6 +123,7 @@ def test_the_same_seed_gives_the_same_results_also_with_new_features(voc, tmp_pa
     assert one == again
 
 
+@pytest.mark.slow
 def test_two_processes_find_what_one_finds(config, tmp_path):
     one = run(config)
     argv = ["svm", f"--out={tmp_path / 'two'}", "--device=cpu", f"--costs={COSTS}"]

@@ -367,6 +367,7 @@ def test_an_evaluator_that_does_not_give_full_marks_to_the_truth_ends_the_comman
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test_together(config, tmp_path):
     file = tmp_path / "two.yaml"
     changed = dataclasses.replace(config, steps=2)

@@ -291,6 +291,7 @@ def arguments(config, **values):
     return [f"--{key}={value}" for key, value in values.items()]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(config, tmp_path, monkeypatch):
     monkeypatch.setattr(SegmentationProtocol, "dropout", 0.0)
     one = run(config, out=str(tmp_path / "one"), steps=3)
