@@ -143,7 +143,8 @@ def modules_to_copy(address: str) -> dict[Path, Path]:
     file = Path(module.__file__).resolve()
     root = file.parent.parent if file.name == "__init__.py" else file.parent
     loaded = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    files = (Path(file).resolve() for file in loaded if file)
+    # torch.ops and torch.classes have made-up relative files.
+    files = (Path(file).resolve() for file in loaded if file and Path(file).is_absolute())
     return {
         file.relative_to(root): file
         for file in files

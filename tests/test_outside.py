@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch  # noqa: F401 - its made-up modules must not be copied
 
 from pretext import outside
 
