@@ -141,6 +141,7 @@ def test_colorize_asked_for_a_run_says_how_to_colorize_with_it(pretext, run, pho
     assert f"{run} is a run, not a folder of images; to colorize with it, give --weights {run}" in complaint
 
 
+@pytest.mark.slow
 def test_torch_compile_trains_with_the_same_losses_within_rounding(tmp_path):
     """In processes of their own: the run-time checks of shapes under pytest are not for tracing."""
     for name, compiled in (("plain", "false"), ("compiled", "true")):

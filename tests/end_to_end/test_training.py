@@ -121,6 +121,7 @@ pretext.training.train(parse_config("test", TrainConfig, sys.argv[3:]))
 """
 
 
+@pytest.mark.slow
 def test_going_from_one_to_two_processes_in_mid_epoch_shows_the_same_sequence_of_samples(tmp_path):
     script = tmp_path / "record.py"
     script.write_text(RECORD)

@@ -181,6 +181,7 @@ def test_debug_runs_in_this_process(pretext, profile, tmp_path):
     assert not (tmp_path / "run" / "job").exists()
 
 
+@pytest.mark.slow
 def test_debug_and_local_end_with_the_commands_own_status(profile, tmp_path):
     for cluster in ("debug", "local"):
         argv = small(tmp_path / cluster, data__train="/nowhere")
@@ -190,6 +191,7 @@ def test_debug_and_local_end_with_the_commands_own_status(profile, tmp_path):
         assert "/nowhere is not a folder" in output
 
 
+@pytest.mark.slow
 def test_a_local_job_runs_in_two_processes_in_the_background_and_wait_follows_it(profile, tmp_path):
     flags = ["--cluster", profile(cluster="local", tasks_per_node=2), "--wait"]
     printed = finish([*small(tmp_path / "run", steps=2), *flags])

@@ -141,6 +141,7 @@ def test_stages_of_a_vision_transformer_are_the_tokens_of_its_layers_as_maps_of_
         network.forward_stages(rgb(), network.stages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "architecture",
     [

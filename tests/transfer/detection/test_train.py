@@ -81,6 +81,7 @@ def rows(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_detector_learns_the_bundled_objects(tmp_path):
     folder = write_small_voc(tmp_path / "VOC2012", num_train=60, num_val=12)
     out = tmp_path / "run"
@@ -115,6 +116,7 @@ def test_a_detector_learns_the_bundled_objects(tmp_path):
         assert gallery.size == (4 * 324 + 4, 4 * 244 + 4)  # eight images, each twice
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_bits_of_one_that_was_not(config, tmp_path, monkeypatch):
     undisturbed = dataclasses.replace(config, out=str(tmp_path / "undisturbed"))
     detect(undisturbed)

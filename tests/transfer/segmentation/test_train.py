@@ -112,6 +112,7 @@ def crash():
     raise MemoryError
 
 
+@pytest.mark.slow
 def test_a_training_killed_between_two_checkpoints_goes_on_to_the_bits_of_one_that_was_not(
     config, undisturbed, monkeypatch
 ):
@@ -306,6 +307,7 @@ def test_two_processes_train_as_one_does(config, tmp_path, monkeypatch):
     assert (tmp_path / "two" / "samples" / "step_0000003.png").exists()
 
 
+@pytest.mark.slow
 def test_wrong_data_ends_all_processes_as_bad_input(config, tmp_path):
     data = dataclasses.replace(config.data, train=f"{config.data.train}_2")
     argv = arguments(dataclasses.replace(config, data=data), out=tmp_path / "run")
