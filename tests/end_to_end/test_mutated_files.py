@@ -17,7 +17,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from pretext.images import images
+from pretext.images import image_file
 from tests.end_to_end.small_run import finish, small
 from tests.transfer.small_voc import as_coco, write_small_voc
 from transfer.config import DataConfig, DetectionDataConfig, SegmentationDataConfig
@@ -61,7 +61,7 @@ def random() -> Random:
 @pytest.fixture(autouse=True)
 def _small_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """A changed header may ask for half a gigapixel, which is allowed and takes minutes."""
-    monkeypatch.setattr(images, "MAX_DECODED_PIXELS", 2**20)
+    monkeypatch.setattr(image_file, "MAX_DECODED_PIXELS", 2**20)
 
 
 def mutated(content: bytes, random: Random) -> bytes:
