@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from pretext.color.bins import AbBins
 from pretext.export import export_weights
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
+from tests.end_to_end.small_run import trained
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +48,7 @@ def test_the_published_siggraph17_opens_as_the_regression_that_its_class_compute
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from tests.end_to_end.small_run import finish, small
-
-    run_dir = tmp_path_factory.mktemp("runs") / "run"
-    finish(small(run_dir, steps=2))
-    return run_dir
+    return trained(tmp_path_factory.mktemp("runs") / "run", steps=2)
 
 
 def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path):

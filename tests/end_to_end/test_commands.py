@@ -10,14 +10,12 @@ import torch
 from PIL import Image
 
 from pretext.runtime.metrics_log import read_metrics
-from tests.end_to_end.small_run import finish, small
+from tests.end_to_end.small_run import finish, small, trained
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("runs") / "run"
-    finish(small(run_dir, steps=2))
-    return run_dir
+    return trained(tmp_path_factory.mktemp("runs") / "run", steps=2)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import skimage.data
 from PIL import Image
 
 from pretext.images import image_file
-from tests.end_to_end.small_run import finish, small
+from tests.end_to_end.small_run import trained
 from tests.transfer.small_voc import as_coco, write_small_voc
 from transfer.config import DataConfig, DetectionDataConfig, SegmentationDataConfig
 from transfer.data.labelled import open_labelled
@@ -151,9 +151,7 @@ def mutated_pictures(tmp_path: Path, random: Random) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("runs") / "run"
-    finish(small(run_dir, steps=1))
-    return run_dir
+    return trained(tmp_path_factory.mktemp("runs") / "run", steps=1)
 
 
 def test_every_mutated_picture_is_colorized_or_named(pretext, run, mutated_pictures, tmp_path):

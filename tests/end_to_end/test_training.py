@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pretext.color.bins import AbBins
 from pretext.prior import save_bins
 from pretext.runtime.checkpoint import load_checkpoint
-from tests.end_to_end.small_run import finish, small, start
+from tests.end_to_end.small_run import small, start, trained
 
 
 def weights(run_dir):
@@ -33,9 +33,7 @@ def assert_same_weights(one, other):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """A finished run of 12 steps."""
-    run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
-    finish(small(run_dir, steps=12))
-    return run_dir
+    return trained(tmp_path_factory.mktemp("undisturbed") / "run", steps=12)
 
 
 def test_a_run_leaves_all_that_the_run_directory_promises(undisturbed):
@@ -72,7 +70,7 @@ def test_a_run_killed_at_five_random_moments_ends_with_the_weights_of_one_that_w
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=float(rng.uniform(0, 0.2)))
             process.kill()
-    finish(small(tmp_path / "run", steps=12))
+    trained(tmp_path / "run", steps=12)
     assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
     steps = [
         json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
@@ -83,7 +81,7 @@ def test_a_run_killed_at_five_random_moments_ends_with_the_weights_of_one_that_w
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_save_at_the_next_step_and_the_same_command_goes_on(
-    tmp_path, undisturbed, number, status
+    tmp_path, pretext, undisturbed, number, status
 ):
     arguments = small(tmp_path / "run", steps=12, save_every=1000, data__num_workers=1)
     with start(arguments) as process:
@@ -96,7 +94,8 @@ def test_ctrl_c_and_sigterm_save_at_the_next_step_and_the_same_command_goes_on(
     assert f"stopped by {number.name} after step" in output
     assert "the same command resumes: pretext train" in output
     assert 3 <= load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] < 12
-    assert "going on after step" in finish(arguments)
+    _, printed, _ = pretext(*arguments)
+    assert "going on after step" in printed
     assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
 
 
@@ -202,7 +201,7 @@ def test_a_second_start_on_a_run_is_refused_and_does_not_disturb_the_first(tmp_p
     assert first.returncode == 143, output
 
 
-def test_a_killed_reader_costs_nothing_that_was_learnt(tmp_path, undisturbed):
+def test_a_killed_reader_costs_nothing_that_was_learnt(tmp_path, pretext, undisturbed):
     arguments = small(tmp_path / "run", steps=12, save_every=1000, data__num_workers=1)
     with start(arguments) as process:
         readers = ""
@@ -221,7 +220,7 @@ def test_a_killed_reader_costs_nothing_that_was_learnt(tmp_path, undisturbed):
     step = load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"]
     assert f"saved after step {step} in" in output
     assert step >= 2
-    finish(arguments)
+    assert pretext(*arguments)[0] == 0
     assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
 
 
