@@ -221,6 +221,7 @@ def test_the_true_images_are_recognised_in_true_no_and_incongruent_colours(
     assert "recognised in" in complaint
 
 
+@pytest.mark.slow
 def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(
     evaluate, run, photos, tmp_path, monkeypatch, learned_weights
 ):
@@ -234,6 +235,7 @@ def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(
     assert not {"lpips", "fid"} & {entry["metric"] for entry in read(out)["not_computed"]}
 
 
+@pytest.mark.slow
 def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, photos, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for out, number in ((whole, None), (killed, signal.SIGKILL), (killed, signal.SIGTERM), (killed, None)):
@@ -253,6 +255,7 @@ def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, p
     assert numbers(whole) == numbers(killed)
 
 
+@pytest.mark.slow
 def test_several_processes_give_the_numbers_of_one_process_of_several_threads_bit_for_bit(
     run, photos, tmp_path
 ):
