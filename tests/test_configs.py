@@ -9,7 +9,9 @@ import pytest
 from eval_colorization.config import ReportConfig, TuringConfig
 from pretext.config import TrainConfig
 from pretext.runtime.command_line import parse_config
-from transfer.config import DetectConfig, FinetuneConfig, KnnConfig, LinearConfig, SegmentConfig, SvmConfig
+from transfer.config import FinetuneConfig, KnnConfig, LinearConfig, SvmConfig
+from transfer.detection.config import DetectConfig
+from transfer.segmentation.config import SegmentConfig
 
 CONFIGS = sorted(Path("configs").rglob("*.yaml"))
 COMMANDS = {

@@ -10,9 +10,6 @@ from typing import Any, ClassVar, Literal
 
 LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18"]
 FinetuneProtocolName = Literal["voc07", "semi_supervised", "folder"]
-DetectionProtocolName = Literal["zhang16", "goyal19_voc07", "goyal19_voc0712", "moco_24k", "coco_1x", "plain"]
-SegmentationProtocolName = Literal["zhang16", "fcn_20k", "fcn_40k", "plain"]
-DetectorName = Literal["dc5", "c4", "fpn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,153 +260,6 @@ class FinetuneConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetectionDataConfig:
-    """Images with boxes.
-
-    Args:
-        train: `voc:FOLDER:SPLIT` (PASCAL VOC's layout, such as voc:VOCdevkit/VOC2007:trainval) or
-            `coco:IMAGES:ANNOTATIONS.json`; a list for several, as VOC07+12.
-        test: one of these.
-        classes: their names; null takes classes.txt in the folder, else VOC's twenty, and COCO's from its file.
-        name: what the results table calls the data set; null makes one of `test`.
-        train_proposals: boxes for Fast R-CNN, a .pkl file in Detectron2's format for each of `train`; null trains
-            Faster R-CNN, which proposes its own.
-        test_proposals: the same for `test`.
-        image_sizes: lengths in pixels to which an image's short side is resized in training, one chosen at random;
-            null takes the protocol's.
-        test_image_size: the same in testing; null takes the protocol's.
-        max_image_size: what the long side may have after resizing; null takes the protocol's.
-        num_workers: processes that read images, for each process.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("num_workers",)
-
-    train: list[str] | str
-    test: str
-    classes: list[str] | None = None
-    name: str | None = None
-    train_proposals: list[str] | str | None = None
-    test_proposals: str | None = None
-    image_sizes: list[int] | None = None
-    test_image_size: int | None = None
-    max_image_size: int | None = None
-    num_workers: int = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class DetectConfig:
-    """Train a detector on a backbone with Detectron2.
-
-    Args:
-        out: folder of the results; the same command on the same folder goes on where it stopped.
-        protocol: zhang16, goyal19_voc07, goyal19_voc0712, moco_24k, coco_1x, or plain (a short recipe for small data).
-        detector: dc5 (R-CNN on one stage), c4 (ResNets: layer3, and layer4 for each box) or fpn (ResNets: a pyramid
-            of all stages); null takes c4 for ResNets and dc5 for the others.
-        stage: that dc5 looks at; null takes the deepest of stride 8 or more, but no fully connected layer.
-        train_from: the first stage that is trained: `head` (the detector alone), a stage, or `all`.
-        batch_norm: `train`, with statistics over all processes, or `frozen`; null takes the protocol's.
-        colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").
-        average_precision: `area`, or `11_point` as of VOC2007; COCO's data have COCO's own.
-        steps: optimiser steps in all; null takes the protocol's, times its batch over yours.
-        batch_size: images of one step, over all processes; null takes the protocol's.
-        lr: null takes the protocol's, times your batch over its own.
-        seed: of the head, of the order and scales of the images, of the boxes drawn for a loss, of a random backbone.
-        save_every: steps between two checkpoints.
-        evaluate_every: steps between two tests; the last step is always tested.
-        device: auto takes a GPU where there is one.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
-
-    backbone: BackboneConfig
-    data: DetectionDataConfig
-    out: str
-    protocol: DetectionProtocolName = "plain"
-    detector: DetectorName | None = None
-    stage: str | None = None
-    train_from: str = "all"
-    batch_norm: Literal["train", "frozen"] | None = None
-    colour_input: bool = False
-    average_precision: Literal["area", "11_point"] = "area"
-    steps: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    seed: int = 0
-    save_every: int = 1000
-    evaluate_every: int = 5000
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentationDataConfig:
-    """Images with a class for each pixel.
-
-    Args:
-        train: `voc:FOLDER:SPLIT` (PASCAL VOC's layout; `voc:FOLDER:SPLIT:MASKS` where the masks are not in
-            SegmentationClass, as of VOC12aug), `cityscapes:FOLDER:SPLIT` or `ade20k:FOLDER:SPLIT`; a list for several.
-        test: one of these.
-        classes: of VOC's layout, their names without the background; null takes classes.txt in the folder, else VOC's
-            twenty.
-        name: what the results table calls the data set; null makes one of `test`.
-        image_size: width and height in pixels within which images are resized, before a random scale in training; null
-            takes the protocol's.
-        crop_size: side in pixels of the training crops; null takes the protocol's.
-        num_workers: processes that read images, for each process.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("num_workers",)
-
-    train: list[str] | str
-    test: str
-    classes: list[str] | None = None
-    name: str | None = None
-    image_size: tuple[int, int] | None = None
-    crop_size: int | None = None
-    num_workers: int = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class SegmentConfig:
-    """Train a segmentation network on a backbone with mmsegmentation.
-
-    Args:
-        out: folder of the results; the same command on the same folder goes on where it stopped.
-        protocol: zhang16 (FCN-32s), fcn_20k or fcn_40k (the FCN head of today), or plain (that head, a short recipe for
-            small data).
-        stage: that the head looks at; null takes the deepest of stride 8 or more.
-        train_from: the first stage that is trained: `head` (the FCN head alone), a stage, or `all`.
-        batch_norm: of the backbone, `train`, with statistics over all processes, or `frozen`; null takes the
-            protocol's.
-        colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").
-        steps: optimiser steps in all; null takes the protocol's, times its batch over yours.
-        batch_size: images of one step, over all processes; null takes the protocol's.
-        lr: null takes the protocol's, times your batch over its own.
-        seed: of the head, of the order and crops of the images, and of a random backbone.
-        save_every: steps between two checkpoints.
-        evaluate_every: steps between two tests; the last step is always tested.
-        device: auto takes a GPU where there is one.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
-
-    backbone: BackboneConfig
-    data: SegmentationDataConfig
-    out: str
-    protocol: SegmentationProtocolName = "plain"
-    stage: str | None = None
-    train_from: str = "all"
-    batch_norm: Literal["train", "frozen"] | None = None
-    colour_input: bool = False
-    steps: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    seed: int = 0
-    save_every: int = 1000
-    evaluate_every: int = 5000
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
 LINEAR = DownstreamTest(
     config=LinearConfig,
     run="transfer.classification.linear:linear",
@@ -439,22 +289,4 @@ FINETUNE = DownstreamTest(
     title="Fine-tuning",
     headline=("mAP", "mAP_11_point", "top1"),
     saved="checkpoints/last.pt",
-)
-DETECT = DownstreamTest(
-    config=DetectConfig,
-    run="transfer.detection.train:detect",
-    help="train a detector on the backbone, with Detectron2",
-    title="Object detection",
-    headline=("AP50", "AP50_11_point"),
-    saved="detectron2/last_checkpoint",
-    framework="detect",
-)
-SEGMENT = DownstreamTest(
-    config=SegmentConfig,
-    run="transfer.segmentation.train:segment",
-    help="train a segmentation network on the backbone, with mmsegmentation",
-    title="Semantic segmentation",
-    headline=("mIoU",),
-    saved="checkpoints/last.pt",
-    framework="segment",
 )

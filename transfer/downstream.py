@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from pretext.outside import import_outside
-from transfer.config import DETECT, FINETUNE, KNN, LINEAR, SEGMENT, SVM, DownstreamTest
+from transfer.config import FINETUNE, KNN, LINEAR, SVM, DownstreamTest
+from transfer.detection.config import DETECT
+from transfer.segmentation.config import SEGMENT
 
 DOWNSTREAM_TESTS: dict[str, DownstreamTest] = {
     "linear": LINEAR,

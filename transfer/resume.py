@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from transfer.backbone import OpenedBackbone
-from transfer.config import DetectConfig, FinetuneConfig, LinearConfig, SegmentConfig
+from transfer.config import FinetuneConfig, LinearConfig
+from transfer.detection.config import DetectConfig
+from transfer.segmentation.config import SegmentConfig
 
 
 def refuse_another(

@@ -7,8 +7,6 @@ curves.png         the losses so far
 tensorboard/       the same numbers and the galleries
 checkpoints/       last.pt and step_*.pt
 samples/           galleries: grey | colorized | truth
-detectron2/        of detection: configuration, log and checkpoints of its trainer
-mmengine/          of segmentation: configuration and log of its runner
 job/               of runs on a cluster: history.jsonl, logs, the code that runs
 lock               locked while a process works in here (see run_lock)
 """
@@ -44,8 +42,6 @@ class RunDir:
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.pt"
         self.samples = self.path / "samples"
-        self.detectron2 = self.path / "detectron2"
-        self.mmengine = self.path / "mmengine"
 
     def step_checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step_{step:07d}.pt"

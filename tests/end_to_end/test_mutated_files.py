@@ -20,9 +20,11 @@ from PIL import Image
 from pretext.images import image_file
 from tests.end_to_end.small_run import trained
 from tests.transfer.small_voc import as_coco, write_small_voc
-from transfer.config import DataConfig, DetectionDataConfig, SegmentationDataConfig
+from transfer.config import DataConfig
 from transfer.data.labelled import open_labelled
+from transfer.detection.config import DetectionDataConfig
 from transfer.detection.data import open_detection
+from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.data import open_segmentation
 
 pytestmark = pytest.mark.slow

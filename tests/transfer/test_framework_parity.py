@@ -3,6 +3,7 @@
 Each framework resizes nothing, normalises and fills up in its own code; its adapter is behind that.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,9 @@ from pretext.images.image_file import open_rgb
 from pretext.images.sample import bundled_photograph
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
-from transfer.detection import loading
 from transfer.detection.adapter import DetectronBackbone, detectron_config
 from transfer.detection.annotated import AnnotatedImage, DetectionImages
+from transfer.detection.loading import MappedImages, detectron_records
 from transfer.detection.protocols import DETECTION_PROTOCOLS
 from transfer.segmentation.adapter import DATA_PREPROCESSOR, SegmentationBackbone
 from transfer.segmentation.loading import PACK, READ
@@ -65,9 +66,11 @@ def through_detectron2(path, backbone):
         device="cpu",
     )
     cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MAX_SIZE_TEST = HEIGHT, WIDTH
-    image = AnnotatedImage(id=1, path=path, width=WIDTH, height=HEIGHT, boxes=())
-    images = DetectionImages(address="voc:folder:test", classes=("cup",), images=(image,))
-    ((record,),) = loading.test_loader(loading.detectron_records(images, None), cfg, num_workers=0)
+    image = AnnotatedImage(
+        id=1, name=str(path), open=partial(open_rgb, path), width=WIDTH, height=HEIGHT, boxes=()
+    )
+    images = DetectionImages(address="voc:folder:test", classes=("cup",), measure="voc", images=(image,))
+    (record,) = MappedImages(detectron_records(images), cfg, training=False)
     model = GeneralizedRCNN(
         backbone=backbone,
         proposal_generator=torch.nn.Identity(),

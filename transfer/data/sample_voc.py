@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from pretext.images.sample import bundled_photograph
-from transfer.class_colours import NUM_LABELS, voc_colour
+from transfer.data.voc import NUM_LABELS, voc_colour
 
 WIDTH, HEIGHT = 160, 120
 VOID = 255

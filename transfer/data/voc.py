@@ -1,4 +1,6 @@
-"""PASCAL VOC's layout: lists in ImageSets, of images and of labels for each class, photographs in JPEGImages."""
+"""PASCAL VOC's layout: lists in ImageSets, of images and of labels for each class, photographs in JPEGImages; the
+colors of its masks.
+"""
 
 import os
 import re
@@ -16,6 +18,7 @@ from pretext.images.text_files import read_lines, read_text
 from pretext.spelling import unknown_name
 from transfer.data.checking import Remark, shown
 
+NUM_LABELS = 256  # of a mask
 LISTED_TWICE = "images that are listed twice, used once"
 VOC_CLASSES = (
     "aeroplane",
@@ -39,6 +42,19 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
+
+
+def voc_colour(label: int) -> tuple[int, int, int]:
+    """RGB in 0..255 of a label: VOC's colour map, whose 0 (background) is black and whose 255 (void) is cream.
+
+    The three lowest bits of the label are the highest bits of red, green and blue, the next three the next.
+    """
+    red = green = blue = 0
+    for bit in range(8):
+        red |= (label >> 3 * bit & 1) << 7 - bit
+        green |= (label >> 3 * bit + 1 & 1) << 7 - bit
+        blue |= (label >> 3 * bit + 2 & 1) << 7 - bit
+    return red, green, blue
 
 
 def class_names(root: Path) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads
 from torch import Tensor, nn
 
-from transfer.config import DetectorName
+from transfer.detection.config import DetectorName
 from transfer.detection.protocols import DetectionProtocol
 from transfer.partial_training import freeze_batch_norm, set_mode, train_only_from
 from transfer.schedule import Schedule

@@ -1,15 +1,15 @@
 """Images with boxes, whatever their layout, and what must hold of each."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
 from transfer.data.checking import Remark, remarks_by_kind
 
-VOC, COCO = "voc:", "coco:"
 MIN_SIDE = 0.1  # pixels; the 32-bit corners of a detector do not hold much less
 Corners = tuple[float, float, float, float]
 
@@ -40,10 +40,17 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedImage:
-    """An image file, its size as shown (after EXIF orientation), its objects, and what was not used as it stands."""
+    """An image, its size as shown (after EXIF orientation), its objects, and what was not used as it stands.
+
+    Attributes:
+        id: as the data set has it.
+        name: its file, or whatever else identifies it.
+        open: gives it in RGB.
+    """
 
     id: str | int
-    path: Path
+    name: str
+    open: Callable[[], Image.Image]
     width: int
     height: int
     boxes: tuple[Box, ...]
@@ -57,17 +64,15 @@ class DetectionImages:
     Attributes:
         address: `voc:FOLDER:SPLIT` or `coco:IMAGES:ANNOTATIONS.json`.
         classes: their names; an index there is a label.
+        measure: whose average precision is measured.
         remarks: on the split as a whole.
     """
 
     address: str
     classes: tuple[str, ...]
+    measure: Literal["voc", "coco"]
     images: tuple[AnnotatedImage, ...]
     remarks: tuple[Remark, ...] = ()
-
-    @property
-    def is_coco(self) -> bool:
-        return self.address.startswith(COCO)
 
     def boxes_by_class(self) -> dict[str, int]:
         """Class -> how many boxes it has."""

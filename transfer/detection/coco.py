@@ -5,9 +5,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pretext.images.image_file import open_rgb
 from transfer.data.checking import Remark, finite_number, image_size, read_all, shown
 from transfer.detection.annotated import (
     EXCHANGED,
@@ -60,7 +62,11 @@ def open_coco_boxes(address: str, root: Path, split: str, classes: Sequence[str]
             of_images[image].append(annotation)
     read = read_all(lambda number: _image(root, number, images[number], of_images[number], label_of), images)
     return DetectionImages(
-        address=address, classes=names, images=read, remarks=(*remarks, *_listed_again(images))
+        address=address,
+        classes=names,
+        measure="coco",
+        images=read,
+        remarks=(*remarks, *_listed_again(images)),
     )
 
 
@@ -186,7 +192,13 @@ def _image(
                 )
             )
     return AnnotatedImage(
-        id=number, path=path, width=width, height=height, boxes=tuple(boxes), remarks=tuple(remarks)
+        id=number,
+        name=str(path),
+        open=partial(open_rgb, path),
+        width=width,
+        height=height,
+        boxes=tuple(boxes),
+        remarks=tuple(remarks),
     )
 
 

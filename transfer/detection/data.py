@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pretext.spelling import first_few
-from transfer.config import DetectionDataConfig
 from transfer.data.checking import require_same_classes
 from transfer.data.labelled import default_name
-from transfer.detection.annotated import COCO, VOC, DetectionImages
+from transfer.detection.annotated import DetectionImages
 from transfer.detection.coco import open_coco_boxes
+from transfer.detection.config import DetectionDataConfig
 from transfer.detection.voc import open_voc_boxes
 
 
@@ -32,7 +32,7 @@ def open_detection(config: DetectionDataConfig) -> tuple[list[DetectionImages], 
         if all(box.crowd for split in splits for image in split.images for box in image.boxes):
             where = " and ".join(split.address for split in splits)
             raise ValueError(f"{where}: no image has an object, so there is nothing to {purpose}")
-    if not test.is_coco:  # COCO's mean is over the classes that are there
+    if test.measure == "voc":  # COCO's mean is over the classes that are there
         shown = {box.label for image in test.images for box in image.boxes if not box.difficult}
         for label, name in enumerate(test.classes):
             if label not in shown:
@@ -53,7 +53,7 @@ def summary(images: DetectionImages) -> str:
         (sum(box.crowd for box in boxes), "crowds"),
     ):
         line += f", {count} {what}" if count else ""
-    empty = [image.path.name for image in images.images if not image.boxes]
+    empty = [Path(image.name).name for image in images.images if not image.boxes]
     if empty:
         line += f"; {len(empty)} without objects: {first_few(empty)}"
     return line
@@ -62,7 +62,7 @@ def summary(images: DetectionImages) -> str:
 def _open(address: str, classes: Sequence[str] | None) -> DetectionImages:
     form, _, rest = address.partition(":")
     folder, _, last = rest.rpartition(":")
-    if f"{form}:" not in (VOC, COCO) or not folder:
+    if form not in ("voc", "coco") or not folder:
         raise ValueError(
             f"{address} should be voc:FOLDER:SPLIT, such as voc:VOCdevkit/VOC2007:trainval, or "
             "coco:IMAGES:ANNOTATIONS.json"
@@ -70,7 +70,7 @@ def _open(address: str, classes: Sequence[str] | None) -> DetectionImages:
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise ValueError(f"{address}: there is no folder {root}")
-    return (open_voc_boxes if f"{form}:" == VOC else open_coco_boxes)(address, root, last, classes)
+    return (open_voc_boxes if form == "voc" else open_coco_boxes)(address, root, last, classes)
 
 
 def train_proposals(config: DetectionDataConfig) -> list[str] | list[None]:
@@ -96,4 +96,4 @@ def data_name(config: DetectionDataConfig) -> str:
     """What the results table calls the data: as given, or VOC2007 test, instances_val2017, ..."""
     if config.name:
         return config.name
-    return Path(config.test).stem if config.test.startswith(COCO) else default_name(config.test)
+    return Path(config.test).stem if config.test.startswith("coco:") else default_name(config.test)

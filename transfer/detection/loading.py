@@ -2,27 +2,28 @@
 
 import copy
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetMapper, MapDataset, build_detection_test_loader
+from detectron2.data import DatasetMapper
 from detectron2.data.build import load_proposals_into_dataset, trivial_batch_collator
 from detectron2.data.detection_utils import check_image_size, transform_proposals
 from detectron2.data.transforms import AugInput
 from detectron2.structures import BoxMode
+from PIL import Image
+from torch.utils.data import Dataset
 
-from pretext.images.image_file import BrokenImageError, open_rgb
+from pretext.images.image_file import BrokenImageError
 from pretext.images.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
-from transfer.detection.annotated import DetectionImages
+from transfer.detection.annotated import AnnotatedImage, DetectionImages
 
 
 def training_loader(
-    records: Sequence[dict[str, Any]],
+    images: "MappedImages",
     cfg: CfgNode,
     *,
     seed: int,
@@ -30,7 +31,7 @@ def training_loader(
     world: World,
     num_workers: int,
 ) -> GuardedLoader:
-    """This rank's images of steps `start_step` and on, mapped by Detectron2 as `cfg` says.
+    """This rank's images of steps `start_step` and on, as many as `cfg` says.
 
     As in `pretext.images.order`, neither an interruption nor the number of workers changes what comes when.
 
@@ -38,14 +39,13 @@ def training_loader(
         ValueError: the batch cannot be shared evenly.
     """
     order = StepOrder(
-        len(records),
+        len(images),
         seed=seed,
         num_steps=cfg.SOLVER.MAX_ITER,
         batch_size=cfg.SOLVER.IMS_PER_BATCH,
         world=world,
     )
     order.skip(start_step * order.per_step)
-    images = MapDataset(records, _Mapper(cfg, is_train=True))
     return GuardedLoader(
         TrainingImages(images, seed),
         batch_size=order.per_step,
@@ -55,23 +55,36 @@ def training_loader(
     )
 
 
-def test_loader(records: Sequence[dict[str, Any]], cfg: CfgNode, num_workers: int) -> Any:
-    """The test images once, shared by the processes, mapped by Detectron2 as `cfg` says."""
-    return build_detection_test_loader(
-        list(records), mapper=_Mapper(cfg, is_train=False), num_workers=num_workers
-    )
+class MappedImages(Dataset[dict[str, Any]]):
+    """Images as Detectron2's detectors take them, mapped by its own code as `cfg` says.
+
+    Args:
+        annotated: each image with its record, of `detectron_records`.
+        training: whether they are augmented and keep their boxes.
+    """
+
+    def __init__(
+        self, annotated: Sequence[tuple[AnnotatedImage, dict[str, Any]]], cfg: CfgNode, *, training: bool
+    ) -> None:
+        self._annotated, self._mapper = annotated, _Mapper(cfg, is_train=training)
+
+    def __len__(self) -> int:
+        return len(self._annotated)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        image, record = self._annotated[index]
+        try:
+            picture = image.open()
+        except BrokenImageError as error:
+            raise ValueError(f"{image.name} cannot be read as an image ({error})") from error
+        return self._mapper.map(picture, copy.deepcopy(record))
 
 
 class _Mapper(DatasetMapper):
-    """Detectron2's mapper of images with boxes, which reads them by `open_rgb`, not by its own code."""
+    """Detectron2's mapper of images with boxes, which does not read them itself."""
 
-    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
-        record = copy.deepcopy(dataset_dict)
-        path = Path(record["file_name"])
-        try:
-            image = np.array(open_rgb(path))
-        except BrokenImageError as error:
-            raise ValueError(f"{path} cannot be read as an image ({error})") from error
+    def map(self, picture: Image.Image, record: dict[str, Any]) -> dict[str, Any]:
+        image = np.array(picture)
         check_image_size(record, image)
         augmented = AugInput(image)
         transforms = self.augmentations(augmented)
@@ -86,17 +99,22 @@ class _Mapper(DatasetMapper):
         return record
 
 
-def detectron_records(images: DetectionImages, proposals: str | None) -> list[dict[str, Any]]:
-    """Detectron2's form of the data, with the proposed boxes of a file in its format.
+def detectron_records(
+    images: DetectionImages, proposals: str | None = None
+) -> list[tuple[AnnotatedImage, dict[str, Any]]]:
+    """Each image with Detectron2's form of its annotations.
 
-    An image's `image_id` is its place in `images.images`.
+    Its `image_id` is its place in `images.images`.
+
+    Args:
+        proposals: file of proposed boxes in Detectron2's format, for Fast R-CNN.
 
     Raises:
         ValueError: the file is missing, cannot be read, or lacks an image.
     """
     records = [
         {
-            "file_name": str(image.path),
+            "file_name": image.name,
             "image_id": image.id,
             "height": image.height,
             "width": image.width,
@@ -116,7 +134,7 @@ def detectron_records(images: DetectionImages, proposals: str | None) -> list[di
         records = _with_proposals(records, proposals, images.address)
     for place, record in enumerate(records):
         record["image_id"] = place
-    return records
+    return list(zip(images.images, records, strict=True))
 
 
 def _with_proposals(records: list[dict[str, Any]], proposals: str, address: str) -> list[dict[str, Any]]:
@@ -129,4 +147,6 @@ def _with_proposals(records: list[dict[str, Any]], proposals: str, address: str)
             f"{proposals} has no proposals for {error.args[0]} of {address}, or is not in Detectron2's format"
         ) from error
     except Exception as error:  # whatever unpickling meets
-        raise ValueError(f"{proposals} is no file of proposals in Detectron2's format ({error!r})") from error
+        raise ValueError(
+            f"{proposals} is not a file of proposals in Detectron2's format ({error!r})"
+        ) from error

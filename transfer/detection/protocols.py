@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from transfer.config import DetectConfig
+from transfer.detection.config import DetectConfig
 from transfer.schedule import Schedule
 
 
@@ -123,3 +123,19 @@ def resolve_protocol(config: DetectConfig) -> tuple[DetectionProtocol, Schedule]
             "data.image_sizes, test_image_size and max_image_size are lengths in pixels, at least 1"
         )
     return protocol, published.schedule.scaled(config.steps, config.batch_size, config.lr)
+
+
+def described(config: DetectConfig, detector: str) -> str:
+    """Such as `moco_24k, c4 layer3`, or `plain, dc5 conv7, Fast R-CNN, 320 px` where the user chose so.
+
+    Args:
+        detector: and what it looks at, such as `dc5 conv7`.
+    """
+    published, (protocol, _) = DETECTION_PROTOCOLS[config.protocol], resolve_protocol(config)
+    parts = [config.protocol, detector]
+    if config.data.train_proposals is not None:
+        parts.append("Fast R-CNN")
+    sizes = (protocol.image_sizes, protocol.test_image_size, protocol.max_image_size)
+    if sizes != (published.image_sizes, published.test_image_size, published.max_image_size):
+        parts.append(f"{protocol.test_image_size} px")
+    return ", ".join(parts)

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
+from pretext.images.image_file import open_rgb
 from transfer.data.checking import Remark, finite_number, image_size, read_all, shown
 from transfer.data.voc import class_names, file_beside, listed_images
 from transfer.detection.annotated import (
@@ -32,7 +34,9 @@ def open_voc_boxes(address: str, root: Path, split: str, classes: Sequence[str] 
     names = tuple(classes) if classes else class_names(root)
     listed, remarks = listed_images(root, "Main", split)
     images = read_all(lambda name: _image(root, name, listed[name], names), listed)
-    return DetectionImages(address=address, classes=names, images=images, remarks=tuple(remarks))
+    return DetectionImages(
+        address=address, classes=names, measure="voc", images=images, remarks=tuple(remarks)
+    )
 
 
 def _image(root: Path, name: str, path: Path, classes: Sequence[str]) -> AnnotatedImage:
@@ -66,7 +70,13 @@ def _image(root: Path, name: str, path: Path, classes: Sequence[str]) -> Annotat
         if not box.difficult or (label, corners) not in boxes:
             boxes[label, corners] = box
     return AnnotatedImage(
-        id=name, path=path, width=width, height=height, boxes=tuple(boxes.values()), remarks=tuple(remarks)
+        id=name,
+        name=str(path),
+        open=partial(open_rgb, path),
+        width=width,
+        height=height,
+        boxes=tuple(boxes.values()),
+        remarks=tuple(remarks),
     )
 
 

@@ -57,11 +57,26 @@ DATA_PREPROCESSOR = {
 
 @TRANSFORMS.register_module()
 class LoadPicture(BaseTransform):
-    """mmsegmentation's step that reads an image, by `open_rgb`: BGR in 0..255. Raises BrokenImageError."""
+    """mmsegmentation's step that reads an image: BGR in 0..255.
+
+    It takes the Pillow image `picture` of the results, or without one opens `img_path` by `open_rgb`, which raises
+    BrokenImageError.
+    """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        image = np.array(open_rgb(Path(results["img_path"])))[..., ::-1]
+        """Add `img`, `img_shape` and `ori_shape`."""
+        picture = results.get("picture") or open_rgb(Path(results["img_path"]))
+        image = np.array(picture)[..., ::-1]
         return results | {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
+
+
+@TRANSFORMS.register_module()
+class TakeLabels(BaseTransform):
+    """The step in place of mmsegmentation's LoadAnnotations: from here on `labels` change with the image."""
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Add `gt_seg_map`."""
+        return results | {"gt_seg_map": results["labels"], "seg_fields": ["gt_seg_map"]}
 
 
 @MODELS.register_module(name="TransferBackbone")

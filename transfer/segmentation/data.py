@@ -1,6 +1,6 @@
 """The images of a configuration and the class of each pixel, all checked before anything is trained on them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from transfer.config import SegmentationDataConfig
+from pretext.images.image_file import open_rgb
 from transfer.data.checking import Remark, image_size, read_all, remarks_by_kind, require_same_classes
+from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.layouts import BACKGROUND, Listing, list_split
 
 VOID = 255
@@ -19,10 +20,16 @@ MASK_MODES = ("1", "L", "P")  # Pillow's: one channel of up to 8 bits, and indic
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentedImage:
-    """An image file, its mask, and how many pixels each class has there."""
+    """An image and the class of each of its pixels.
 
-    path: Path
-    mask: Path
+    Attributes:
+        name: its file, or whatever else identifies it.
+        read: opens it: in RGB, with the indices of its pixels' classes, VOID where they have none.
+        pixels: how many of them each class has.
+    """
+
+    name: str
+    read: Callable[[], tuple[Image.Image, UInt8[np.ndarray, "height width"]]]
     pixels: tuple[int, ...]
 
 
@@ -33,13 +40,11 @@ class SegmentationImages:
     Attributes:
         address: where it lies; see `list_split`.
         classes: their names; an index there is what a network predicts.
-        first_label: of the first class in the masks; a label below it is void, as 255 is.
         remarks: on the list of the images.
     """
 
     address: str
     classes: tuple[str, ...]
-    first_label: int
     images: tuple[SegmentedImage, ...]
     remarks: tuple[Remark, ...] = ()
 
@@ -132,8 +137,8 @@ def summary(images: SegmentationImages) -> str:
 
 def overlap(train: Iterable[SegmentationImages], test: SegmentationImages) -> int:
     """How many test images are trained on."""
-    trained = {image.path.resolve() for images in train for image in images.images}
-    return sum(image.path.resolve() in trained for image in test.images)
+    trained = {image.name for images in train for image in images.images}
+    return sum(image.name in trained for image in test.images)
 
 
 def data_name(config: SegmentationDataConfig) -> str:
@@ -150,7 +155,6 @@ def _open(address: str, classes: Sequence[str] | None, *, for_training: bool) ->
     return SegmentationImages(
         address=address,
         classes=listing.classes,
-        first_label=listing.first_label,
         images=images,
         remarks=listing.remarks,
     )
@@ -161,9 +165,9 @@ def _require_objects(splits: Sequence[SegmentationImages]) -> None:
     if all(set(split.shown_classes) <= {BACKGROUND} for split in splits):
         first = splits[0]
         raise ValueError(
-            f"{first.address}: the masks, such as {first.images[0].mask}, show none of {', '.join(first.classes[1:])}, "
-            f"nothing but 0, the background, or {VOID}, which is void and no class; write the classes as 1 to "
-            f"{len(first.classes) - 1}"
+            f"{first.address}: the masks, such as that of {first.images[0].name}, show none of "
+            f"{', '.join(first.classes[1:])}, nothing but 0, the background, or {VOID}, which is void and no class; "
+            f"write the classes as 1 to {len(first.classes) - 1}"
         )
 
 
@@ -189,4 +193,11 @@ def _check(listing: Listing, for_training: bool, files: tuple[Path, Path]) -> Se
         raise ValueError(
             f"{mask} labels no pixel, all are void ({VOID}); leave the image out of the training split"
         )
-    return SegmentedImage(path=path, mask=mask, pixels=pixels)
+    read = partial(_read, path, mask, listing.first_label)
+    return SegmentedImage(name=str(path.resolve()), read=read, pixels=pixels)
+
+
+def _read(path: Path, mask: Path, first_label: int) -> tuple[Image.Image, UInt8[np.ndarray, "height width"]]:
+    labels = read_mask(mask)
+    is_void = (labels < first_label) | (labels == VOID)
+    return open_rgb(path), np.where(is_void, VOID, labels - np.uint8(first_label)).astype(np.uint8)

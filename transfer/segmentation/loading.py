@@ -10,12 +10,12 @@ from torch.utils.data import Dataset
 from pretext.images.workers import GuardedLoader
 from pretext.runtime.distributed import World
 from transfer.data.step_order import StepOrder, TrainingImages
-from transfer.segmentation.adapter import LoadPicture
+from transfer.segmentation.adapter import LoadPicture, TakeLabels
 from transfer.segmentation.data import SegmentationImages
 from transfer.segmentation.protocols import SegmentationProtocol
 
 READ = {"type": LoadPicture.__name__}
-READ_MASK = {"type": "LoadAnnotations"}
+READ_MASK = {"type": TakeLabels.__name__}
 PACK = {"type": "PackSegInputs"}
 
 
@@ -94,22 +94,15 @@ class _Images(Dataset[dict[str, Any]]):
         with DefaultScope.overwrite_default_scope("mmseg"):
             self.pipeline = Compose(pipeline)
         self.metainfo = {"classes": images[0].classes}
-        self._zero_is_void = bool(images[0].first_label)
-        self._files = [(str(image.path), str(image.mask)) for split in images for image in split.images]
+        self._images = [image for split in images for image in split.images]
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        image, mask = self._files[index]
-        return self.pipeline(
-            {
-                "img_path": image,
-                "seg_map_path": mask,
-                "seg_fields": [],
-                "reduce_zero_label": self._zero_is_void,
-            }
-        )
+        image = self._images[index]
+        picture, labels = image.read()
+        return self.pipeline({"img_path": image.name, "picture": picture, "labels": labels})
 
 
 def _resize(image_size: tuple[int, int]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from transfer.config import SegmentConfig
 from transfer.schedule import Schedule
+from transfer.segmentation.config import SegmentConfig
 
 
 @dataclass(frozen=True, kw_only=True)

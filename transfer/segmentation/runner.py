@@ -1,10 +1,8 @@
-"""mmengine's runner, and around its loop what every run of this project has."""
+"""mmengine's runner, and the hook by which its loop tells a run of each step."""
 
-import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
 from multiprocessing import get_start_method
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -13,26 +11,19 @@ from mmengine import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
-from PIL import Image
 from torch import nn
 
 from pretext.images.workers import GuardedLoader
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
-from pretext.runtime.checkpoint import save_checkpoint
 from pretext.runtime.distributed import World
-from pretext.runtime.metrics_log import MetricsLog
-from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
-from pretext.runtime.stop_signal import StopSignal
-from transfer.config import SegmentConfig
 from transfer.data.step_order import seed_step
+from transfer.framework_training import FrameworkRun
 from transfer.running_loss import RunningLoss
 from transfer.schedule import Schedule
-from transfer.segmentation.evaluation import PeriodicEvaluation
+from transfer.segmentation.evaluation import Evaluation
 from transfer.segmentation.loading import test_pipeline, train_pipeline
 from transfer.segmentation.protocols import SegmentationProtocol
 
-LOG_EVERY = 10  # steps
 MOMENTUM = 0.9
 
 
@@ -41,14 +32,18 @@ def build_runner(
     protocol: SegmentationProtocol,
     schedule: Schedule,
     *,
-    run_dir: RunDir,
+    folder: Path,
     seed: int,
     world: World,
     train_data: GuardedLoader,
     test_data: GuardedLoader,
-    hook: "TrainingHook",
+    hook: "RunHook",
 ) -> Runner:
-    """The runner that trains `network`, which is on its device, and tests it where `hook` asks for it."""
+    """The runner that trains `network`, which is on its device, and tests it when `hook` asks for it.
+
+    Args:
+        folder: where mmengine writes its configuration and its log.
+    """
     model = network
     if world.size > 1:
         synchronise_batch_norm(network)  # so that a step is the same however many processes share it
@@ -66,13 +61,13 @@ def build_runner(
         warnings.filterwarnings("ignore", "Setting MKL_NUM_THREADS")  # as torchrun does with OMP_NUM_THREADS
         runner = Runner(
             model=model,
-            work_dir=str(run_dir.mmengine),
+            work_dir=str(folder),
             **training,
             train_dataloader=train_data,
             test_dataloader=test_data,
             test_cfg={},
-            test_evaluator=[hook.tests],
-            # Its log and its checkpoints have a place here; see `TrainingHook`.
+            test_evaluator=[hook.evaluation],
+            # Its log and its checkpoints have a place here; see `FrameworkRun`.
             default_hooks=dict.fromkeys(("runtime_info", "timer", "sampler_seed", "logger", "checkpoint")),
             custom_hooks=[hook],
             launcher="pytorch" if world.size > 1 else "none",
@@ -113,101 +108,47 @@ def scheduler_config(protocol: SegmentationProtocol, schedule: Schedule) -> dict
     }
 
 
-@dataclass(kw_only=True, eq=False)
-class TrainingHook(Hook):
-    """After each step of mmengine's loop: log -> test -> save, and stop when a signal came.
+class RunHook(Hook):
+    """Tells `run` of each step of mmengine's loop.
 
-    Checkpoints are this project's: whole or not there, while mmengine writes in place and has removed an older one by
-    then. `state_dict` in them is the network, as mmsegmentation's tools look for it.
+    A checkpoint names the network `state_dict`, as mmsegmentation's tools look for it.
 
-    Attributes:
+    Args:
         network: without wrapper.
-        state: a checkpoint to go on from.
-        begun: what a checkpoint says of where the run began.
-        stopped_by: number of the signal that ended the training, 0 for none.
     """
 
-    network: nn.Module
-    config: SegmentConfig
-    schedule: Schedule
-    tests: PeriodicEvaluation
-    begun: Mapping[str, Any]
-    state: Mapping[str, Any] | None
-    run_dir: RunDir
-    world: World
-    stop: StopSignal
-    log: MetricsLog | None
-    progress: Progress
-    stopped_by: int = 0
     priority = "VERY_LOW"  # after the learning rate's, so that what is saved is ready for the next step
 
+    def __init__(
+        self, run: FrameworkRun, network: nn.Module, evaluation: Evaluation, *, seed: int, world: World
+    ) -> None:
+        self.run, self.network, self.evaluation = run, network, evaluation
+        self.seed, self.world = seed, world
+
     def before_train(self, runner: Runner) -> None:
-        """Take everything from the checkpoint."""
-        if self.state:
-            self.network.load_state_dict(self.state["state_dict"])
-            runner.optim_wrapper.load_state_dict(self.state["optimizer"])
-            runner.param_schedulers[0].load_state_dict(self.state["scheduler"])
-            runner.train_loop._iter = self.state[
-                "step"
-            ]  # as Runner.resume does it; the loop then skips the data
-        self._running_loss = RunningLoss(self.world)
-        self._logged_step, self._clock = runner.iter, time.perf_counter()
+        """Resume from the run's checkpoint, as Runner.resume does from mmengine's: the loop then skips the data."""
+        self._running_loss, self._lr = RunningLoss(self.world), 0.0
+        self.run.begin(
+            {
+                "state_dict": self.network,
+                "optimizer": runner.optim_wrapper,
+                "scheduler": runner.param_schedulers[0],
+            },
+            losses=lambda _: {"loss": self._running_loss.take(), "lr": self._lr},
+            test=runner.test_loop.run,
+            gallery=self.evaluation.gallery,
+        )
+        runner.train_loop._iter = self.run.first_step
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
-        """Every step has random numbers (dropout) of its own, so that a run that goes on draws the same."""
-        seed_step(self.config.seed, runner.iter, self.world)
+        """Every step has random numbers (dropout) of its own, so that a resumed run draws the same."""
+        seed_step(self.seed, runner.iter, self.world)
         self._lr = runner.optim_wrapper.get_lr()["lr"][0]
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
+        """Log, test and save; end the loop when a signal came."""
         loss = outputs["loss"].detach()[None]
         self._running_loss.add(runner.iter, loss, torch.ones_like(loss, dtype=torch.bool))
-        self.progress.advance()
-        done = runner.iter + 1
-        self.stopped_by = self.stop.agreed()
-        is_last = done == self.schedule.steps
-        is_saved = done % self.config.save_every == 0 or is_last or self.stopped_by
-        if done % LOG_EVERY == 0 or is_saved:
-            self._write(done)
-        if done % self.config.evaluate_every == 0 or is_last:
-            self._running_loss.check_finite()
-            self._test(runner, done)
-        if is_saved and self.world.is_main:
-            self._save(runner, done)
-        runner.train_loop.stop_training = bool(self.stopped_by)
-
-    def _write(self, done: int) -> None:
-        seconds = (time.perf_counter() - self._clock) / (done - self._logged_step)
-        row = {
-            "loss": self._running_loss.take(),
-            "lr": self._lr,
-            "images_per_second": self.schedule.batch_size / seconds,
-        }
-        if self.log:
-            self.log.write(done, row)
-        self.progress.show(done, row, seconds_left=(self.schedule.steps - done) * seconds)
-        self._logged_step, self._clock = done, time.perf_counter()
-
-    def _test(self, runner: Runner, done: int) -> None:
-        metrics = self.tests.add(done, runner.test_loop.run())
-        shown = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
-        self.progress.say(f"test at step {done}: {shown}")
-        gallery = self.tests.gallery()
-        if self.log:
-            self.log.write(done, metrics)
-            self.log.write_image(done, "predictions", gallery)
-            self.run_dir.samples.mkdir(exist_ok=True)
-            Image.fromarray(gallery).save(self.run_dir.gallery(done))
-        self._logged_step, self._clock = done, time.perf_counter()
-
-    def _save(self, runner: Runner, done: int) -> None:
-        state = {
-            "step": done,
-            "state_dict": self.network.state_dict(),
-            "optimizer": runner.optim_wrapper.state_dict(),
-            "scheduler": runner.param_schedulers[0].state_dict(),
-            "tests": self.tests.rows,
-            **self.begun,
-        }
-        save_checkpoint(self.run_dir.last_checkpoint, state)
+        runner.train_loop.stop_training = self.run.after_step()

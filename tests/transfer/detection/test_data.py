@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.transfer.small_voc import as_coco, edit_annotation, write_small_voc
-from transfer.config import DetectionDataConfig
 from transfer.data.sample_voc import CLASSES
+from transfer.detection.config import DetectionDataConfig
 from transfer.detection.data import data_name, open_detection, summary
 
 
@@ -328,12 +328,12 @@ def test_proposals_are_read_in_detectron2s_format(folder, tmp_path):
         "bbox_mode": 0,
     }
     file.write_bytes(pickle.dumps(content))
-    record = detectron_records(train, str(file))[0]
+    _, record = detectron_records(train, str(file))[0]
     np.testing.assert_array_equal(record["proposal_boxes"][0], [10, 10, 20, 20])  # the likelier one first
     content = {key: value if key == "bbox_mode" else value[:7] for key, value in content.items()}
     file.write_bytes(pickle.dumps(content))
     with pytest.raises(ValueError, match=r"proposals\.pkl has no proposals for train_007 of voc:"):
         detectron_records(train, str(file))
     file.write_bytes(b"no pickle")
-    with pytest.raises(ValueError, match=r"is no file of proposals in Detectron2's format"):
+    with pytest.raises(ValueError, match=r"is not a file of proposals in Detectron2's format"):
         detectron_records(train, str(file))

@@ -24,11 +24,12 @@ from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
 from tests.end_to_end.small_run import TORCHRUN, finish
 from tests.transfer.small_voc import as_coco, edit_annotation, write_small_voc
-from transfer.config import BackboneConfig, DetectConfig, DetectionDataConfig
+from transfer.config import BackboneConfig
 from transfer.data.sample_voc import CLASSES
 from transfer.detection import train as train_module
 from transfer.detection.adapter import detectron_config
 from transfer.detection.checkpoint import StrictCheckpointer
+from transfer.detection.config import DetectConfig, DetectionDataConfig
 from transfer.detection.data import open_detection
 from transfer.detection.evaluation import PeriodicEvaluation
 from transfer.detection.loading import detectron_records, training_loader

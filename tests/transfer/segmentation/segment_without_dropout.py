@@ -3,7 +3,7 @@
 import sys
 
 from pretext.runtime.command_line import parse_config
-from transfer.config import SegmentConfig
+from transfer.segmentation.config import SegmentConfig
 from transfer.segmentation.protocols import SegmentationProtocol
 from transfer.segmentation.train import segment
 

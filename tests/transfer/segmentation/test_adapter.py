@@ -10,8 +10,9 @@ from torchvision.transforms.functional import pil_to_tensor
 from pretext.images.image_file import open_rgb
 from tests.transfer.small_voc import write_small_voc
 from transfer.backbone import open_backbone
-from transfer.config import BackboneConfig, SegmentationDataConfig
+from transfer.config import BackboneConfig
 from transfer.partial_training import assert_unchanged, frozen_tensors
+from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.data import open_segmentation
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS
 from transfer.stages import choose_stage
@@ -59,7 +60,7 @@ def test_a_jpeg_read_by_mmsegmentation_gives_the_stages_of_the_network_on_its_rg
     batch = next(iter(loader_of_tests(test, protocol, world=CPU, num_workers=0)))
     with torch.no_grad():
         (found,) = model.extract_feat(model.data_preprocessor(batch)["inputs"])
-        rgb = pil_to_tensor(open_rgb(test.images[0].path))[None] / 255
+        rgb = pil_to_tensor(test.images[0].read()[0])[None] / 255
         expected = network.forward_stages(rgb, [stage])[stage]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -94,7 +95,7 @@ def test_a_test_image_smaller_than_a_crop_is_filled_up_as_in_training(images):
 
 def test_an_exif_orientation_is_undone_as_it_is_in_the_rest_of_the_project(images, tmp_path):
     _, test = images
-    turned = Image.open(test.images[0].path)
+    turned = Image.open(test.images[0].name)
     exif = turned.getexif()
     exif[0x0112] = 6
     path = tmp_path / "turned.jpg"

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.transfer.small_voc import write_small_voc
-from transfer.config import SegmentationDataConfig
 from transfer.data.sample_voc import CLASSES
+from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.data import data_name, open_segmentation, overlap, summary
 from transfer.segmentation.layouts import CITYSCAPES_CLASSES
 
@@ -46,7 +46,7 @@ def test_every_pixel_of_vocs_layout_is_counted_under_its_class(sample):
     (train,), test = open_segmentation(config(sample))
     assert train.classes == test.classes == ("background", *CLASSES)
     assert (len(train.images), len(test.images)) == (8, 6)
-    labels = np.concatenate([np.array(Image.open(image.mask)).ravel() for image in test.images])
+    labels = np.concatenate([image.read()[1].ravel() for image in test.images])
     assert test.pixels_by_class() == {
         name: int((labels == label).sum()) for label, name in enumerate(test.classes)
     }
@@ -68,8 +68,10 @@ def test_the_augmented_voc_is_two_lists_with_masks_in_two_folders_and_images_of_
         config(voc, train=[f"voc:{voc}:train", f"voc:{voc}:aug:SegmentationClassAug"])
     )
     assert [len(images.images) for images in train] == [4, 4]
-    assert train[1].images[1].path.name == "train_005.png"
-    assert train[1].images[1].mask.parent.name == "SegmentationClassAug"
+    picture, labels = train[1].images[1].read()
+    assert (Path(train[1].images[1].name).name, picture.size) == ("train_005.png", (160, 120))
+    masks = voc / "SegmentationClassAug"
+    assert np.array_equal(labels, np.array(Image.open(masks / "train_005.png")))
     assert overlap(train, test) == 0
     assert overlap([test], test) == 6
 
@@ -147,8 +149,8 @@ def test_images_are_listed_with_extensions_and_blanks_and_files_may_be_named_in_
     names = voc / "ImageSets/Segmentation/train.txt"
     names.write_bytes("\ufeffmy photo 1.jpg\r\n\r\ntrain_001.JPG\r\ntrain_001\r\n".encode())
     (train,), _ = open_segmentation(config(voc))
-    assert [image.path.name for image in train.images] == ["my photo 1.JPG", "train_001.jpg"]
-    assert [image.mask.name for image in train.images] == ["my photo 1.PNG", "train_001.png"]
+    assert [Path(image.name).name for image in train.images] == ["my photo 1.JPG", "train_001.jpg"]
+    assert np.array_equal(train.images[0].read()[1], np.array(Image.open(mask.with_name("my photo 1.PNG"))))
     assert train.notes() == [f"voc:{voc}:train: images that are listed twice, used once: 1 (train_001)"]
 
 
@@ -210,7 +212,7 @@ def drop_class_from_test(folder):
         ),
         (
             lambda voc: mark_with_255(voc, "train"),
-            r"voc:train: the masks, such as .*train_000.png, show none of cup, flower, pagoda, nothing but 0, the "
+            r"voc:train: the masks, such as that of .*train_000.jpg, show none of cup, flower, pagoda, nothing but 0, the "
             r"background, or 255, which is void and no class; write the classes as 1 to 3",
         ),
         (

@@ -1,7 +1,5 @@
 """The mean over classes, against scikit-learn's Jaccard scores."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ pytest.importorskip("mmseg", reason="make segmentation")
 
 from pretext.runtime.distributed import World
 from transfer.segmentation.data import SegmentationImages, SegmentedImage
-from transfer.segmentation.evaluation import PeriodicEvaluation
+from transfer.segmentation.evaluation import Evaluation
 
 CLASSES = ("background", "sky", "building", "road")
 
@@ -20,9 +18,9 @@ def test_a_class_that_no_mask_shows_is_not_in_the_means_though_it_is_predicted()
     rng = np.random.default_rng(0)
     truth, predicted = rng.integers(1, 4, (50, 60)), rng.integers(0, 4, (50, 60))
     pixels = tuple(np.bincount(truth.ravel(), minlength=4).tolist())
-    image = SegmentedImage(path=Path("a.jpg"), mask=Path("a.png"), pixels=pixels)
-    images = SegmentationImages(address="voc:x:val", classes=CLASSES, first_label=0, images=(image,))
-    tests = PeriodicEvaluation(images, World(rank=0, size=1, device=torch.device("cpu")))
+    image = SegmentedImage(name="a", read=lambda: pytest.fail("opened"), pixels=pixels)
+    images = SegmentationImages(address="voc:x:val", classes=CLASSES, images=(image,))
+    tests = Evaluation(images, World(rank=0, size=1, device=torch.device("cpu")))
     areas = tests.intersect_and_union(torch.tensor(predicted), torch.tensor(truth), 4, 255)
     metrics = tests.compute_metrics([areas])
     scores = {"labels": [1, 2, 3], "average": None}

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from transfer.config import BackboneConfig, SegmentationDataConfig, SegmentConfig
+from transfer.config import BackboneConfig
 from transfer.schedule import settings
+from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 
 CONFIG = SegmentConfig(

@@ -15,9 +15,10 @@ from pretext.runtime.command_line import RunFailedError, StoppedError
 from tests.end_to_end.small_run import TORCHRUN, finish, start
 from tests.transfer.small_voc import write_small_voc
 from transfer.backbone import open_backbone
-from transfer.config import BackboneConfig, SegmentationDataConfig, SegmentConfig
+from transfer.config import BackboneConfig
 from transfer.data.sample_voc import CLASSES
 from transfer.results import read_records
+from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
 from transfer.segmentation.data import read_mask
 from transfer.segmentation.protocols import SegmentationProtocol
 from transfer.segmentation.train import segment

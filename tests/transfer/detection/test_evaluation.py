@@ -1,7 +1,5 @@
 """Detectron2's own evaluators, asked before any training what they give to the truth."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from detectron2.evaluation import COCOEvaluator, PascalVOCDetectionEvaluator
 
 from pretext.runtime.distributed import World
 from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages
-from transfer.detection.truth import open_evaluator, require_full_marks
+from transfer.detection.evaluation import open_evaluator, require_full_marks
 
 CPU = World(rank=0, size=1, device=torch.device("cpu"))
 
@@ -20,10 +18,14 @@ CPU = World(rank=0, size=1, device=torch.device("cpu"))
 def split(address, *boxes, classes=("cup", "pot")):
     """Two images of 160 x 120 px, the second without objects."""
     images = [
-        AnnotatedImage(id=name, path=Path(name), width=160, height=120, boxes=shown)
+        AnnotatedImage(
+            id=name, name=name, open=lambda: pytest.fail("opened"), width=160, height=120, boxes=shown
+        )
         for name, shown in (("my photo 1", boxes), ("b", ()))
     ]
-    return DetectionImages(address=address, classes=classes, images=tuple(images))
+    return DetectionImages(
+        address=address, classes=classes, measure=address.partition(":")[0], images=tuple(images)
+    )
 
 
 def box(label, left, top, right, bottom, **more):
