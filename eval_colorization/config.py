@@ -4,6 +4,7 @@ This module imports neither torch nor anything that does, so that `--help` and a
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from pretext.config import Decoding
@@ -41,7 +42,8 @@ class ReportConfig:
 
     Args:
         data: the images, as for data.train of `pretext train`: a folder, shards, sample, torchvision:NAME.
-        out: folder of the report; the same command on the same folder goes on where it stopped.
+        out: folder of the report; the same command on the same folder resumes it. With `model` it is
+            reports/NAME_OF_MODEL by default.
         model: a run or weights file that joins in with every decoding: shorthand for four methods.
         methods: name -> method.
         subset: all images, or of ImageNet's validation images the 10,000 of ctest10k or the first 5,000 (val5k).
@@ -64,7 +66,7 @@ class ReportConfig:
     """
 
     data: str
-    out: str
+    out: str = ""
     model: str | None = None
     methods: dict[str, MethodConfig] = field(default_factory=dict)
     subset: Subset = "all"
@@ -82,6 +84,12 @@ class ReportConfig:
     batch_size: int | None = None
     num_workers: int = 2
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.out:
+            if self.model is None:
+                raise ValueError("out is missing: name the report's folder, as in --out reports/NAME")
+            object.__setattr__(self, "out", f"reports/{Path(self.model).resolve().name}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,3 +128,43 @@ class TuringConfig:
     base_url: str = ""
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuringServeConfig:
+    """Put a test of turing-export to people by links; answers are stored as they come.
+
+    Args:
+        folder: what turing-export wrote.
+        database: SQLite file of the answers; null takes answers.sqlite in `folder`.
+        host: address to listen on; 127.0.0.1 is this machine only.
+        port: 0 takes a free one.
+        invitations: links to make now.
+        admin_token: for the page with the counts; null takes that of the database, where it is kept once drawn.
+    """
+
+    folder: Path
+    database: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    invitations: int = 0
+    admin_token: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuringScoreConfig:
+    """Fooling rates with intervals, from result files, the server's database or crowd answers.
+
+    Args:
+        answers: result files, folders, .sqlite or .csv.
+        key: key.json of the test.
+        out: folder for scores, trials and figures.
+        min_vigilance: share of the vigilance trials that a participant must get right to count.
+        seed: of the bootstrap.
+    """
+
+    answers: list[Path]
+    key: Path
+    out: Path
+    min_vigilance: float = 0.75
+    seed: int = 0

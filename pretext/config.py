@@ -5,6 +5,7 @@ torch nor anything of the package, so that `--help` and a misspelt key answer at
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal
 
 Decoding = Literal["annealed_mean", "mean", "mode", "top_k_mean"]
@@ -156,3 +157,70 @@ class TrainConfig:
     save_every: int = 1000
     keep_every: int | None = None
     gallery_images: int = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriorConfig:
+    """Measure the colours of a data set: ab bins, their prior, and a picture of it.
+
+    Args:
+        data: as data.train of `pretext train`: a folder, shards, sample, ...
+        out: the file to write, for the bins of an objective; .json.
+        kmeans: how many bins to fit to the data's colours; null takes the 313 published ones.
+        neighbours: bins that share a pixel.
+        sigma: of the Gaussian that smooths, in ab units.
+        image_size: side in pixels of the central squares that are read.
+        num_workers: processes that read images.
+        seed: of the k-means.
+    """
+
+    data: str
+    out: Path
+    kmeans: int | None = None
+    neighbours: int = 5
+    sigma: float = 5.0
+    image_size: int = 256
+    num_workers: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColorizeConfig:
+    """Colorize images at full resolution, their lightness kept.
+
+    Args:
+        images: files or folders.
+        out: folder for the colorized images.
+        weights: shipped network, run directory, checkpoint, .safetensors or published .pth.
+        decoding: of a distribution into a colour; null takes annealed_mean.
+        temperature: of the annealed mean; null takes the run's, else 0.38.
+        top_k: bins of top_k_mean; null takes 5.
+        size: pixels at which colours are predicted; null takes the image_size of the training, else 256.
+        device: auto takes a GPU where there is one.
+    """
+
+    images: list[Path]
+    out: Path
+    weights: str = DEFAULT_WEIGHTS
+    decoding: Decoding | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    size: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Write a run's weights as safetensors, with bins, prior and normalisation.
+
+    Args:
+        model: run directory or checkpoint.
+        out: the file to write; null takes weights.safetensors in the run directory.
+        precision: of the numbers in the file.
+        card: YAML file of what else its metadata shall say: data, licence, figures, ...
+    """
+
+    model: str
+    out: Path | None = None
+    precision: Literal["float32", "float16"] = "float32"
+    card: Path | None = None

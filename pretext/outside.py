@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -65,6 +65,15 @@ def import_outside(address: str, kind: str) -> Any:
         public = [other for other in vars(module) if not other.startswith("_")]
         raise ValueError(f"{kind} {address}: {module.__file__} has no {name}{did_you_mean(name, public)}")
     return getattr(module, name)
+
+
+def function_at(address: Callable[..., Any] | str) -> Callable[..., Any]:
+    """The function that `module:function` names, a built-in one of an importable module; or a function itself."""
+    if not isinstance(address, str):
+        return address
+    module, _, name = address.partition(":")
+    function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return function
 
 
 def look_up(kind: str, name: str, built_in: Mapping[str, Thing]) -> Thing:

@@ -28,11 +28,11 @@ from pretext.networks import build_network
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.running_losses import RunningLosses
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
-from pretext.runtime.command_line import StoppedError
+from pretext.runtime.command_line import StoppedError, flatten
 from pretext.runtime.distributed import choose_precision, join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir, flatten, free_keys
+from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate

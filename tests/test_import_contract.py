@@ -10,7 +10,7 @@ PACKAGES = ("pretext", "eval_colorization", "transfer")
 LEAVES = ("pretext.color", "pretext.networks", "pretext.runtime")
 # Third-party package -> the only modules that may import it.
 ADAPTERS = {
-    "submitit": ("pretext.runtime.job", "pretext.runtime.launch"),
+    "submitit": ("pretext.cluster.job", "pretext.cluster.submit"),
     "webdataset": ("pretext.images.shards",),
     "torchmetrics": ("eval_colorization.metrics.perceptual",),
     "torch_fidelity": ("eval_colorization.metrics.perceptual",),

@@ -3,9 +3,9 @@
 This module imports neither torch nor anything that does, so that `--help` and a misspelt key answer at once.
 """
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18"]
@@ -34,14 +34,6 @@ class DownstreamTest:
     headline: tuple[str, ...]
     saved: str = "results.jsonl"
     framework: str | None = None
-
-    def function(self) -> Callable[[Any], Any]:
-        """What `run` names."""
-        if not isinstance(self.run, str):
-            return self.run
-        module, _, name = self.run.partition(":")
-        function: Callable[[Any], Any] = getattr(importlib.import_module(module), name)
-        return function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,6 +250,35 @@ class FinetuneConfig:
     evaluate_every: int = 5000
     precision: Literal["float32", "bfloat16"] = "float32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableConfig:
+    """One table of all results, beside the published numbers: Markdown, LaTeX and a page with plots by stage.
+
+    Args:
+        results: --out folders of transfer commands, or above them.
+        out: folder for the tables.
+    """
+
+    results: list[Path]
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorConfig:
+    """Whether Detectron2 (detect) and mmsegmentation (segment) can be used here, and what to type where they cannot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleVocConfig:
+    """Write a small data set in PASCAL VOC's layout, splits train and val, made of the bundled photographs.
+
+    Args:
+        folder: a new folder.
+    """
+
+    folder: Path
 
 
 LINEAR = DownstreamTest(

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from pretext.outside import import_outside
+from pretext.outside import function_at, import_outside
 from transfer.config import FINETUNE, KNN, LINEAR, SVM, DownstreamTest
 from transfer.detection.config import DETECT
 from transfer.segmentation.config import SEGMENT
@@ -34,6 +34,19 @@ def outside_test(address: str) -> DownstreamTest:
     return test
 
 
+def run_built_in_test(test: DownstreamTest, config: Any) -> None:
+    """Run a test that writes its own folder.
+
+    Raises:
+        ValueError: what it needs is not installed.
+    """
+    if test.framework is not None:
+        from transfer.frameworks import require_framework
+
+        require_framework(test.framework)
+    function_at(test.run)(config)
+
+
 def run_outside_test(test: DownstreamTest, config: Any) -> None:
     """Run a user's own test and write its records into the folder `config.out`, which must not hold another run.
 
@@ -49,7 +62,7 @@ def run_outside_test(test: DownstreamTest, config: Any) -> None:
     with ExitStack() as held:
         if is_main:
             RunDir(config.out).prepare(asdict(config), held, free={"out", "device", *free_keys(config)})
-        records = test.function()(config)
+        records = function_at(test.run)(config)
         if is_main:
             path = write_records(RunDir(config.out).path, records)
             for record in records:

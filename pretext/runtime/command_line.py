@@ -1,30 +1,19 @@
-"""The console scripts' outer shell: typed configs from YAML and flags, one-line errors, exit statuses.
+"""Command lines: typed configurations from YAML and flags, and the errors that end a command in one line."""
 
-Exit statuses: 0 done; 2 the user's input is wrong; 1 the work itself failed; 130 and 143 stopped by Ctrl-C or
-SIGTERM.
-"""
-
-import argparse
-import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from jsonargparse import ArgumentError, ArgumentParser
+import yaml
 
-from pretext.outside import is_outside
-from pretext.runtime.launch_options import LAUNCH_HELP, wants_cluster
 from pretext.spelling import did_you_mean, unknown_name
 
 Config = TypeVar("Config")
-
-EXIT_FAILED = 1
-EXIT_BAD_INPUT = 2
 
 
 class RunFailedError(RuntimeError):
@@ -49,139 +38,127 @@ class StoppedError(RuntimeError):
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Launchable:
-    """What the launcher must know of a command that can run on a cluster.
-
-    Attributes:
-        parse: command line -> configuration.
-        folder: the configuration's key that names the folder which the command writes and goes on from.
-        progress: pattern of the files in there that hold what was saved.
-    """
-
-    parse: Callable[[Sequence[str]], Any]
-    folder: str
-    progress: str
-
-
-class Command(NamedTuple):
-    """A sub-command: a function of the rest of the command line, and one line of help."""
-
-    run: Callable[[Sequence[str]], None]
-    help: str
-    launchable: Launchable | None = None
-
-
-def run_command(
-    prog: str,
-    commands: Mapping[str, Command],
-    argv: Sequence[str] | None = None,
-    from_outside: Callable[[str], Command] | None = None,
-) -> int:
-    """Run the sub-command that `argv` names and return the exit status.
+def parse_config(
+    prog: str, config_class: type[Config], argv: Sequence[str], words_key: str | None = None
+) -> Config:
+    """Read `[CONFIG] [--key value ...]` into `config_class`; flags win over the YAML file CONFIG.
 
     Args:
-        prog: name of the console script.
-        commands: by name.
-        argv: the command line without the program's name; `sys.argv[1:]` by default.
-        from_outside: makes a command of a user's own `module:Name`.
-
-    With the environment variable TRACEBACK=1 an error keeps its traceback.
-    """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    width = max(len(name) for name in commands)
-    listing = "\n".join(f"  {name:<{width}}  {command.help}" for name, command in commands.items())
-    launchable = [name for name, command in commands.items() if command.launchable]
-    if launchable:
-        listing += f"\n\n{', '.join(launchable)} {LAUNCH_HELP}"
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        usage=f"{prog} COMMAND ...",
-        description=f"commands:\n{listing}\n\n'{prog} COMMAND --help' explains each.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", metavar="COMMAND", help=argparse.SUPPRESS)
-    name = parser.parse_args(argv[:1]).command
-    outside = from_outside is not None and is_outside(name)
-    if name not in commands and not outside:
-        own = ", or module:Name of your own" if from_outside else ""
-        parser.error(unknown_name("command", name, commands) + own)
-    before, sys.argv = sys.argv, [prog, *argv]  # what environment.json and messages call the command
-    try:
-        if from_outside is not None and outside:
-            commands = {**commands, name: from_outside(name)}
-        if wants_cluster(argv[1:]):
-            from pretext.runtime.launch import launch  # submitit is needed only here
-
-            launch(prog, name, commands, argv[1:])
-        else:
-            commands[name].run(argv[1:])
-    except StoppedError as stopped:
-        print(f"{prog} {name}: {stopped}", file=sys.stderr)
-        return stopped.exit_status
-    except (ValueError, OSError, RunFailedError) as error:
-        if os.environ.get("TRACEBACK"):
-            raise
-        print(f"{prog} {name}: error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT if isinstance(error, (ValueError, FileNotFoundError)) else EXIT_FAILED
-    except KeyboardInterrupt:
-        print(f"{prog} {name}: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        sys.argv = before
-    return 0
-
-
-def parse_config(
-    prog: str, config_class: type[Config], argv: Sequence[str], target: str = "CONFIG"
-) -> Config:
-    """Read `CONFIG [--key value ...]` into `config_class`, a dataclass of dataclasses; flags win over the YAML file.
-
-    `target` is what the help calls the first argument.
+        prog: the command, for its help.
+        config_class: a dataclass, maybe of dataclasses, whose docstrings explain their keys under `Args:`.
+        argv: every flag has one value, in YAML; `--a.b value` sets the key b of a.
+        words_key: the key that takes the words that are neither flags nor their values; then CONFIG ends in .yaml.
 
     Raises:
         ValueError: an unknown key (the nearest valid one is named), a wrong type, a missing value or file.
+        SystemExit: the help was asked for, and is printed.
     """
+    from jsonargparse import ArgumentError, ArgumentParser
+
     parser = ArgumentParser(
         prog=prog,
-        usage=f"{prog} {target} [--key value ...]",
+        usage=f"{prog} {f'{words_key.upper()} ...' if words_key else 'CONFIG'} [--key value ...]",
         description=(config_class.__doc__ or "").partition("Args:")[0].strip(),
         exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", action="config", help="the YAML file CONFIG")
     parser.add_class_arguments(config_class)
-    argv = list(argv)
-    if argv and not argv[0].startswith("-"):
-        if not Path(argv[0]).is_file():
-            raise ValueError(f"there is no configuration file {argv[0]!r}")
-        argv[:1] = ["--config", argv[0]]
+    types = _types(config_class)
+    words, flags = _split(argv)
+    file = words.pop(0) if words and (words_key is None or words[0].endswith((".yaml", ".yml"))) else None
+    takes_several = words_key is not None and get_origin(types[words_key]) is list
+    if len(words) > (1 if words_key else 0) and not takes_several:
+        raise ValueError(f"unexpected {words[-1]!r}; a key is set by --KEY VALUE, and --help lists every key")
+    if words and words_key:
+        parser.set_defaults({words_key: words if takes_several else words[0]})
+    given = {key: (f"--{key}", value) for key, value in flags if value is not None}
+    argv = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags]
+    if file is not None:
+        given = {key: (f"{file}: {key}", value) for key, value in flatten(_read_yaml(file)).items()} | given
+        argv = ["--config", file, *argv]
+    for key, (place, _) in given.items():
+        if not _is_known(key, types):
+            raise ValueError(
+                f"{place}: unknown configuration key {key!r}{did_you_mean(key, types)}; --help lists every key"
+            )
     try:
         namespace = parser.parse_args(argv)
     except ArgumentError as error:
-        keys = [action.dest for action in parser._actions]
-        raise ValueError(_one_line(str(error), keys)) from error
+        raise ValueError(_explanation(str(error), given, types)) from error
     namespace.pop("config", None)
     return config_class(**vars(parser.instantiate(namespace)))
 
 
-def _one_line(message: str, keys: Sequence[str]) -> str:
-    """jsonargparse's message on one line, with the nearest valid key where an unknown one is the matter."""
-    message = re.sub(r"\s+", " ", message).strip()
-    unknown_flag = re.search(r"unrecognized arguments: --([\w.]+)", message)
-    unknown_key = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
-    unknown_top_key = re.match(r"Option '([\w.]+)' is not accepted", message)
-    unknown_choice = re.search(
-        r'key "([\w.]+)": Expected a typing\.Literal\[(.+)\]\. Got value: (.+)', message
+def flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    """{"optim": {"lr": 1}} -> {"optim.lr": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _types(config_class: type[Any], prefix: str = "") -> dict[str, Any]:
+    """Full key -> its declared type."""
+    hints = get_type_hints(config_class)
+    types: dict[str, Any] = {}
+    for field in fields(config_class):
+        hint = types[prefix + field.name] = hints[field.name]
+        if isinstance(hint, type) and is_dataclass(hint):
+            types |= _types(hint, f"{prefix}{field.name}.")
+    return types
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str | None]]]:
+    """The words that are neither flags nor their values, and the flags with their values, None for --help."""
+    words: list[str] = []
+    flags: list[tuple[str, str | None]] = []
+    rest = iter(argv)
+    for word in rest:
+        key, equals, value = word.removeprefix("--").partition("=")
+        if word in ("-h", "--help", "--print_config"):
+            flags.append((key.replace("-h", "help"), None))
+        elif not word.startswith("--"):
+            words.append(word)
+        elif equals or ((value := next(rest, "--")) and not value.startswith("--")):
+            flags.append((key, value))
+        else:
+            raise ValueError(f"--{key} needs a value")
+    return words, flags
+
+
+def _read_yaml(file: str) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(Path(file).read_text())
+    except FileNotFoundError:
+        raise ValueError(f"there is no configuration file {file!r}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} is not a configuration: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{file} is not a configuration: expected keys with values")
+    return tree
+
+
+def _is_known(key: str, types: Mapping[str, Any]) -> bool:
+    """Whether `key` is one of a configuration, or below one that takes a dictionary."""
+    key = key.removesuffix("+")  # --key+ VALUE appends to a list
+    above = key.rpartition(".")[0]
+    return (
+        key in types
+        or (above in types and not is_dataclass(types[above]))
+        or ("." in above and _is_known(above, types))
     )
-    if unknown_flag:
-        key = unknown_flag[1]
-    elif unknown_key:
-        key = f"{unknown_key[1]}.{unknown_key[2]}"
-    elif unknown_top_key:
-        key = unknown_top_key[1]
-    elif unknown_choice:
-        key, choices, value = unknown_choice.groups()
-        return unknown_name(key, value, re.findall("'(.*?)'", choices))
-    else:
+
+
+def _explanation(message: str, given: Mapping[str, tuple[str, Any]], types: Mapping[str, Any]) -> str:
+    """jsonargparse's message on one line; of a wrong type, where it stands, what it is and what was expected."""
+    message = " ".join(message.split())
+    match = re.match(r'Parser key "([\w.]+)":', message)
+    if match is None or match[1] not in given or match[1] not in types:
         return message
-    return f"unknown configuration key {key!r}{did_you_mean(key, keys)}; --help lists every key"
+    (place, value), hint = given[match[1]], types[match[1]]
+    options = [get_args(option) for option in (hint, *get_args(hint)) if get_origin(option) is Literal]
+    if options:
+        return f"{place}: {unknown_name(match[1], str(value), list(map(str, options[0])))}"
+    kind = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+    return f"{place}: expected {kind.replace('None', 'null')}, got {value!r}"

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import yaml
 
+from pretext.runtime.command_line import flatten
 from pretext.runtime.run_lock import FILE as LOCK_FILE
 from pretext.runtime.run_lock import run_lock
 from pretext.runtime.versions import package_version
@@ -156,14 +157,6 @@ def free_keys(config: Any, prefix: str = "") -> set[str]:
         if is_dataclass(value := getattr(config, field.name)):
             free |= free_keys(value, f"{prefix}{field.name}.")
     return free
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"optim": {"lr": 1}} -> {"optim.lr": 1}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def describe_environment() -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import pretext
-from pretext.runtime.code_snapshot import snapshot_code
+from pretext.cluster.snapshot import snapshot_code
 from pretext.runtime.metrics_log import read_metrics
 from tests.end_to_end.small_run import finish, small, start
 from tests.slurm.cluster import slurm, wait_until

@@ -23,11 +23,12 @@ SERVE = """
 import json, sys
 from pathlib import Path
 from eval_colorization.turing.serve import serve
-from pretext.runtime.command_line import Command, run_command
+from eval_colorization.config import TuringServeConfig
+from pretext.console import Command, run_command
 
 folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-command = Command(lambda argv: serve(folder, **options), "")
-sys.exit(run_command("eval_colorization", {"turing-serve": command}, ["turing-serve"]))
+command = Command(config=TuringServeConfig, run=lambda config: serve(folder, **options), help="")
+sys.exit(run_command("eval_colorization", {"turing-serve": command}, ["turing-serve", "--folder=."]))
 """
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pretext.runtime.job import JobFolder
+from pretext.cluster.job import JobFolder
+from pretext.cluster.states import OVER, accounted_states, states_in_queue
 from pretext.runtime.metrics_log import read_metrics
 from pretext.runtime.run_dir import RunDir
-from pretext.runtime.slurm_states import OVER, accounted_states, states_in_queue
 
 POLL_SECONDS = 1.0
 
@@ -38,7 +38,7 @@ def follow(submitted: Sequence[Submitted], *, on_slurm: bool) -> int:
     except KeyboardInterrupt:
         jobs = dict.fromkeys(run.id.partition("_")[0] for run in submitted)
         cancel = f"{'scancel' if on_slurm else 'kill'} {' '.join(jobs)}"
-        print(f"\nno longer following; the job goes on (cancel it with: {cancel})", file=sys.stderr)
+        print(f"\nno longer following; the job continues (cancel it with: {cancel})", file=sys.stderr)
         raise
 
 

@@ -1,17 +1,22 @@
-"""What runs in each task of a job: a command line, and what a cluster does to it."""
+"""What runs in each task of a job: a command line, what a cluster does to it, and the history of its attempts."""
 
 import importlib
+import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from submitit.core.job_environment import JobEnvironment
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
-from pretext.runtime.history import ATTEMPTS_WITHOUT_PROGRESS, History
+from pretext.cluster.states import accounted_states
+
+ATTEMPTS_WITHOUT_PROGRESS = 3
 
 
 class JobFolder:
@@ -31,7 +36,7 @@ class Job:
 
     Time limit and preemption come as SIGUSR2. The command saves at its next step boundary and ends as stopped;
     then submitit's own handler puts the job back into the queue, under the same id. A bare SIGTERM (`scontrol
-    requeue`, scancel) is answered by saving too. Whatever else ends an attempt, the next one goes on from what the
+    requeue`, scancel) is answered by saving too. Whatever else ends an attempt, the next one resumes from what the
     command has saved.
 
     Attributes:
@@ -55,7 +60,7 @@ class Job:
         if environment.rank == 0:
             status = self._first_task(environment._job_env, environment.world_size)
         else:
-            status = self._run()
+            status = run_command_line(self.prog, self.argv)
         if status == 128 + signal.SIGUSR2:
             assert callable(requeue)
             requeue(signal.SIGUSR2, None)  # ends the first task; the others wait for it to end them
@@ -79,24 +84,75 @@ class Job:
             )
             return 1
         try:
-            status = self._run()
+            status = run_command_line(self.prog, self.argv)
         except Exception as error:
             history.end(job.job_id, 1, f"crashed: {type(error).__name__}: {error}")
             raise
         history.end(job.job_id, status, _reason(status))
         return status
 
-    def _run(self) -> int:
-        status: int = importlib.import_module(f"{self.prog}.__main__").main(self.argv)
-        return status
-
     def checkpoint(self) -> DelayedSubmission:
-        """The same again: what is to be kept lies in the run directory."""
+        """What submitit runs after a requeue: the same again, as what is to be kept lies in the run directory."""
         return DelayedSubmission(self)
 
     def _saved(self) -> str:
         times = [file.stat().st_mtime_ns for file in self.run_dir.glob(self.progress)]
         return f"{len(times)} files, the last at {max(times, default=0)}"
+
+
+def run_command_line(prog: str, argv: Sequence[str]) -> int:
+    """Run a command line of the console script `prog` in this process; its exit status."""
+    status: int = importlib.import_module(f"{prog}.__main__").main(argv)
+    return status
+
+
+class History:
+    """The attempts of a run, in `history.jsonl` of its job folder: a line when one starts and a line when it ends.
+
+    A start has job, attempt, hosts, tasks, progress (what the run had saved by then) and after: what Slurm's
+    accounting says of the previous attempt, such as REQUEUED or NODE_FAIL. An end has status and reason; if the attempt
+    could not write it, the next one does.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """All events, oldest first."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def start(self, job: str, hosts: list[str], tasks: int, progress: str) -> None:
+        """A new attempt; first the end of the last one, if nobody has written it."""
+        events = self.read()
+        if events and events[-1]["event"] == "start":
+            self.end(events[-1]["job"], None, "killed")
+        attempt = 1 + sum(event["event"] == "start" and event["job"] == job for event in events)
+        after = _last_state(events[-1]["job"]) if events else None
+        self._write(
+            event="start", job=job, attempt=attempt, after=after, hosts=hosts, tasks=tasks, progress=progress
+        )
+
+    def end(self, job: str, status: int | None, reason: str) -> None:
+        """The attempt under way has ended; `status` is None where it could not say so itself."""
+        self._write(event="end", job=job, status=status, reason=reason)
+
+    def is_stuck(self, job: str) -> bool:
+        """Whether the attempts before this one, which has started, have saved nothing new."""
+        starts = [event for event in self.read() if event["event"] == "start" and event["job"] == job]
+        last = [event["progress"] for event in starts[-ATTEMPTS_WITHOUT_PROGRESS - 1 :]]
+        return len(last) > ATTEMPTS_WITHOUT_PROGRESS and len(set(last)) == 1
+
+    def _write(self, **event: Any) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds")} | event) + "\n")
+
+
+def _last_state(job: str) -> str | None:
+    """What Slurm's accounting says of the last attempt of a job that is over; None where there is no accounting."""
+    states = accounted_states(job, all_attempts=True)
+    over = [state for state in states if state not in ("RUNNING", "PENDING")]
+    return over[-1] if over else None
 
 
 def _reason(status: int) -> str:

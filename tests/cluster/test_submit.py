@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pretext.__main__ import main, parse_train
-from pretext.runtime.code_snapshot import snapshot_code
-from pretext.runtime.launch import refusal
+from pretext.__main__ import COMMANDS, main
+from pretext.cluster.snapshot import snapshot_code
+from pretext.cluster.submit import refusal
 from pretext.runtime.metrics_log import read_metrics
 from tests.end_to_end.small_run import finish, small, start
 
@@ -73,8 +73,10 @@ def test_a_dry_run_prints_the_golden_script_and_configurations_that_the_command_
         assert name == f"optim.lr={lr}"
         path = tmp_path / "config.yaml"
         path.write_text(config)
-        asked = parse_train([*argv[1:], "--optim.lr", lr, "--run_dir", str(tmp_path / "runs" / name)])
-        assert parse_train([str(path)]) == asked
+        asked = COMMANDS["train"].parse(
+            [*argv[1:], "--optim.lr", lr, "--run_dir", str(tmp_path / "runs" / name)]
+        )
+        assert COMMANDS["train"].parse([str(path)]) == asked
         assert dataclasses.asdict(asked)["optim"]["lr"] == float(lr)
     assert not (tmp_path / "runs").exists()
 
@@ -93,7 +95,7 @@ def test_a_dry_run_prints_the_golden_script_and_configurations_that_the_command_
             None,
             {"cluster": "slurm", "nodez": 2},
             [],
-            "error: --cluster: unknown configuration key 'nodez' (did you mean 'nodes'?)",
+            "unknown configuration key 'nodez' (did you mean 'nodes'?)",
         ),
         (None, {"cluster": "slurm"}, ["--sweep", "sed=1,2"], "unknown configuration key 'sed'"),
         (None, {"cluster": "local", "nodes": 2}, [], "nodes is 2; use cluster: slurm"),
@@ -151,7 +153,7 @@ def test_the_snapshot_of_a_checkout_has_local_changes_and_new_files_but_nothing_
     (code / "pretext").mkdir(parents=True)
     (code / "pretext" / "old.py").write_text("of the job before")
 
-    snapshot_code(root, code)
+    snapshot_code(root, code, {})
     found = {str(file.relative_to(code)): file.read_text() for file in code.rglob("*") if file.is_file()}
     assert found == {"pretext/a.py": "changed", "pretext/c.json": "asset", "pretext/d.py": "new"}
 
@@ -161,7 +163,7 @@ def test_the_snapshot_of_a_checkout_on_a_machine_without_git_is_of_all_files(tmp
     (tmp_path / "root" / "pretext").mkdir()
     (tmp_path / "root" / "pretext" / "a.py").write_text("")
     monkeypatch.setenv("PATH", "")
-    snapshot_code(tmp_path / "root", tmp_path / "code")
+    snapshot_code(tmp_path / "root", tmp_path / "code", {})
     assert (tmp_path / "code" / "pretext" / "a.py").exists()
 
 
@@ -170,7 +172,7 @@ def test_the_snapshot_of_an_installed_package_is_all_of_it_but_its_byte_code(tmp
     (package / "__pycache__").mkdir(parents=True)
     for name in ("lab.py", "bins.npy", "__pycache__/lab.pyc"):
         (package / name).write_text("")
-    snapshot_code(tmp_path / "root", tmp_path / "code")
+    snapshot_code(tmp_path / "root", tmp_path / "code", {})
     assert sorted(file.name for file in (tmp_path / "code").rglob("*.*")) == ["bins.npy", "lab.py"]
 
 

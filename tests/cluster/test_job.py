@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from pretext.runtime import slurm_states
-from pretext.runtime.history import History
+from pretext.cluster import states
+from pretext.cluster.job import History
 
 HOSTS = ["n1", "n2"]
 
@@ -17,7 +17,7 @@ def history(tmp_path, monkeypatch):
     def sacct(command, **options):
         return subprocess.CompletedProcess(command, 0, stdout="NODE_FAIL\nRUNNING\n")
 
-    monkeypatch.setattr(slurm_states.subprocess, "run", sacct)
+    monkeypatch.setattr(states.subprocess, "run", sacct)
     return History(tmp_path / "history.jsonl")
 
 
@@ -38,11 +38,11 @@ def test_an_attempt_that_was_killed_gets_its_end_and_what_slurm_says_from_the_ne
     assert second["after"] == "NODE_FAIL"
 
 
-def test_where_there_is_no_slurm_an_attempt_begins_all_the_same(history, monkeypatch):
+def test_where_there_is_no_slurm_an_attempt_starts_all_the_same(history, monkeypatch):
     def no_sacct(command, **options):
         raise FileNotFoundError(command[0])
 
-    monkeypatch.setattr(slurm_states.subprocess, "run", no_sacct)
+    monkeypatch.setattr(states.subprocess, "run", no_sacct)
     history.start("7", HOSTS, 2, "")
     history.start("7", HOSTS, 2, "")
     assert history.read()[-1]["after"] is None

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -19,13 +19,12 @@ from submitit.core.utils import FailedJobError
 from submitit.slurm import slurm
 
 import pretext
-from pretext.runtime.cluster_profile import ClusterProfile
-from pretext.runtime.code_snapshot import snapshot_code
-from pretext.runtime.command_line import Command, parse_config, run_command
-from pretext.runtime.follow import Submitted, follow, sweep_table
-from pretext.runtime.job import Job, JobFolder
-from pretext.runtime.launch_options import LaunchOptions, split_launch_options
-from pretext.runtime.slurm_states import accounted_states, states_in_queue
+from pretext.cluster.follow import Submitted, follow, sweep_table
+from pretext.cluster.job import Job, JobFolder, run_command_line
+from pretext.cluster.profile import ClusterProfile, split_launch_options
+from pretext.cluster.snapshot import outside_modules, snapshot_code
+from pretext.cluster.states import accounted_states, states_in_queue
+from pretext.runtime.command_line import parse_config
 
 # Reasons for which a cluster that does not enforce its partitions' limits keeps a job in the queue for ever.
 NEVER_STARTS = ("PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints")
@@ -41,8 +40,25 @@ class Run:
     run_dir: Path
 
 
-def launch(prog: str, name: str, commands: Mapping[str, Command], argv: Sequence[str]) -> None:
+def launch(
+    prog: str,
+    name: str,
+    argv: Sequence[str],
+    *,
+    parse: Callable[[Sequence[str]], Any],
+    folder: str | None,
+    saved: str,
+) -> None:
     """Send the command line `prog name argv`, or a sweep of it, where its --cluster says.
+
+    Args:
+        prog: a console script, whose module `prog.__main__` has a function `main` of the command line.
+        name: of its sub-command.
+        argv: what follows the name.
+        parse: makes the sub-command's configuration of that, without the launcher's flags.
+        folder: the configuration's key that names the folder which the sub-command writes and resumes; None if it runs
+            on this machine only.
+        saved: pattern of the files in there that change when it saves its progress.
 
     Raises:
         ValueError: the profile, the command's own configuration or the sweep is wrong, or the cluster refuses the job.
@@ -50,47 +66,48 @@ def launch(prog: str, name: str, commands: Mapping[str, Command], argv: Sequence
     """
     argv, options = split_launch_options(argv)
     try:
-        profile = parse_config(f"{prog} {name} --cluster", ClusterProfile, options.profile, "PROFILE")
+        profile = parse_config(f"{prog} {name} --cluster", ClusterProfile, options.profile)
     except ValueError as error:
         raise ValueError(f"--cluster: {error}") from error
-    runs = plan_runs(commands[name], argv, options)
-    folder = JobFolder(runs[0].run_dir.parent if options.sweep else runs[0].run_dir)
-    parameters = slurm_parameters(profile, f"{prog} {name}", folder.code, options.after)
+    if folder is None:
+        raise ValueError("this command is quick and runs on this machine only; leave out --cluster")
+    runs = plan_runs(argv, options.combinations(), parse, folder)
+    launched = JobFolder(runs[0].run_dir.parent if options.sweep else runs[0].run_dir)
+    parameters = slurm_parameters(profile, f"{prog} {name}", launched.code, options.after)
     if options.dry_run:
-        _print_plan(runs, profile, parameters, folder)
+        _print_plan(runs, profile, parameters, launched)
         return
     if profile.cluster == "debug":
         for run in runs:
-            status = run_command(prog, commands, [name, *run.argv])
+            status = run_command_line(prog, [name, *run.argv])
             if status:
                 sys.exit(status)
         return
-    _check(profile, runs, folder, options.after)
-    launchable = commands[name].launchable
-    assert launchable is not None
+    _check(profile, runs, launched, options.after)
     jobs = [
         Job(
             prog=prog,
             argv=(name, str(_frozen_config(run))),
             run_dir=run.run_dir.absolute(),
-            progress=launchable.progress,
+            progress=saved,
         )
         for run in runs
     ]
+    outside = outside_modules(name, *(run.config for run in runs))
     try:
-        found = _submit(profile, parameters, folder, jobs)
+        submissions = _submit(profile, parameters, launched, jobs, outside)
     except ValueError:
-        for left in (folder, *(JobFolder(run.run_dir) for run in runs)):
+        for left in (launched, *(JobFolder(run.run_dir) for run in runs)):
             if not left.last_id.exists():
                 shutil.rmtree(left.path, ignore_errors=True)
         raise
     submitted = [
         Submitted(name=run.name, run_dir=run.run_dir, id=job.job_id, log=job.paths.stdout, job=job)
-        for run, job in zip(runs, found, strict=True)
+        for run, job in zip(runs, submissions, strict=True)
     ]
     for one in submitted:
         JobFolder(one.run_dir).last_id.write_text(one.id)
-    folder.last_id.write_text(submitted[0].id.partition("_")[0])
+    launched.last_id.write_text(submitted[0].id.partition("_")[0])
     _print_submitted(submitted, profile)
     if options.wait:
         status = follow(submitted, on_slurm=profile.cluster == "slurm")
@@ -100,21 +117,28 @@ def launch(prog: str, name: str, commands: Mapping[str, Command], argv: Sequence
             sys.exit(status)
 
 
-def plan_runs(command: Command, argv: Sequence[str], options: LaunchOptions) -> list[Run]:
-    """The run of `argv`, or those of the sweep, each in a directory of its own below that of `argv`."""
-    launchable = command.launchable
-    if launchable is None:
-        raise ValueError("this command is quick and runs on this machine only; leave out --cluster")
-    config = launchable.parse(argv)
-    run_dir = Path(getattr(config, launchable.folder))
-    if not options.sweep:
+def plan_runs(
+    argv: Sequence[str],
+    combinations: Sequence[Mapping[str, str]],
+    parse: Callable[[Sequence[str]], Any],
+    folder: str,
+) -> list[Run]:
+    """The run of `argv`, or those of a sweep, each in a directory of its own below that of `argv`.
+
+    Args:
+        combinations: of each run of the sweep, key -> value; one without keys is no sweep.
+        parse, folder: as for `launch`.
+    """
+    config = parse(argv)
+    run_dir = Path(getattr(config, folder))
+    if not any(combinations):
         return [Run(name=str(run_dir), argv=list(argv), config=config, run_dir=run_dir)]
     runs = []
-    for values in options.combinations():
+    for values in combinations:
         name = ",".join(f"{key}={value}" for key, value in values.items()).replace("/", "_")
         own = [word for key, value in values.items() for word in (f"--{key}", value)]
-        run_argv = [*argv, *own, f"--{launchable.folder}", str(run_dir / name)]
-        runs.append(Run(name=name, argv=run_argv, config=launchable.parse(run_argv), run_dir=run_dir / name))
+        run_argv = [*argv, *own, f"--{folder}", str(run_dir / name)]
+        runs.append(Run(name=name, argv=run_argv, config=parse(run_argv), run_dir=run_dir / name))
     return runs
 
 
@@ -176,10 +200,14 @@ def _frozen_config(run: Run) -> Path:
 
 
 def _submit(
-    profile: ClusterProfile, parameters: dict[str, Any], folder: JobFolder, jobs: Sequence[Job]
+    profile: ClusterProfile,
+    parameters: dict[str, Any],
+    folder: JobFolder,
+    jobs: Sequence[Job],
+    outside: Mapping[Path, Path],
 ) -> list[submitit.Job[None]]:
     folder.submitit.mkdir(parents=True, exist_ok=True)
-    snapshot_code(Path(pretext.__file__).parents[1], folder.code)
+    snapshot_code(Path(pretext.__file__).parents[1], folder.code, outside)
     executor: submitit.SlurmExecutor | submitit.LocalExecutor
     if profile.cluster == "local":
         before = os.environ.get("PYTHONPATH")

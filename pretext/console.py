@@ -1,0 +1,126 @@
+"""The console scripts: which command, here or on a cluster, one-line errors and exit statuses.
+
+Exit statuses: 0 done; 2 the user's input is wrong; 1 the work itself failed; 130 and 143 stopped by Ctrl-C or
+SIGTERM.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pretext.cluster.profile import LAUNCH_HELP, wants_cluster
+from pretext.outside import function_at, is_outside
+from pretext.runtime.command_line import RunFailedError, StoppedError, parse_config
+from pretext.spelling import unknown_name
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A sub-command: a function of a configuration.
+
+    Attributes:
+        config: the dataclass that its command line is read into.
+        run: the function, or `module:function`, imported after the command line was understood.
+        keywords: whether it takes the configuration's keys as keyword arguments, rather than the configuration.
+        help: one line.
+        words: the key that takes words without a flag, as in `colorize a.jpg b.jpg`; None takes a YAML file.
+        folder: the key that names the folder which it writes and resumes; None for a quick command, which runs on this
+            machine only.
+        saved: pattern of the files in there that change when it saves its progress.
+    """
+
+    config: type[Any]
+    run: Callable[..., Any] | str
+    keywords: bool = False
+    help: str
+    words: str | None = None
+    folder: str | None = None
+    saved: str = ""
+
+    def parse(self, argv: Sequence[str], prog: str = "") -> Any:
+        """The configuration that a command line gives; see `parse_config`."""
+        return parse_config(prog, self.config, argv, self.words)
+
+    def __call__(self, config: Any) -> None:
+        """Do what the command does."""
+        run = function_at(self.run)
+        if self.keywords:
+            run(**vars(config))
+        else:
+            run(config)
+
+
+def run_command(
+    prog: str,
+    commands: Mapping[str, Command],
+    argv: Sequence[str] | None = None,
+    from_outside: Callable[[str], Command] | None = None,
+) -> int:
+    """Run the sub-command that `argv` names and return the exit status.
+
+    Args:
+        prog: name of the console script; `prog.__main__` has a function `main` that takes `argv`.
+        commands: by name.
+        argv: the command line without the program's name; `sys.argv[1:]` by default.
+        from_outside: makes a command of a user's own `module:Name`.
+
+    With the environment variable TRACEBACK=1 an error keeps its traceback.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_listing(prog, commands))
+        return 0 if argv else EXIT_BAD_INPUT
+    name, *words = argv
+    before, sys.argv = sys.argv, [prog, *argv]  # what environment.json and messages call the command
+    try:
+        command = _find(name, commands, from_outside)
+        if wants_cluster(words):
+            from pretext.cluster.submit import launch  # submitit is needed only here
+
+            launch(prog, name, words, parse=command.parse, folder=command.folder, saved=command.saved)
+        else:
+            command(command.parse(words, f"{prog} {name}"))
+    except StoppedError as stopped:
+        print(f"{prog} {name}: {stopped}", file=sys.stderr)
+        return stopped.exit_status
+    except (ValueError, OSError, RunFailedError) as error:
+        if os.environ.get("TRACEBACK"):
+            raise
+        print(f"{prog} {name}: error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT if isinstance(error, (ValueError, FileNotFoundError)) else EXIT_FAILED
+    except KeyboardInterrupt:
+        print(f"{prog} {name}: interrupted", file=sys.stderr)
+        return 130
+    finally:
+        sys.argv = before
+    return 0
+
+
+def _find(
+    name: str, commands: Mapping[str, Command], from_outside: Callable[[str], Command] | None
+) -> Command:
+    if name in commands:
+        return commands[name]
+    if from_outside is not None and is_outside(name):
+        return from_outside(name)
+    own = ", or module:Name of your own" if from_outside else ""
+    raise ValueError(unknown_name("command", name, commands) + own)
+
+
+def _listing(prog: str, commands: Mapping[str, Command]) -> str:
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {command.help}" for name, command in commands.items()]
+    launchable = [name for name, command in commands.items() if command.folder]
+    return "\n".join(
+        [
+            f"usage: {prog} COMMAND ...\n\ncommands:",
+            *lines,
+            *([f"\n{', '.join(launchable)} {LAUNCH_HELP}"] if launchable else []),
+            f"\n'{prog} COMMAND --help' explains each.",
+        ]
+    )
