@@ -7,7 +7,7 @@ import yaml
 from pretext.config import DataConfig, OptimConfig, TrainConfig
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.run_dir import RunDir, free_keys
-from transfer.config import DetectionDataConfig
+from transfer.detection.config import DetectionDataConfig
 
 
 def config(tmp_path, **changes):
