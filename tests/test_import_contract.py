@@ -1,9 +1,12 @@
 """The design's rules on who may import whom, read from the source."""
 
 import ast
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("pretext", "eval_colorization", "transfer")
@@ -81,6 +84,32 @@ def test_pretext_imports_neither_of_the_packages_that_build_on_it():
 )
 def test_the_two_packages_on_top_do_not_import_each_other(package, other):
     assert not violations(lambda module: within(module, package), lambda name: within(name, other))
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    modules = list(FILES)
+    edges = [[name in FILES[module] and name != module for name in modules] for module in modules]
+    number, component = connected_components(np.array(edges), connection="strong")
+    circles = [np.array(modules)[component == index].tolist() for index in range(number)]
+    assert [circle for circle in circles if len(circle) > 1] == []
+
+
+@pytest.mark.parametrize("package", ["runtime", "cluster"])
+def test_what_runs_commands_names_none_of_them(package):
+    words = r"\b(detectron2|mmengine|mmseg|gallery_images|shots|bins|linear|knn|svm|finetune|report)\b"
+    foreign = ("stored_types.py", "file_kinds.py")  # what files of other projects hold
+    files = [file for file in (ROOT / "pretext" / package).glob("*.py") if file.name not in foreign]
+    assert [file.name for file in files if re.search(words, file.read_text())] == []
+
+
+def test_the_launcher_imports_nothing_of_pretext_but_the_runtime():
+    allowed = ("pretext.cluster", "pretext.runtime", "pretext.outside")
+    assert not violations(
+        lambda module: within(module, "pretext.cluster"),
+        lambda name: (
+            within(name, "pretext") and name != "pretext" and not any(within(name, one) for one in allowed)
+        ),
+    )
 
 
 @pytest.mark.parametrize("leaf", LEAVES)

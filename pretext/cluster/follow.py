@@ -74,13 +74,19 @@ def _follow(submitted: Sequence[Submitted], on_slurm: bool) -> int:
 
 
 def sweep_table(submitted: Sequence[Submitted]) -> str:
-    """A row a run: how it ended, how far it came, and its last losses."""
-    rows: list[tuple[str, ...]] = [("run", "status", "step", "loss", "validation_loss")]
+    """One row per run: how it ended, how far it came, and its last losses."""
+    last = {
+        run.name: {
+            key: value for row in read_metrics(RunDir(run.run_dir).metrics) for key, value in row.items()
+        }
+        for run in submitted
+    }
+    losses = list(dict.fromkeys(key for metrics in last.values() for key in metrics if key.endswith("loss")))
+    rows: list[tuple[str, ...]] = [("run", "status", "step", *losses)]
     for run in submitted:
-        metrics = read_metrics(RunDir(run.run_dir).metrics)
-        last = {key: value for row in metrics for key, value in row.items()}
-        numbers = [f"{last[key]:.4g}" if key in last else "-" for key in ("loss", "validation_loss")]
-        rows.append((run.name, str(run.status), str(last.get("step", "-")), *numbers))
+        metrics = last[run.name]
+        numbers = [f"{metrics[key]:.4g}" if key in metrics else "-" for key in losses]
+        rows.append((run.name, str(run.status), str(metrics.get("step", "-")), *numbers))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

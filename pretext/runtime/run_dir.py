@@ -6,7 +6,7 @@ metrics.jsonl      one line of numbers every `log_every` steps and for each vali
 curves.png         the losses so far
 tensorboard/       the same numbers and the galleries
 checkpoints/       last.pt and step_*.pt
-samples/           galleries: grey | colorized | truth
+samples/           pictures of what it does, one file per validation or test
 job/               of runs on a cluster: history.jsonl, logs, the code that runs
 lock               locked while a process works in here (see run_lock)
 """
