@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -26,6 +26,7 @@ from transfer.segmentation.config import SegmentConfig
 LOG_EVERY = 10  # steps
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """A network, an optimizer, a schedule."""
 

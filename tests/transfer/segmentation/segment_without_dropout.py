@@ -5,7 +5,7 @@ import sys
 from pretext.runtime.command_line import parse_config
 from transfer.segmentation.config import SegmentConfig
 from transfer.segmentation.protocols import SegmentationProtocol
-from transfer.segmentation.train import segment
+from transfer.segmentation.run import run as segment
 
 if __name__ == "__main__":
     SegmentationProtocol.dropout = 0.0

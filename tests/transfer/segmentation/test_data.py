@@ -1,4 +1,5 @@
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,8 +213,8 @@ def drop_class_from_test(folder):
         ),
         (
             lambda voc: mark_with_255(voc, "train"),
-            r"voc:train: the masks, such as that of .*train_000.jpg, show none of cup, flower, pagoda, nothing but 0, the "
-            r"background, or 255, which is void and no class; write the classes as 1 to 3",
+            r"voc:train: the masks, such as that of .*train_000.jpg, show none of cup, flower, pagoda, nothing but 0, "
+            r"the background, or 255, which is void and no class; write the classes as 1 to 3",
         ),
         (
             lambda voc: mark_with_255(voc, "val"),

@@ -21,12 +21,12 @@ from transfer.results import read_records
 from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
 from transfer.segmentation.data import read_mask
 from transfer.segmentation.protocols import SegmentationProtocol
-from transfer.segmentation.train import segment
+from transfer.segmentation.run import run as segment
 
 pytest.importorskip("mmseg", reason="make segmentation")
 
-from transfer.segmentation.evaluation import PeriodicEvaluation
-from transfer.segmentation.runner import TrainingHook
+from transfer.segmentation.evaluation import Evaluation
+from transfer.segmentation.runner import RunHook
 
 STEPS = 6
 
@@ -78,7 +78,7 @@ def undisturbed(voc, tmp_path_factory):
     """The folder of a finished training, what it predicted in its last test, and what it printed."""
     out = tmp_path_factory.mktemp("undisturbed") / "run"
     predictions = {}
-    process = PeriodicEvaluation.process
+    process = Evaluation.process
 
     def process_and_keep(self, data_batch, data_samples):
         process(self, data_batch, data_samples)
@@ -86,7 +86,7 @@ def undisturbed(voc, tmp_path_factory):
             predictions[Path(sample["img_path"]).stem] = sample["pred_sem_seg"]["data"][0].numpy()
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(PeriodicEvaluation, "process", process_and_keep)
+        patched.setattr(Evaluation, "process", process_and_keep)
         segment(small_config(voc, out))
     return out, predictions
 
@@ -99,14 +99,14 @@ def assert_same(one, other):
 
 def interrupt(monkeypatch, step, act):
     """Call `act` before step `step` (from 0)."""
-    before = TrainingHook.before_train_iter
+    before = RunHook.before_train_iter
 
     def act_before(self, runner, batch_idx, data_batch=None):
         if runner.iter == step:
             act()
         before(self, runner, batch_idx, data_batch)
 
-    monkeypatch.setattr(TrainingHook, "before_train_iter", act_before)
+    monkeypatch.setattr(RunHook, "before_train_iter", act_before)
 
 
 def crash():
@@ -114,7 +114,7 @@ def crash():
 
 
 @pytest.mark.slow
-def test_a_training_killed_between_two_checkpoints_goes_on_to_the_bits_of_one_that_was_not(
+def test_a_training_killed_between_two_checkpoints_resumes_to_the_bits_of_one_that_was_not(
     config, undisturbed, monkeypatch
 ):
     with monkeypatch.context() as patched:
@@ -130,7 +130,7 @@ def test_a_training_killed_between_two_checkpoints_goes_on_to_the_bits_of_one_th
     assert [row["step"] for row in rows if "mIoU" in row] == [3, 6]
 
 
-def test_a_training_stopped_by_sigterm_is_saved_after_its_step_and_goes_on(config, undisturbed, monkeypatch):
+def test_a_training_stopped_by_sigterm_is_saved_after_its_step_and_resumes(config, undisturbed, monkeypatch):
     with monkeypatch.context() as patched:
         interrupt(patched, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(StoppedError, match=r"stopped by SIGTERM after step 3 of 6, saved in .*last.pt"):
@@ -199,6 +199,7 @@ def test_beside_the_results_lie_the_configuration_the_numbers_and_the_prediction
     assert list((out / "mmengine").glob("*.py"))
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_objects_are_found(config, voc):
     data = dataclasses.replace(config.data, test=f"voc:{voc}:train", crop_size=48)
     run(config, data=data, stage="conv3", steps=80, batch_size=8, lr=0.3, evaluate_every=80, save_every=100)
@@ -210,10 +211,12 @@ def test_the_loss_falls_and_the_objects_are_found(config, voc):
 
 def test_the_same_seed_gives_the_same_bits_and_another_gives_others(config, undisturbed, tmp_path):
     expected = load_checkpoint(undisturbed[0] / "checkpoints" / "last.pt")["state_dict"]
+    assert_same(run(config)["state_dict"], expected)
     other = run(config, seed=1, out=str(tmp_path / "other"))["state_dict"]
     assert not torch.equal(other["decode_head.conv_seg.weight"], expected["decode_head.conv_seg.weight"])
 
 
+@pytest.mark.slow
 def test_an_absorbed_and_rescaled_alexnet_is_trained_from_a_stage_as_in_the_papers_fcn(config):
     backbone = BackboneConfig(model="random:alexnet", width=0.125, absorb_batch_norm=True, rescale=True)
     data = dataclasses.replace(config.data, image_size=None, crop_size=160)
