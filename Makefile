@@ -6,8 +6,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 .PHONY: help demo test test-all check bench detection segmentation
 help:
 	@echo "make demo    set up, train on bundled photographs, colorize unseen ones with the result and with the shipped network"
-	@echo "make test    set up, then run the tests but the slow ones, in at most 6 minutes on two cores"
-	@echo "make test-all   run all tests: also the demo, Slurm, the frameworks' trainings, browsers, killed processes"
+	@echo "make test    set up, then run all but the slow tests: at most 6 minutes on two cores"
+	@echo "make test-all   also the slow ones: the demo, Slurm, browsers, framework trainings, killed processes"
 	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
 	@echo "make check   format, lint, types, import contract"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"

@@ -2,13 +2,12 @@ import os
 
 import pytest
 
-SLOW_FIXTURES = {"browser", "one_machine"}
-"""Chromium, and the Slurm of two nodes."""
+SLOW_FIXTURES = {"browser", "one_machine"}  # Chromium, and the Slurm of two nodes
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Every test with one of those is slow; others that are carry the mark themselves."""
+    """Mark every test that uses one of SLOW_FIXTURES; other slow tests carry the mark themselves."""
     for item in items:
         if SLOW_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.slow)
