@@ -9,7 +9,7 @@ help:
 	@echo "make test    set up, then run all but the slow tests: at most 6 minutes on two cores"
 	@echo "make test-all   also the slow ones: the demo, Slurm, browsers, framework trainings, killed processes"
 	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
-	@echo "make check   format, lint, types, import contract"
+	@echo "make check   format, lint, types, import contract, words"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"
 
 $(BIN)/pip:
@@ -46,7 +46,7 @@ check: .venv/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_import_contract.py
+	$(BIN)/python -m pytest -q tests/test_import_contract.py tests/test_words.py
 
 bench: .venv/.installed-dev detection segmentation
 	set -e; for name in lab objective loader colorize training_step start_up metrics evaluation scaling linear features knn frameworks; do $(BIN)/python benchmarks/$$name.py; done
