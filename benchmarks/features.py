@@ -18,10 +18,10 @@ from measure import Target, interleaved_medians, report
 
 from pretext.runtime.distributed import World, choose_device
 from transfer.backbone import open_backbone
-from transfer.classification.features import extract_features
-from transfer.classification.protocols import resolve
-from transfer.config import BackboneConfig, DataConfig, FeaturesConfig
+from transfer.config import BackboneConfig, DataConfig
 from transfer.data.labelled import open_labelled
+from transfer.features.extraction import extract_features
+from transfer.features.protocols import resolve
 
 QUALITY = 90  # of the JPEGs
 
@@ -51,16 +51,24 @@ def main() -> None:
         write_photographs(folder / "photographs" / "all", options.images, QUALITY)
         photographs = str(folder / "photographs")
         data = DataConfig(train=photographs, test=photographs, num_workers=options.workers)
-        images, protocol = open_labelled(data)[0], resolve("zhang16", data)
+        images, protocol = open_labelled(data)[0], resolve("zhang16")
         ready = torch.rand(options.batch_size, 3, protocol.crop_size, protocol.crop_size, device=device)
 
         def extract() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as cache:
-                config = FeaturesConfig(
-                    cache=cache, batch_size=options.batch_size, precision=options.precision
+                extract_features(
+                    backbone,
+                    images,
+                    protocol,
+                    stages=None,
+                    cache=Path(cache),
+                    fingerprint=images.fingerprint(),
+                    batch_size=options.batch_size,
+                    precision=options.precision,
+                    num_workers=options.workers,
+                    max_broken_share=0.01,
+                    world=World(rank=0, size=1, device=device),
                 )
-                world = World(rank=0, size=1, device=device)
-                extract_features(backbone, images, protocol, config, data=data, world=world)
 
         @torch.inference_mode()
         def forward() -> None:

@@ -18,8 +18,8 @@ from measure import Target, interleaved_medians, peak_tensor_memory, report
 from sklearn.neighbors import NearestNeighbors
 
 from pretext.runtime.distributed import choose_device
-from transfer.classification.features import Features
-from transfer.classification.nearest_neighbours import MIB, nearest_neighbours
+from transfer.features.files import Features
+from transfer.nearest_neighbours.search import MIB, nearest_neighbours
 
 DIMENSIONS = 9216  # of conv2 and conv5 of an AlexNet
 K = 200

@@ -13,9 +13,9 @@ from measure import Target, interleaved_medians, report
 
 from pretext.runtime.distributed import World
 from transfer.backbone import open_backbone
-from transfer.classification.heads import LinearHeads
-from transfer.classification.protocols import LINEAR_PROTOCOLS
 from transfer.config import BackboneConfig
+from transfer.features.protocols import LINEAR_PROTOCOLS
+from transfer.linear_probes.heads import LinearHeads
 
 CROP_SIZE = 224
 NUM_CLASSES = 100

@@ -9,8 +9,11 @@ import pytest
 from eval_colorization.config import ReportConfig, TuringConfig
 from pretext.config import TrainConfig
 from pretext.runtime.command_line import parse_config
-from transfer.config import FinetuneConfig, KnnConfig, LinearConfig, SvmConfig
 from transfer.detection.config import DetectConfig
+from transfer.finetuning.config import FinetuneConfig
+from transfer.linear_probes.config import LinearConfig
+from transfer.linear_svms.config import SvmConfig
+from transfer.nearest_neighbours.config import KnnConfig
 from transfer.segmentation.config import SegmentConfig
 
 CONFIGS = sorted(Path("configs").rglob("*.yaml"))

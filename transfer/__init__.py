@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     from transfer.backbone import LiveBackbone, OpenedBackbone, frozen, open_backbone
     from transfer.config import BackboneConfig, DataConfig
     from transfer.data.labelled import LabelledImages, label_images
+    from transfer.finetuning.run import finetune
+    from transfer.linear_probes.run import linear
+    from transfer.linear_svms.run import svm
+    from transfer.nearest_neighbours.run import knn
     from transfer.results import Record
 
 __all__ = [
@@ -16,9 +20,13 @@ __all__ = [
     "LiveBackbone",
     "OpenedBackbone",
     "Record",
+    "finetune",
     "frozen",
+    "knn",
     "label_images",
+    "linear",
     "open_backbone",
+    "svm",
 ]
 
 _MODULES = {
@@ -31,6 +39,10 @@ _MODULES = {
     "LabelledImages": "transfer.data.labelled",
     "label_images": "transfer.data.labelled",
     "Record": "transfer.results",
+    "finetune": "transfer.finetuning.run",
+    "knn": "transfer.nearest_neighbours.run",
+    "linear": "transfer.linear_probes.run",
+    "svm": "transfer.linear_svms.run",
 }
 
 

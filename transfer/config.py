@@ -1,15 +1,14 @@
-"""Every key of a `transfer` configuration, with its default.
+"""What the configurations of all downstream tests share, and what describes a test.
 
 This module imports neither torch nor anything that does, so that `--help` and a misspelt key answer at once.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18"]
-FinetuneProtocolName = Literal["voc07", "semi_supervised", "folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,161 +97,6 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConfig:
-    """Train a linear classifier on each stage of a frozen backbone, all of them in one pass over the images.
-
-    Args:
-        out: folder of the results; the same command on the same folder goes on where it stopped.
-        protocol: zhang16, goyal19, deepcluster18 or rotnet18; results of two are not comparable.
-        stages: which ones; null takes all.
-        learning_rates: trained side by side; null takes the protocol's one.
-        epochs: passes over the training images; null takes the protocol's. The decays of the learning rate keep their
-            share of it.
-        batch_size: images of one step, over all processes; null takes the protocol's.
-        seed: of the heads, of the order and crops of the images, and of a random backbone.
-        evaluate_every: epochs between two tests; the last epoch is always tested.
-        precision: of the backbone's arithmetic; bfloat16 autocasts.
-        device: auto takes a GPU where there is one.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "evaluate_every")
-
-    backbone: BackboneConfig
-    data: DataConfig
-    out: str
-    protocol: LinearProtocolName = "zhang16"
-    stages: list[str] | None = None
-    learning_rates: list[float] | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    seed: int = 0
-    evaluate_every: int = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
-    """How features are extracted for kNN and SVM: once, then kept on disk.
-
-    Args:
-        cache: folder where they are kept, shared by all commands; what lies there of other images, weights or
-            protocols is not used.
-        protocol: whose crop, pooling and feature dimensions are taken; see `transfer linear`.
-        stages: which ones; null takes all.
-        batch_size: images in one forward pass of a process.
-        precision: of the backbone's arithmetic; bfloat16 autocasts.
-    """
-
-    cache: str = "features"
-    protocol: LinearProtocolName = "zhang16"
-    stages: list[str] | None = None
-    batch_size: int = 64
-    precision: Literal["float32", "bfloat16"] = "float32"
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnnConfig:
-    """Classify each test image by its nearest training images: cosine similarity, votes weighted by exp(s / T).
-
-    Args:
-        out: folder of the results.
-        k: numbers of neighbours, each gives a result.
-        temperature: T of the votes.
-        memory: MiB that features and similarities may take at one time.
-        seed: of a random backbone.
-        device: auto takes a GPU where there is one.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device")
-
-    backbone: BackboneConfig
-    data: DataConfig
-    out: str
-    features: FeaturesConfig = field(default_factory=FeaturesConfig)
-    k: list[int] = field(default_factory=lambda: [10, 20, 100, 200])
-    temperature: float = 0.07
-    memory: int = 1024
-    seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SvmConfig:
-    """Train a linear SVM for each class and stage, after Goyal et al. (2019): cost by cross-validation, VOC's AP.
-
-    Args:
-        out: folder of the results.
-        costs: to choose among by cross-validation, which one cost alone does not need; null takes
-            0.5^4 ... 0.5^19 and the decades 1e-7 ... 1e2.
-        folds: of the cross-validation, at most as many as a class has images.
-        shots: positive images a class for low-shot SVMs ([1, 2, 4, 8, 16, 32, 64, 96] in the paper); null trains on all
-            images.
-        samples: independent draws of the low-shot images.
-        num_jobs: processes that train SVMs, a class each at one time.
-        seed: of the folds, of the low-shot draws and of a random backbone.
-        device: auto takes a GPU where there is one.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device")
-
-    backbone: BackboneConfig
-    data: DataConfig
-    out: str
-    features: FeaturesConfig = field(default_factory=lambda: FeaturesConfig(protocol="goyal19"))
-    costs: list[float] | None = None
-    folds: int = 3
-    shots: list[int] | None = None
-    samples: int = 5
-    num_jobs: int = 1
-    seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
-    """Train a backbone, or its last layers, with labels.
-
-    Args:
-        out: folder of the results; the same command on the same folder goes on where it stopped.
-        protocol: voc07 (Zhang et al. 2016: scale jitter 0.5-2, 10-crop test), semi_supervised (20 epochs on a share
-            of the labels), or folder (a plain recipe for any image folder).
-        train_from: the first stage that is trained: `head` (fc8), a stage (fc6 for fc6-8), or `all`.
-        label_share: share of each class's training images that is used: 0.01 and 0.1 for semi_supervised.
-        steps: optimiser steps in all; null takes the protocol's. The decays of the learning rate keep their share.
-        batch_size: images of one step, over all processes; null takes the protocol's.
-        lr: null takes the protocol's.
-        head_lr_factor: learning rate of the new head, as a multiple of lr; null takes the protocol's: 1 for
-            voc07, else 10.
-        colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").
-        seed: of the head, of the order and crops of the images, of the label share, and of a random backbone.
-        save_every: steps between two checkpoints.
-        evaluate_every: steps between two tests; the last step is always tested.
-        precision: of the network's arithmetic; bfloat16 autocasts.
-        device: auto takes a GPU where there is one.
-    """
-
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
-
-    backbone: BackboneConfig
-    data: DataConfig
-    out: str
-    protocol: FinetuneProtocolName = "voc07"
-    train_from: str = "all"
-    label_share: float = 1.0
-    steps: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    head_lr_factor: float | None = None
-    colour_input: bool = False
-    seed: int = 0
-    save_every: int = 1000
-    evaluate_every: int = 5000
-    precision: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
 class TableConfig:
     """One table of all results, beside the published numbers: Markdown, LaTeX and a page with plots by stage.
 
@@ -279,35 +123,3 @@ class SampleVocConfig:
     """
 
     folder: Path
-
-
-LINEAR = DownstreamTest(
-    config=LinearConfig,
-    run="transfer.classification.linear:linear",
-    help="linear probes on every stage of a frozen backbone",
-    title="Linear classifiers",
-    headline=("top1", "mAP"),
-    saved="checkpoints/last.pt",
-)
-KNN = DownstreamTest(
-    config=KnnConfig,
-    run="transfer.classification.knn:knn",
-    help="nearest neighbors in the features of every stage",
-    title="Nearest neighbours",
-    headline=("top1",),
-)
-SVM = DownstreamTest(
-    config=SvmConfig,
-    run="transfer.classification.svm:svm",
-    help="linear SVMs on every stage, on all images or on a few",
-    title="Linear SVMs",
-    headline=("mAP",),
-)
-FINETUNE = DownstreamTest(
-    config=FinetuneConfig,
-    run="transfer.classification.finetune:finetune",
-    help="train the backbone or its last layers with labels",
-    title="Fine-tuning",
-    headline=("mAP", "mAP_11_point", "top1"),
-    saved="checkpoints/last.pt",
-)

@@ -6,8 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 from pretext.outside import function_at, import_outside
-from transfer.config import FINETUNE, KNN, LINEAR, SVM, DownstreamTest
+from transfer.config import DownstreamTest
 from transfer.detection.config import DETECT
+from transfer.finetuning.config import FINETUNE
+from transfer.linear_probes.config import LINEAR
+from transfer.linear_svms.config import SVM
+from transfer.nearest_neighbours.config import KNN
 from transfer.segmentation.config import SEGMENT
 
 DOWNSTREAM_TESTS: dict[str, DownstreamTest] = {

@@ -19,7 +19,7 @@ from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
 from transfer.backbone import OpenedBackbone
 from transfer.detection.config import DetectConfig
-from transfer.resume import refuse_another
+from transfer.runs import refuse_another
 from transfer.schedule import Schedule
 from transfer.segmentation.config import SegmentConfig
 
@@ -73,7 +73,7 @@ class FrameworkRun:
         begun = run_dir.last_checkpoint.exists()
         self._state: Mapping[str, Any] = load_checkpoint(run_dir.last_checkpoint) if begun else {}
         if begun:
-            refuse_another(self._state, config, backbone, num_images)
+            refuse_another(self._state, backbone, num_images, run_dir.path)
         self.rows: list[dict[str, Any]] = self._state.get("tests", [])
         self.step = self.first_step = self._state.get("step", 0)
         self._log = opened.enter_context(MetricsLog(run_dir, self.step)) if world.is_main else None

@@ -1,18 +1,15 @@
-"""Result records: one JSON line a measured number. The results table is made from them alone."""
+"""Result records: one JSON line per measured number. The results table is made from them alone."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from pretext.runtime.run_lock import run_lock
+from pretext.runtime.aligned import aligned
 from pretext.runtime.versions import package_version
-from pretext.runtime.whole_file import make_folder, write_whole
+from pretext.runtime.whole_file import write_whole
 
 FILE = "results.jsonl"
 Selection = Literal["last", "best"]
@@ -61,31 +58,6 @@ class Record:
     versions: Mapping[str, str] = field(default_factory=package_versions)
 
 
-def begin_results(folder: Path, config: Mapping[str, Any], held: ExitStack) -> None:
-    """Make a command's folder and write its config.yaml: before the work, so that no result is lost at its end.
-
-    Args:
-        held: when this is closed, other processes may use the folder again.
-
-    Raises:
-        ValueError: it is not a folder, holds the results of another command, or another process is working in it.
-        OSError: nothing can be written there.
-    """
-    make_folder(folder)
-    held.enter_context(run_lock(folder))
-    if (folder / FILE).is_dir():
-        raise ValueError(f"{folder / FILE} is a folder, but the results belong there; choose another --out")
-    file = folder / "config.yaml"
-    if file.exists():
-        try:
-            stored = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
-            stored = None
-        if not isinstance(stored, dict) or stored.keys() != config.keys():
-            raise ValueError(f"{file} is not of this command; choose another --out")
-    write_whole(file, yaml.safe_dump(dict(config), sort_keys=False))
-
-
 def write_records(folder: Path, records: Iterable[Record]) -> Path:
     """Write all records of a command into its folder, replacing those of an earlier call; the file's path."""
     path = folder / FILE
@@ -124,11 +96,8 @@ def last_and_best(
 
 def results_table(records: Sequence[Record]) -> str:
     """Aligned lines of metric, selection, percent and step."""
-    width = max(len(record.metric) for record in records)
-    return "\n".join(
-        f"{record.metric:<{width}}  {record.selection}  {record.value:6.2f}  step {record.details['step']}"
-        for record in records
-    )
+    rows = [(r.metric, r.selection, f"{r.value:.2f}", f"step {r.details['step']}") for r in records]
+    return aligned(rows, num_names=2)
 
 
 def read_records(paths: Iterable[Path]) -> list[Record]:

@@ -38,10 +38,10 @@ run() {
 }
 linear() { run "$1/linear" linear "$1" "$2" "$3" --protocol zhang16 --epochs 6 --evaluate_every 6 --precision bfloat16; }
 features() {
-  local common=(--features.protocol goyal19 --features.precision bfloat16 --features.cache features)
+  local common=(--protocol goyal19 --precision bfloat16 --cache features)
   run "$1/knn" knn "$1" "$2" "$3" "${common[@]}" --k [20]
   if [ "$1" = imagenette ]; then # ten SVMs at a time; a hundred take an hour
-    common+=(--features.stages "[$4]" --num_jobs 2)
+    common+=(--stages "[$4]" --num_jobs 2)
     run "$1/low_shot" svm "$1" "$2" "$3" "${common[@]}" --shots [1,4,16] --samples 3 --costs [1]
     run "$1/svm" svm "$1" "$2" "$3" "${common[@]}" --costs [0.1]
   fi

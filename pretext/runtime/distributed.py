@@ -106,6 +106,8 @@ def choose_precision(precision: Precision, device: torch.device) -> Precision:
 def join_world(device: str) -> Iterator[World]:
     """Join the processes that torchrun's environment variables describe, NCCL on GPUs and gloo on CPUs.
 
+    Inside a process group of the caller's own, such as a distributed training, this process works alone.
+
     Args:
         device: auto, cpu or cuda.
 
@@ -116,6 +118,8 @@ def join_world(device: str) -> Iterator[World]:
     torch_device = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
     if torch_device.type == "cuda":
         torch.cuda.set_device(torch_device)
+    if dist.is_initialized():
+        rank, size = 0, 1
     if size > 1:
         # gloo beside NCCL: flags that live on the CPU travel without waiting for the GPU.
         dist.init_process_group("gloo" if torch_device.type == "cpu" else "cpu:gloo,cuda:nccl")

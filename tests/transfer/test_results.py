@@ -1,14 +1,13 @@
 """The records that commands write and the table reads."""
 
 import importlib.metadata
-from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
 from pretext.runtime.run_dir import describe_environment
 from transfer.frameworks import module_version
-from transfer.results import Record, begin_results, read_records, write_records
+from transfer.results import Record, read_records, write_records
 
 
 def record(**changes):
@@ -63,40 +62,10 @@ def test_a_version_of_a_package_whose_metadata_are_empty_is_unknown(monkeypatch,
     assert record().versions["torch"] == "unknown"
 
 
-def begin(out, config):
-    """As a command does that ends at once."""
-    with ExitStack() as held:
-        begin_results(out, config, held)
-
-
-def test_results_begin_in_a_new_folder_or_in_that_of_the_same_command(tmp_path):
-    out = tmp_path / "results" / "knn"
-    begin(out, {"out": str(out), "k": [1]})
-    begin(out, {"out": str(out), "k": [2]})
-    assert (out / "config.yaml").read_text() == f"out: {out}\nk:\n- 2\n"
-    with pytest.raises(
-        ValueError, match=r"results/knn/config\.yaml is not of this command; choose another --out"
-    ):
-        begin(out, {"out": str(out), "costs": None})
-    for damaged in ("", "out: [", "\udcff"):
-        (out / "config.yaml").write_text(damaged, errors="surrogateescape")
-        with pytest.raises(ValueError, match=r"config\.yaml is not of this command"):
-            begin(out, {"out": str(out), "k": [2]})
-
-
-def test_a_folder_that_cannot_take_results_is_named(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"file cannot be made a folder"):
-        begin(tmp_path / "file", {})
-    (tmp_path / "results.jsonl").mkdir()
-    with pytest.raises(ValueError, match=r"results\.jsonl is a folder"):
-        begin(tmp_path, {})
-
-
 def test_a_second_call_of_a_command_replaces_its_records(tmp_path):
     write_records(tmp_path, [record(), record(stage="conv2")])
     write_records(tmp_path, [record(value=50.0)])
-    assert [of.value for of in read_records([tmp_path])] == [50.0]
+    assert [record.value for record in read_records([tmp_path])] == [50.0]
 
 
 def test_a_folder_gives_all_records_below_it_and_a_file_given_twice_counts_once(tmp_path):
@@ -104,7 +73,7 @@ def test_a_folder_gives_all_records_below_it_and_a_file_given_twice_counts_once(
         (tmp_path / "linear" / str(seed)).mkdir(parents=True)
         write_records(tmp_path / "linear" / str(seed), [record(seed=seed)])
     read = read_records([tmp_path, tmp_path / "linear" / "1" / "results.jsonl"])
-    assert [of.seed for of in read] == [0, 1, 2]
+    assert [record.seed for record in read] == [0, 1, 2]
 
 
 def test_a_path_that_is_not_there_is_named(tmp_path):

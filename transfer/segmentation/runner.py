@@ -16,9 +16,9 @@ from torch import nn
 from pretext.images.workers import GuardedLoader
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.distributed import World
+from pretext.runtime.running_losses import RunningLosses
 from transfer.data.step_order import seed_step
 from transfer.framework_training import FrameworkRun
-from transfer.running_loss import RunningLoss
 from transfer.schedule import Schedule
 from transfer.segmentation.evaluation import Evaluation
 from transfer.segmentation.loading import test_pipeline, train_pipeline
@@ -127,14 +127,15 @@ class RunHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Resume from the run's checkpoint, as Runner.resume does from mmengine's: the loop then skips the data."""
-        self._running_loss, self._lr = RunningLoss(self.world), 0.0
+        self._running_losses = RunningLosses(["loss"], self.world, way_out="Lower lr, in a new out folder")
+        self._lr = 0.0
         self.run.begin(
             {
                 "state_dict": self.network,
                 "optimizer": runner.optim_wrapper,
                 "scheduler": runner.param_schedulers[0],
             },
-            losses=lambda _: {"loss": self._running_loss.take(), "lr": self._lr},
+            losses=lambda _: self._running_losses.take() | {"lr": self._lr},
             test=runner.test_loop.run,
             gallery=self.evaluation.gallery,
         )
@@ -150,5 +151,5 @@ class RunHook(Hook):
     ) -> None:
         """Log, test and save; end the loop when a signal came."""
         loss = outputs["loss"].detach()[None]
-        self._running_loss.add(runner.iter, loss, torch.ones_like(loss, dtype=torch.bool))
+        self._running_losses.add(runner.iter, loss, torch.ones_like(loss, dtype=torch.bool))
         runner.train_loop.stop_training = self.run.after_step()

@@ -1,0 +1,180 @@
+"""What all tests of classification share: the loss, the measured numbers, and tests repeated during a training."""
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int8, Int64, Shaped
+from torch import Tensor
+
+from pretext.broken_files import BrokenFiles
+from pretext.runtime.distributed import World
+from pretext.runtime.progress import Progress
+from transfer.data.batches import LabelledBatch, TestCut, test_batches
+from transfer.data.labelled import LabelledImages
+
+Kind = Literal["area", "11_point"]
+
+
+def classification_losses(
+    logits: Float[Tensor, "batch classes"], labels: Shaped[Tensor, "batch *classes"]
+) -> Float[Tensor, " batch"]:
+    """Each image's loss: cross-entropy; of multi-label images the sum over classes of binary cross-entropies.
+
+    Args:
+        labels: class indices; or for each class 1 positive, -1 negative, 0 of no consequence.
+    """
+    if labels.ndim == 1:
+        return F.cross_entropy(logits, labels, reduction="none")
+    losses = F.binary_cross_entropy_with_logits(logits, (labels == 1).to(logits.dtype), reduction="none")
+    return (losses * (labels != 0)).sum(1)
+
+
+def class_ranks(
+    scores: Float[Tensor, "images *heads classes"], labels: Int64[Tensor, " images"]
+) -> Int64[Tensor, "images *heads"]:
+    """The place of each image's class among all classes by their scores, from 1, for one or more classifiers.
+
+    Equal scores count as higher, and so do those that are not numbers: scores that say nothing earn nothing.
+    """
+    places = labels.view(-1, *[1] * (scores.ndim - 1)).expand(*scores.shape[:-1], 1)
+    return (~(scores < scores.gather(-1, places))).sum(-1)
+
+
+def rank_metrics(ranks: Int64[np.ndarray, " images"], num_classes: int) -> dict[str, float]:
+    """top1, and top5 where there are more than five classes, in percent, from `class_ranks`."""
+    return {f"top{k}": float(100 * (ranks <= k).mean()) for k in (1, 5) if k == 1 or num_classes > 5}
+
+
+def top_k_accuracy(
+    scores: Float[np.ndarray, "images classes"], labels: Shaped[np.ndarray, " images"], k: int
+) -> float:
+    """Share of the images whose class has one of the `k` highest scores, in percent; see `class_ranks`."""
+    return float(100 * (class_ranks(torch.from_numpy(scores), torch.from_numpy(labels)) <= k).double().mean())
+
+
+def measure(
+    scores: Float[np.ndarray, "images classes"],
+    labels: Shaped[np.ndarray, "images *classes"],
+    kept: Bool[np.ndarray, " images"],
+) -> dict[str, float]:
+    """Metric -> percent, of the images that are `kept`.
+
+    Class indices give top1, and top5 where there are more than five classes; labels of 1, -1 and 0 for each class give
+    mAP (area under the curve) and mAP_11_point.
+    """
+    scores, labels = scores[kept], labels[kept]
+    if labels.ndim == 2:
+        return {
+            "mAP": 100 * mean_average_precision(scores, labels, "area"),
+            "mAP_11_point": 100 * mean_average_precision(scores, labels, "11_point"),
+        }
+    ranks = class_ranks(torch.from_numpy(scores), torch.from_numpy(labels))
+    return rank_metrics(ranks.numpy(), scores.shape[1])
+
+
+def average_precision(
+    scores: Float[np.ndarray, " images"], labels: Int8[np.ndarray, " images"], kind: Kind
+) -> float:
+    """How well the scores put the positives before the negatives, in [0, 1]; NaN without a positive.
+
+    Precision at a recall is the best one at that recall or a higher one. Images of equal score are taken together, so
+    the order of the images does not matter.
+
+    Args:
+        labels: 1 positive, -1 negative, 0 left out.
+        kind: `area` under precision over recall, or `11_point`, its mean at recalls 0, 0.1, ..., 1.
+    """
+    known = labels != 0
+    order = np.argsort(-scores[known], kind="stable")
+    scores, positive = scores[known][order], labels[known][order] == 1
+    if not positive.any():
+        return float("nan")
+    last_of_equals = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
+    hits = np.cumsum(positive)[last_of_equals]
+    recall = hits / positive.sum()
+    precision = np.maximum.accumulate((hits / (last_of_equals + 1))[::-1])[::-1]
+    if kind == "area":
+        return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    # The first place at which a recall is reached; rounding must not put 0.3 above 3 / 10.
+    places = np.searchsorted(recall, np.arange(11) / 10 - 1e-12)
+    return float(precision[places].mean())
+
+
+def mean_average_precision(
+    scores: Float[np.ndarray, "images classes"], labels: Int8[np.ndarray, "images classes"], kind: Kind
+) -> float:
+    """The mean of the classes' average precisions, in [0, 1]; a class without a positive is left out."""
+    return float(
+        np.nanmean([average_precision(*column, kind) for column in zip(scores.T, labels.T, strict=True)])
+    )
+
+
+class RepeatedTest:
+    """Tests a network on the same images again and again.
+
+    Attributes:
+        rows: what the caller keeps of every test so far.
+        broken: the test images that could not be read.
+
+    Args:
+        batch_size: images of one batch, over all processes.
+    """
+
+    def __init__(
+        self,
+        images: LabelledImages,
+        cut: TestCut,
+        *,
+        short_side: int,
+        batch_size: int,
+        world: World,
+        num_workers: int,
+        max_broken_share: float,
+    ) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.broken = BrokenFiles({}, num_images=len(images.source), max_share=max_broken_share)
+        self._images, self._cut, self._short_side = images, cut, short_side
+        self._batch_size, self._num_workers = max(1, batch_size // world.size), num_workers
+        self._world = world
+
+    @torch.no_grad()
+    def run(
+        self, answer: Callable[[LabelledBatch], Tensor], progress: Progress
+    ) -> tuple[
+        Shaped[np.ndarray, "images *answers"],
+        Shaped[np.ndarray, "images *classes"],
+        Bool[np.ndarray, " images"],
+    ]:
+        """The answers to all images, in order, their labels and which could be read; every process gets them all.
+
+        Args:
+            answer: of this process's share of a batch, one row for each image.
+
+        Raises:
+            RunFailedError: too many images are unreadable.
+        """
+        batches = test_batches(
+            self._images,
+            self._cut,
+            batch_size=self._batch_size,
+            world=self._world,
+            num_workers=self._num_workers,
+            short_side=self._short_side,
+        )
+        answered, errors = [], []
+        for batch in batches:
+            answers = answer(batch).cpu().numpy()
+            answered.append((batch.indices, answers, batch.labels.numpy(), ~batch.broken))
+            errors += batch.errors
+        gathered = self._world.gather((answered, errors))
+        for line in self.broken.add(chain.from_iterable(errors for _, errors in gathered)):
+            progress.say(line)
+        self.broken.check(len(self._images.source))
+        rows = zip(*chain.from_iterable(answered for answered, _ in gathered), strict=True)
+        indices, answers, labels, readable = map(np.concatenate, rows)
+        order = np.argsort(indices)
+        return answers[order], labels[order], readable[order]

@@ -1,0 +1,146 @@
+"""Features on disk: for each stage STAGE.npy, and STAGE.json, written last, that says what they are features of."""
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from pretext.runtime.command_line import RunFailedError
+from pretext.runtime.distributed import World
+from pretext.runtime.stop_signal import StopSignal
+from pretext.runtime.whole_file import write_whole
+
+GB = 10**9
+Unreadable = tuple[int, str, str]
+"""Index, name and reason of an image that could not be read."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """One stage's features of all images.
+
+    Attributes:
+        path: a .npy file of float32, (images, dimensions).
+        kept: False for images that could not be read; their rows mean nothing.
+    """
+
+    path: Path
+    kept: Bool[np.ndarray, " images"]
+
+    def open(self) -> Float32[np.ndarray, "images dimensions"]:
+        """The features as a memory map, to read."""
+        return np.load(self.path, mmap_mode="r")
+
+
+class FeatureFile:
+    """One stage's features in the cache.
+
+    Args:
+        folder: of the network, the images and the protocol.
+        shape: (images, dimensions).
+        identity: all else that the features depend on; those of another identity are not used.
+    """
+
+    def __init__(self, folder: Path, stage: str, shape: tuple[int, int], identity: Mapping[str, Any]) -> None:
+        self.path, self._description = folder / f"{stage}.npy", folder / f"{stage}.json"
+        self.num_bytes = 4 * shape[0] * shape[1]
+        self._shape = shape
+        self._identity = {"stage": stage, "shape": list(shape), **identity}
+
+    @property
+    def is_there(self) -> bool:
+        return self.path.exists() or self._description.exists()
+
+    def flaw(self) -> str | None:
+        """Why what is there cannot be used, in a few words; None if it can."""
+        if not self._description.exists():
+            return "they are half-written"
+        stored = json.loads(self._description.read_text())
+        others = stored["identity"]
+        differences = [
+            f"{key} {others.get(key)!r} there, {self._identity.get(key)!r} now"
+            for key in sorted(others.keys() | self._identity.keys())
+            if others.get(key) != self._identity.get(key)
+        ]
+        if differences:
+            return f"they are of another extraction: {'; '.join(differences)}"
+        num_bytes = self.path.stat().st_size if self.path.exists() else 0
+        if num_bytes != stored["bytes"]:
+            return f"the file has {num_bytes} bytes instead of {stored['bytes']}"
+        return None
+
+    def create(self) -> None:
+        """An empty file of the right size. Whoever still reads an old one keeps it: it is not overwritten."""
+        for path in (self._description, self.path):
+            path.unlink(missing_ok=True)
+        np.lib.format.open_memmap(self.path, mode="w+", dtype=np.float32, shape=self._shape)
+
+    def open_rows(self) -> np.memmap:
+        """The created file, to write any of its rows."""
+        return np.lib.format.open_memmap(self.path, mode="r+")
+
+    def finish(self, unreadable: Iterable[Unreadable]) -> None:
+        """Say that all rows are written, and which are those of unreadable images."""
+        stored = {
+            "identity": self._identity,
+            "bytes": self.path.stat().st_size,
+            "unreadable": sorted(unreadable),
+        }
+        write_whole(self._description, json.dumps(stored, indent=1))
+
+    def unreadable(self) -> list[Unreadable]:
+        """The images that could not be read."""
+        return [
+            (i, name, reason) for i, name, reason in json.loads(self._description.read_text())["unreadable"]
+        ]
+
+    def features(self) -> Features:
+        """What was extracted."""
+        kept = np.ones(self._shape[0], bool)
+        kept[[index for index, _, _ in self.unreadable()]] = False
+        return Features(path=self.path, kept=kept)
+
+
+def check_space(files: Iterable[FeatureFile], folder: Path) -> None:
+    """Raises RunFailedError where the disk cannot take the files: a full one would kill the process without a word."""
+    needed, free = sum(file.num_bytes for file in files), shutil.disk_usage(folder).free
+    if needed > free:
+        raise RunFailedError(
+            f"the features take {needed / GB:.1f} GB, but {folder} has {free / GB:.1f} GB left; give fewer "
+            "--stages, or another --cache"
+        )
+
+
+@contextmanager
+def claimed(folder: Path, world: World, stop: StopSignal) -> Iterator[bool]:
+    """Inside, no other command extracts into `folder`; False where a signal came while waiting for one that does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        has_waited = False
+        while not world.gather(world.is_main and _take(lock))[0]:
+            if stop.agreed():
+                yield False
+                return
+            if world.is_main and not has_waited:
+                print(f"waits for another command that extracts features into {folder}", flush=True)
+            has_waited = True
+            time.sleep(1)
+        yield True
+
+
+def _take(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True

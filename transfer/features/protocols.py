@@ -1,0 +1,195 @@
+"""The four published protocols of linear classification on frozen features. Their numbers cannot be compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from math import isqrt
+from typing import Literal
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from pretext.networks import StageSpec
+from pretext.spelling import unknown_name
+from transfer.data.batches import TestCut, TrainCut
+from transfer.data.crops import central_crop, random_resized_crop, random_square, ten_crops
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearProtocol:
+    """How a stage becomes a feature vector, and how a linear classifier is trained on it.
+
+    Attributes:
+        pooling: resize is bilinear.
+        max_dimensions: a stage is pooled to the largest square grid with at most so many features.
+        kernels: (side of the map, grid) -> kernel, stride and padding of the published average pooling; maps of other
+            sides are pooled adaptively.
+        image_size: pixels of an image's short side, before a square of `crop_size` is cut out.
+        random_resized: training crops have a random area and aspect ratio.
+        batch_norm: channels are normalised before the classifier, without affine parameters.
+        ten_crop: a test image is scored by the mean over ten crops.
+        lr_decays: epoch -> from then on the learning rate is so many times `lr`.
+    """
+
+    name: str
+    pooling: Literal["resize", "average", "max"]
+    max_dimensions: int = 9600
+    kernels: Mapping[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
+    image_size: int = 256
+    crop_size: int
+    random_resized: bool = False
+    batch_norm: bool
+    ten_crop: bool = False
+    lr: float
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float
+    batch_size: int
+    epochs: int
+    lr_decays: Mapping[int, float] = field(default_factory=dict)
+
+    def grid(self, stage: str, spec: StageSpec) -> int:
+        """Side of the grid to which a stage is pooled: 10, 6, 5, 5, 6 for conv1..conv5 of an AlexNet.
+
+        Raises:
+            ValueError: the stage has more channels than the protocol has features.
+        """
+        grid = isqrt(self.max_dimensions // spec.channels)
+        if not grid:
+            raise ValueError(
+                f"stage {stage} has {spec.channels} channels and {self.name} at most {self.max_dimensions} features; "
+                "leave it out of stages"
+            )
+        return grid
+
+    def pool(
+        self, stage: str, spec: StageSpec, features: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels grid grid"]:
+        """Pool or resize a stage's map to its grid; maps smaller than the grid are enlarged."""
+        grid = self.grid(stage, spec)
+        height, width = features.shape[-2:]
+        if self.pooling == "resize":
+            pooled = F.interpolate(features, size=(grid, grid), mode="bilinear", align_corners=False)
+        elif self.pooling == "max":
+            pooled = F.adaptive_max_pool2d(features, grid)
+        elif height == width and (height, grid) in self.kernels:
+            pooled = F.avg_pool2d(features, *self.kernels[height, grid])
+        else:
+            pooled = F.adaptive_avg_pool2d(features, grid)
+        assert pooled.shape[1:] == (spec.channels, grid, grid)
+        return pooled
+
+    def train_cut(self) -> TrainCut:
+        """What is cut out of a training image."""
+        if self.random_resized:
+            return partial(random_resized_crop, crop_size=self.crop_size)
+        return partial(random_square, image_size=self.image_size, crop_size=self.crop_size)
+
+    def test_cut(self) -> TestCut:
+        """What is cut out of a test image."""
+        cut = ten_crops if self.ten_crop else central_crop
+        return partial(cut, image_size=self.image_size, crop_size=self.crop_size)
+
+    def lr_factor(self, step: int, num_steps: int) -> float:
+        """What the learning rate is multiplied by at `step`; the decays keep their share of `num_steps`."""
+        past = [epoch for epoch in self.lr_decays if step * self.epochs >= epoch * num_steps]
+        return self.lr_decays[max(past)] if past else 1.0
+
+    def described(self) -> str:
+        """What a result says of the protocol: its name, and the user's crop where it is not the published one."""
+        published = LINEAR_PROTOCOLS[self.name]
+        if (self.image_size, self.crop_size) == (published.image_size, published.crop_size):
+            return self.name
+        return f"{self.name}, {self.crop_size} px of {self.image_size}"
+
+
+LINEAR_PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        # Zhang, Isola, Efros (2016), section 3.2, and its released solver: 140k steps, a tenth every 40k. There conv1
+        # of an AlexNet is 55 x 55 before the resizing; `pretext.networks.alexnet` says why it is 57 x 57 here.
+        LinearProtocol(
+            name="zhang16",
+            pooling="resize",
+            crop_size=227,
+            batch_norm=True,
+            lr=0.01,
+            weight_decay=5e-4,
+            batch_size=256,
+            epochs=28,
+            lr_decays={8: 0.1, 16: 0.01, 24: 0.001},
+        ),
+        # Goyal, Mahajan, Gupta, Misra (2019), as in its authors' VISSL: one weight decay for all networks. The paper's
+        # own release decays a ResNet-50 by 1e-4, and its crops are plain, of 227 px for AlexNet.
+        LinearProtocol(
+            name="goyal19",
+            pooling="average",
+            kernels={
+                **{
+                    (55, 10): (19, 4, 0),
+                    (27, 6): (12, 3, 0),
+                    (13, 5): (9, 1, 0),
+                    (13, 6): (8, 1, 0),
+                },  # AlexNet
+                **{(112, 12): (10, 10, 4), (56, 6): (16, 8, 0), (28, 4): (13, 5, 0)},  # ResNet-50
+                **{(14, 3): (8, 3, 0), (7, 2): (6, 1, 0)},
+            },
+            crop_size=224,
+            random_resized=True,
+            batch_norm=True,
+            lr=0.01,
+            nesterov=True,
+            weight_decay=5e-4,
+            batch_size=256,
+            epochs=28,
+            lr_decays={8: 0.1, 16: 0.01, 24: 0.001},
+        ),
+        # Caron, Bojanowski, Joulin, Douze (2018) as released: its decay of the learning rate, by
+        # 1 / sqrt(1 + lr x weight decay x step), is below 0.1 % over the whole training and left out.
+        LinearProtocol(
+            name="deepcluster18",
+            pooling="average",
+            kernels={(55, 10): (6, 6, 3), (27, 6): (4, 4, 0), (13, 5): (3, 3, 1), (13, 6): (2, 2, 0)},
+            crop_size=224,
+            batch_norm=False,
+            ten_crop=True,
+            lr=0.01,
+            weight_decay=1e-7,
+            batch_size=256,
+            epochs=90,
+        ),
+        # Gidaris, Singh, Komodakis (2018): learning rates of the paper; normalisation, batch and optimiser as released.
+        LinearProtocol(
+            name="rotnet18",
+            pooling="max",
+            crop_size=224,
+            batch_norm=True,
+            lr=0.1,
+            nesterov=True,
+            weight_decay=5e-4,
+            batch_size=192,
+            epochs=35,
+            lr_decays={5: 0.1, 15: 0.02, 25: 0.004},
+        ),
+    )
+}
+
+
+def resolve(name: str, image_size: int | None = None, crop_size: int | None = None) -> LinearProtocol:
+    """The protocol of this name, with the image and crop size that the user gave.
+
+    Raises:
+        ValueError: there is no such protocol, or the crop does not fit into the image.
+    """
+    if name not in LINEAR_PROTOCOLS:
+        raise ValueError(unknown_name("protocol", name, LINEAR_PROTOCOLS))
+    protocol = LINEAR_PROTOCOLS[name]
+    protocol = replace(
+        protocol, image_size=image_size or protocol.image_size, crop_size=crop_size or protocol.crop_size
+    )
+    if protocol.crop_size > protocol.image_size:
+        raise ValueError(
+            f"data.crop_size {protocol.crop_size} is larger than data.image_size {protocol.image_size}; set both"
+        )
+    return protocol

@@ -1,0 +1,287 @@
+"""Fine-tuning: build -> resume -> step -> log -> test -> save, from top to bottom."""
+
+import time
+from itertools import chain
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pretext.broken_files import BrokenFiles
+from pretext.images.workers import LostWorkerError
+from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
+from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
+from pretext.runtime.command_line import StoppedError
+from pretext.runtime.metrics_log import MetricsLog
+from pretext.runtime.progress import Progress
+from pretext.runtime.running_losses import RunningLosses
+from pretext.runtime.stop_signal import StopSignal
+from transfer.backbone import AnyBackbone, open_backbone
+from transfer.classification import RepeatedTest, classification_losses, measure
+from transfer.data.batches import LabelledBatch, crops_to_rescale_on, train_batches
+from transfer.data.labelled import AnyImages, label_images, open_labelled
+from transfer.finetuning.classifier import Classifier
+from transfer.finetuning.config import FinetuneConfig
+from transfer.finetuning.label_share import images_by_class, take_label_share
+from transfer.finetuning.protocols import resolve
+from transfer.partial_training import assert_unchanged, frozen_tensors
+from transfer.results import Record, last_and_best, results_table
+from transfer.runs import arguments_of, config_of, refuse_another, start_run
+
+LOG_EVERY = 10  # steps
+
+
+def run(config: FinetuneConfig) -> list[Record]:
+    """`finetune` with what `config` names."""
+    train, test = open_labelled(config.data)
+    return finetune(config.backbone, train, test, **arguments_of(config), config=config)
+
+
+def finetune(
+    backbone: AnyBackbone,
+    train: AnyImages,
+    test: AnyImages,
+    *,
+    out: str | Path | None = None,
+    protocol: str = "voc07",
+    train_from: str = "all",
+    label_share: float = 1.0,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    head_lr_factor: float | None = None,
+    image_size: int | None = None,
+    crop_size: int | None = None,
+    colour_input: bool = False,
+    seed: int = 0,
+    save_every: int = 1000,
+    evaluate_every: int = 5000,
+    num_workers: int = 2,
+    max_broken_share: float = 0.01,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    config: FinetuneConfig | None = None,
+) -> list[Record]:
+    """Train a backbone, or its last layers, with labels.
+
+    The other arguments are the keys of `FinetuneConfig` and `DataConfig`, which say what they are.
+
+    Args:
+        backbone: see `open_backbone`; a copy is trained.
+        train, test: see `label_images`.
+        out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
+        config: what `out` says of the run; None makes it of these arguments.
+
+    Returns:
+        For each metric a record of the last test and one of the best.
+
+    Raises:
+        ValueError: an argument means nothing, or the folder holds another run.
+        RunFailedError: the loss became NaN or infinite, or too many images are unreadable.
+        OSError: a file could not be written, such as on a full disk.
+        StoppedError: SIGINT or SIGTERM came; everything was saved.
+    """
+    config = config or config_of(FinetuneConfig, locals())
+    for key, value in (("save_every", save_every), ("evaluate_every", evaluate_every)):
+        if value < 1:
+            raise ValueError(f"{key} is {value}, expected at least 1")
+    recipe = resolve(
+        protocol,
+        steps=steps,
+        batch_size=batch_size,
+        lr=lr,
+        head_lr_factor=head_lr_factor,
+        image_size=image_size,
+        crop_size=crop_size,
+    )
+    labelled, test = label_images(train, test)
+    train = take_label_share(labelled, label_share, seed)
+    with start_run(config, out) as run, StopSignal(run.world) as stop:
+        # ------------------------------------------------------------------------------ build
+        world, run_dir = run.world, run.folder
+        torch.backends.cudnn.benchmark = True  # all crops have one size
+        num_images = len(train.source)
+        num_steps = recipe.num_steps(num_images)
+        opened = open_backbone(
+            backbone,
+            seed,
+            lambda: crops_to_rescale_on(train, recipe.train_cut(), seed),
+            colour_input=colour_input,
+        )
+        torch.manual_seed(seed)
+        network = Classifier(opened.network, len(train.classes), train_from)
+        network.to(world.device).to(memory_format=torch.channels_last)
+        frozen = frozen_tensors(network)
+        head = list(network.head.parameters())
+        trained = [p for p in network.backbone.parameters() if p.requires_grad]
+        lr_factors = (1.0, recipe.head_lr_factor)
+        optimizer = torch.optim.SGD(
+            [{"params": trained}, {"params": head}],
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+        autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+        def answer(batch: LabelledBatch) -> Tensor:
+            """Logits, of several crops the mean."""
+            rgb = batch.rgb.to(world.device, non_blocking=True) / 255
+            with autocast:
+                logits = network(rgb.flatten(0, -4))
+            return logits.float().unflatten(0, (len(rgb), -1)).mean(1)
+
+        tests = RepeatedTest(
+            test,
+            recipe.test_cut(),
+            short_side=recipe.image_size,
+            batch_size=recipe.batch_size,
+            world=world,
+            num_workers=num_workers,
+            max_broken_share=max_broken_share,
+        )
+
+        # ----------------------------------------------------------------------------- resume
+        first_step = 0
+        broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
+        if run_dir.last_checkpoint.exists():
+            state = load_checkpoint(run_dir.last_checkpoint)
+            refuse_another(state, opened, num_images, run_dir.path)
+            network.load_state_dict(state["network"])
+            optimizer.load_state_dict(state["optimizer"])
+            first_step, tests.rows = state["step"], state["tests"]
+            broken.reasons, tests.broken.reasons = state["broken_files"], state["broken_test_files"]
+        batches = train_batches(
+            train,
+            recipe.train_cut(),
+            seed=seed,
+            num_steps=num_steps,
+            batch_size=recipe.batch_size,
+            start_step=first_step,
+            world=world,
+            num_workers=num_workers,
+            pin_memory=world.device.type == "cuda",
+        )
+        if world.size > 1:
+            synchronise_batch_norm(network)  # so that a step is the same however many processes share it
+        model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)
+        log = run.held.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
+        progress = run.held.enter_context(Progress(num_steps, initial=first_step, visible=world.is_main))
+        by_class = images_by_class(train)
+        progress.say(
+            f"{opened.name}, trained from {train_from} ({sum(p.numel() for p in trained + head) / 1e6:.1f} M "
+            f"parameters), {num_images} of {len(labelled.source)} training images ({by_class.min()} to "
+            f"{by_class.max()} of a class) and {len(test.source)} test images, on {world.device} x {world.size}"
+        )
+        if first_step:
+            progress.say(f"resuming after step {first_step} of {num_steps} in {run_dir.path}")
+        running_losses = RunningLosses(["loss"], world, way_out="Lower lr, in a new out folder")
+        errors: list[tuple[str, str]] = []
+        logged_step, clock, stopped_by = first_step, time.perf_counter(), 0
+
+        def save(done: int) -> None:
+            state = {
+                "step": done,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "tests": tests.rows,
+                "backbone": opened.sha256,
+                "num_images": num_images,
+                "broken_files": broken.reasons,
+                "broken_test_files": tests.broken.reasons,
+            }
+            save_checkpoint(run_dir.last_checkpoint, state)
+
+        # ------------------------------------------------------------------------------- step
+        for step in range(first_step, num_steps):
+            network.train()
+            step_lr = recipe.lr_at(step, num_steps)
+            for group, factor in zip(optimizer.param_groups, lr_factors, strict=True):
+                group["lr"] = step_lr * factor
+            try:
+                batch = next(batches)
+            except LostWorkerError:
+                if world.size == 1 and step > first_step:
+                    running_losses.check_finite()
+                    broken.add(errors)
+                    save(step)
+                    progress.say(f"saved after step {step} in {run_dir.last_checkpoint}")
+                raise
+            errors += batch.errors
+            with autocast:
+                logits = model(batch.rgb.to(world.device, non_blocking=True) / 255)
+            readable = torch.from_numpy(~batch.broken).to(world.device)
+            losses = classification_losses(logits.float(), batch.labels.to(world.device)) * readable
+            # Over all images, the broken ones' zeros included: the same gradient however processes share the batch.
+            losses.mean().backward()
+            if recipe.clip_norm is not None:
+                nn.utils.clip_grad_norm_(trained + head, recipe.clip_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+            running_losses.add(step, losses.sum()[None], readable)
+            progress.advance()
+            done = step + 1
+            stopped_by = stop.agreed()
+            is_last = done == num_steps
+            is_saved = done % save_every == 0 or is_last or stopped_by
+
+            # ---------------------------------------------------------------------------- log
+            if done % LOG_EVERY == 0 or is_saved:  # so that a checkpoint knows every broken file
+                loss = running_losses.take()
+                seconds = (time.perf_counter() - clock) / (done - logged_step)
+                for line in broken.add(chain.from_iterable(world.gather(errors))):
+                    progress.say(line)
+                errors = []
+                broken.check(done * recipe.batch_size)
+                row = loss | {"lr": step_lr, "images_per_second": recipe.batch_size / seconds}
+                if log:
+                    log.write(done, row | {"broken_files": len(broken.reasons)})
+                progress.show(done, row, seconds_left=(num_steps - done) * seconds)
+                logged_step, clock = done, time.perf_counter()
+
+            # --------------------------------------------------------------------------- test
+            if done % evaluate_every == 0 or is_last:
+                running_losses.check_finite()
+                network.eval()
+                metrics = measure(*tests.run(answer, progress))
+                tests.rows.append({"step": done, **metrics})
+                shown = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
+                progress.say(f"test at step {done}: {shown}")
+                if log:
+                    log.write(done, metrics)
+                logged_step, clock = done, time.perf_counter()
+
+            # --------------------------------------------------------------------------- save
+            if is_saved and world.is_main:
+                save(done)
+            if stopped_by:
+                break
+
+        # -------------------------------------------------------------------------------- end
+        assert_unchanged(network, frozen)
+        for kind, files in (("training", broken), ("test", tests.broken)):
+            if files.reasons:
+                progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
+        if stopped_by:
+            raise StoppedError.after_step(done, num_steps, run_dir.last_checkpoint, stopped_by)
+        records = last_and_best(
+            tests.rows,
+            [name for name in tests.rows[-1] if name != "step"],
+            {
+                "train_images": num_images,
+                "train_images_by_class": [int(by_class.min()), int(by_class.max())],
+                "test_images": len(test.source),
+                "broken_train_images": len(broken.reasons),
+                "broken_test_images": len(tests.broken.reasons),
+            },
+            task="finetune",
+            data=test.name,
+            protocol=recipe.described(label_share),
+            backbone=opened.name,
+            weights=opened.sha256,
+            stage=train_from,
+            seed=seed,
+            settings=recipe.overrides(),
+        )
+        return run.finish(records, results_table(records), progress.say)

@@ -1,0 +1,320 @@
+"""Linear classification on frozen features: build -> resume -> step -> log -> test -> save, from top to bottom."""
+
+import time
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pretext.broken_files import BrokenFiles
+from pretext.images.workers import LostWorkerError
+from pretext.runtime.aligned import aligned
+from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
+from pretext.runtime.command_line import StoppedError
+from pretext.runtime.metrics_log import MetricsLog
+from pretext.runtime.progress import Progress
+from pretext.runtime.running_losses import RunningLosses
+from pretext.runtime.stop_signal import StopSignal
+from transfer.backbone import AnyBackbone, choose_stages, frozen, open_backbone
+from transfer.classification import RepeatedTest, class_ranks, measure, rank_metrics
+from transfer.data.batches import LabelledBatch, crops_to_rescale_on, train_batches
+from transfer.data.labelled import AnyImages, label_images, open_labelled
+from transfer.features.protocols import resolve
+from transfer.linear_probes.config import LinearConfig
+from transfer.linear_probes.heads import LinearHeads
+from transfer.results import Record, last_and_best
+from transfer.runs import arguments_of, config_of, refuse_another, start_run
+
+LOG_EVERY = 50  # steps
+
+
+def run(config: LinearConfig) -> list[Record]:
+    """`linear` with what `config` names."""
+    train, test = open_labelled(config.data)
+    return linear(config.backbone, train, test, **arguments_of(config), config=config)
+
+
+def linear(
+    backbone: AnyBackbone,
+    train: AnyImages,
+    test: AnyImages,
+    *,
+    out: str | Path | None = None,
+    protocol: str = "zhang16",
+    stages: Sequence[str] | None = None,
+    learning_rates: Sequence[float] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    image_size: int | None = None,
+    crop_size: int | None = None,
+    seed: int = 0,
+    evaluate_every: int = 1,
+    num_workers: int = 2,
+    max_broken_share: float = 0.01,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    config: LinearConfig | None = None,
+) -> list[Record]:
+    """Train a linear classifier on each stage of a frozen backbone, all of them in one pass over the images.
+
+    The other arguments are the keys of `LinearConfig` and `DataConfig`, which say what they are.
+
+    Args:
+        backbone: see `open_backbone`; it is left as it is.
+        train, test: see `label_images`.
+        out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
+        config: what `out` says of the run; None makes it of these arguments.
+
+    Returns:
+        For each stage, learning rate and metric a record of the last test and one of the best.
+
+    Raises:
+        ValueError: an argument means nothing, or the folder holds another run.
+        RunFailedError: a loss became NaN or infinite, or too many images are unreadable.
+        OSError: a file could not be written, such as on a full disk.
+        StoppedError: SIGINT or SIGTERM came; everything was saved.
+    """
+    config = config or config_of(LinearConfig, locals())
+    recipe = resolve(protocol, image_size, crop_size)
+    train, test = label_images(train, test)
+    with start_run(config, out) as run, StopSignal(run.world) as stop:
+        # ------------------------------------------------------------------------------ build
+        world, run_dir = run.world, run.folder
+        torch.backends.cudnn.benchmark = True  # all crops have one size
+        num_images = len(train.source)
+        settings = {
+            name: value
+            for name, value in (("epochs", epochs), ("batch_size", batch_size))
+            if value not in (None, getattr(recipe, name))
+        }
+        epochs, batch_size = epochs or recipe.epochs, batch_size or recipe.batch_size
+        test_steps = choose_test_steps(epochs, evaluate_every, num_images, batch_size)
+        num_steps = max(test_steps)
+        opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
+        network = opened.network.to(world.device).to(memory_format=torch.channels_last)
+        specs = {stage: network.stages[stage] for stage in choose_stages(network, stages)}
+        heads = LinearHeads(
+            {stage: (spec.channels, recipe.grid(stage, spec)) for stage, spec in specs.items()},
+            len(train.classes),
+            learning_rates or [recipe.lr],
+            recipe,
+            seed=seed,
+            world=world,
+        )
+        autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+        @torch.no_grad()
+        def pooled_features(rgb: Tensor) -> dict[str, Tensor]:
+            with autocast:
+                maps = network.forward_stages(rgb.to(world.device, non_blocking=True) / 255, list(specs))
+            return {stage: recipe.pool(stage, spec, maps[stage]) for stage, spec in specs.items()}
+
+        def answer(batch: LabelledBatch) -> Tensor:
+            """Of several crops the mean: of probabilities, or of logits where an image may show several classes."""
+            logits = heads(pooled_features(batch.rgb.flatten(0, -4)))
+            scores = logits if test.multi_label else logits.softmax(-1)
+            scores = scores.unflatten(0, (len(batch.rgb), -1)).mean(1)
+            # Of one class an image's rank is enough: ImageNet's scores of all classifiers would fill the memory.
+            return scores if test.multi_label else class_ranks(scores, batch.labels.to(world.device))
+
+        tests = RepeatedTest(
+            test,
+            recipe.test_cut(),
+            short_side=recipe.image_size,
+            batch_size=batch_size // (10 if recipe.ten_crop else 1),
+            world=world,
+            num_workers=num_workers,
+            max_broken_share=max_broken_share,
+        )
+
+        # ----------------------------------------------------------------------------- resume
+        first_step = 0
+        broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
+        if run_dir.last_checkpoint.exists():
+            state = load_checkpoint(run_dir.last_checkpoint)
+            refuse_another(state, opened, num_images, run_dir.path)
+            heads.restore(state)
+            first_step, tests.rows = state["step"], state["tests"]
+            broken.reasons, tests.broken.reasons = state["broken_files"], state["broken_test_files"]
+        batches = train_batches(
+            train,
+            recipe.train_cut(),
+            seed=seed,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            start_step=first_step,
+            world=world,
+            num_workers=num_workers,
+            short_side=None if recipe.random_resized else recipe.image_size,
+            pin_memory=world.device.type == "cuda",
+        )
+        run.held.enter_context(frozen(network))
+        log = run.held.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
+        progress = run.held.enter_context(Progress(num_steps, initial=first_step, visible=world.is_main))
+        progress.say(
+            f"{opened.name}, {recipe.described()}, {', '.join(specs)}, learning rates "
+            f"{', '.join(f'{lr:g}' for lr in heads.learning_rates)}, {num_images} training and {len(test.source)} test "
+            f"images of {len(train.classes)} classes, on {world.device} x {world.size}"
+        )
+        if first_step:
+            progress.say(f"resuming after step {first_step} of {num_steps} in {run_dir.path}")
+        running_losses = RunningLosses(
+            [f"loss/{name}" for name in heads.names],
+            world,
+            way_out="Leave its learning rate or its stage out, in a new out folder",
+        )
+        errors: list[tuple[str, str]] = []
+        logged_step, clock, stopped_by = first_step, time.perf_counter(), 0
+
+        def save(done: int) -> None:
+            state = {
+                "step": done,
+                **heads.checkpoint(),
+                "tests": tests.rows,
+                "backbone": opened.sha256,
+                "num_images": num_images,
+                "broken_files": broken.reasons,
+                "broken_test_files": tests.broken.reasons,
+            }
+            save_checkpoint(run_dir.last_checkpoint, state)
+
+        # ------------------------------------------------------------------------------- step
+        for step in range(first_step, num_steps):
+            heads.train()
+            lr_factor = recipe.lr_factor(step, num_steps)
+            try:
+                batch = next(batches)
+            except LostWorkerError:
+                if world.size == 1 and step > first_step:
+                    running_losses.check_finite()
+                    broken.add(errors)
+                    save(step)
+                    progress.say(f"saved after step {step} in {run_dir.last_checkpoint}")
+                raise
+            errors += batch.errors
+            readable = torch.from_numpy(~batch.broken).to(world.device)
+            features = pooled_features(batch.rgb)
+            loss_sums = heads.train_step(features, batch.labels.to(world.device), readable, lr_factor)
+            running_losses.add(step, loss_sums.flatten(), readable)
+            progress.advance()
+            done = step + 1
+            stopped_by = stop.agreed()
+            is_saved = done in test_steps or stopped_by
+
+            # ---------------------------------------------------------------------------- log
+            if done % LOG_EVERY == 0 or is_saved:  # so that a checkpoint knows every broken file
+                losses = running_losses.take()
+                seconds = (time.perf_counter() - clock) / (done - logged_step)
+                for line in broken.add(chain.from_iterable(world.gather(errors))):
+                    progress.say(line)
+                errors = []
+                broken.check(done * batch_size)
+                speed = {"lr_factor": lr_factor, "images_per_second": batch_size / seconds}
+                if log:
+                    log.write(done, losses | speed | {"broken_files": len(broken.reasons)})
+                shown = {"lowest loss": min(losses.values()), "highest loss": max(losses.values())}
+                progress.show(done, shown | speed, seconds_left=(num_steps - done) * seconds)
+                logged_step, clock = done, time.perf_counter()
+
+            # --------------------------------------------------------------------------- test
+            if done in test_steps:
+                heads.eval()
+                answers, labels, was_readable = tests.run(answer, progress)
+                metrics = {
+                    stage: [
+                        measure(answers[:, place, rate], labels, was_readable)
+                        if test.multi_label
+                        else rank_metrics(answers[was_readable, place, rate], len(test.classes))
+                        for rate in range(len(heads.learning_rates))
+                    ]
+                    for place, stage in enumerate(specs)
+                }
+                tests.rows.append({"epoch": test_steps[done], "metrics": metrics})
+                progress.say(f"after epoch {test_steps[done]}: {_highest(metrics)}")
+                if log:
+                    by_name = zip(heads.names, chain.from_iterable(metrics.values()), strict=True)
+                    log.write(
+                        done, {f"{key}/{name}": value for name, row in by_name for key, value in row.items()}
+                    )
+                logged_step, clock = done, time.perf_counter()
+
+            # --------------------------------------------------------------------------- save
+            if is_saved and world.is_main:
+                save(done)
+            if stopped_by:
+                break
+
+        # -------------------------------------------------------------------------------- end
+        for kind, files in (("training", broken), ("test", tests.broken)):
+            if files.reasons:
+                progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
+        if stopped_by:
+            raise StoppedError.after_step(done, num_steps, run_dir.last_checkpoint, stopped_by)
+        details = {
+            "train_images": num_images,
+            "test_images": len(test.source),
+            "broken_train_images": len(broken.reasons),
+            "broken_test_images": len(tests.broken.reasons),
+        }
+        records = []
+        for stage in specs:
+            for rate, lr in enumerate(heads.learning_rates):
+                rows = [{"epoch": row["epoch"], **row["metrics"][stage][rate]} for row in tests.rows]
+                records += last_and_best(
+                    rows,
+                    [name for name in rows[-1] if name != "epoch"],
+                    details,
+                    task="linear",
+                    data=test.name,
+                    protocol=recipe.described(),
+                    backbone=opened.name,
+                    weights=opened.sha256,
+                    stage=stage,
+                    seed=seed,
+                    settings=settings | ({} if heads.learning_rates == [recipe.lr] else {"lr": lr}),
+                )
+        return run.finish(records, results_table(records), progress.say)
+
+
+def choose_test_steps(epochs: int, every: int, num_images: int, batch_size: int) -> dict[int, int]:
+    """Step after which is tested -> epoch: every so many epochs, and the last; an epoch may be less than a step.
+
+    Raises:
+        ValueError: there is no epoch, or no test.
+    """
+    if epochs < 1 or every < 1:
+        raise ValueError(f"epochs ({epochs}) and evaluate_every ({every}) are at least 1")
+    return {
+        max(1, round(epoch * num_images / batch_size)): epoch
+        for epoch in range(1, epochs + 1)
+        if epoch % every == 0 or epoch == epochs
+    }
+
+
+def results_table(records: Sequence[Record]) -> str:
+    """A line for each stage: the first metric after the last and the best epoch, of the best learning rate."""
+    metric = records[0].metric
+    rows = [("stage", f"{metric} last", "best", "epoch", *(["lr"] if "lr" in records[0].settings else []))]
+    for stage in dict.fromkeys(record.stage for record in records):
+        chosen = [
+            max(
+                (r for r in records if (r.stage, r.metric, r.selection) == (stage, metric, selection)),
+                key=lambda record: record.value,
+            )
+            for selection in ("last", "best")
+        ]
+        values = [f"{record.value:.2f}" for record in chosen]
+        epochs = ", ".join(str(record.details["epoch"]) for record in chosen)
+        rates = [", ".join(f"{record.settings['lr']:g}" for record in chosen)] if len(rows[0]) > 4 else []
+        rows.append((stage, *values, epochs, *rates))
+    return aligned(rows)
+
+
+def _highest(metrics: dict[str, list[dict[str, Any]]]) -> str:
+    """Of the first metric the highest value of each stage."""
+    first = next(iter(next(iter(metrics.values()))[0]))
+    highest = {stage: max(row[first] for row in rows) for stage, rows in metrics.items()}
+    return f"{first} " + ", ".join(f"{stage} {value:.2f}" for stage, value in highest.items())

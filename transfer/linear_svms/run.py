@@ -1,0 +1,297 @@
+"""Linear SVMs on the features of every stage of a frozen backbone, on all training images or on a few."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float64, Int8
+from sklearn.preprocessing import normalize
+
+from pretext.runtime.aligned import aligned
+from pretext.runtime.progress import Progress
+from pretext.spelling import first_few
+from transfer.backbone import AnyBackbone, open_backbone
+from transfer.classification import Kind, average_precision, measure
+from transfer.data.batches import crops_to_rescale_on
+from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
+from transfer.features.extraction import extract_train_and_test
+from transfer.features.files import Features
+from transfer.features.protocols import resolve
+from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
+from transfer.linear_svms.config import SvmConfig
+from transfer.linear_svms.low_shot import check_images_of_classes, low_shot_sets
+from transfer.results import Record
+from transfer.runs import arguments_of, config_of, start_run
+
+
+def run(config: SvmConfig) -> list[Record]:
+    """`svm` with what `config` names."""
+    train, test = open_labelled(config.data)
+    return svm(config.backbone, train, test, **arguments_of(config), config=config)
+
+
+def svm(
+    backbone: AnyBackbone,
+    train: AnyImages,
+    test: AnyImages,
+    *,
+    out: str | Path | None = None,
+    protocol: str = "goyal19",
+    stages: Sequence[str] | None = None,
+    costs: Sequence[float] | None = None,
+    folds: int = 3,
+    shots: Sequence[int] | None = None,
+    samples: int = 5,
+    num_jobs: int = 1,
+    cache: str | Path | None = None,
+    batch_size: int = 64,
+    image_size: int | None = None,
+    crop_size: int | None = None,
+    seed: int = 0,
+    num_workers: int = 2,
+    max_broken_share: float = 0.01,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    config: SvmConfig | None = None,
+) -> list[Record]:
+    """Train and test linear SVMs, one per class, on the features of each stage, after Goyal et al. (2019).
+
+    All processes extract; the first one trains, `num_jobs` classes at one time. The other arguments are the keys of
+    `SvmConfig` and `DataConfig`, which say what they are.
+
+    Args:
+        backbone: see `open_backbone`; it is left as it is.
+        train, test: see `label_images`.
+        out: folder of the results; None leaves nothing behind.
+        cache: folder of the features; None keeps none.
+        config: what `out` says of the run; None makes it of these arguments.
+
+    Returns:
+        For each stage, set of training images and metric a record; on other processes than the first none.
+
+    Raises:
+        ValueError: an argument means nothing, a class has too few images, or the folder holds another run.
+        RunFailedError: too many images are unreadable, or a feature is NaN or infinite.
+        StoppedError: SIGINT or SIGTERM came while features were extracted.
+    """
+    config = config or config_of(SvmConfig, locals())
+    _check(folds=folds, num_jobs=num_jobs, samples=samples, shots=shots, costs=costs)
+    recipe = resolve(protocol, image_size, crop_size)
+    train, test = label_images(train, test)
+    check_images_of_classes(one_vs_rest(train), train.classes, max(shots or [1]))
+    with start_run(config, out) as run:
+        opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
+        if records := run.finished(opened, len(train.source)):
+            return run.finish(records, results_table(records))
+        train_features, test_features = extract_train_and_test(
+            run,
+            opened,
+            train,
+            test,
+            recipe,
+            stages=stages,
+            cache=cache,
+            batch_size=batch_size,
+            precision=precision,
+            num_workers=num_workers,
+            max_broken_share=max_broken_share,
+        )
+        if not run.world.is_main:
+            return []
+        records = []
+        num_sets = len(shots) * samples if shots else 1
+        with Progress(len(train_features) * num_sets * len(train.classes), unit="class") as progress:
+            for stage, features in train_features.items():
+                measured = _train_and_test(
+                    train,
+                    features,
+                    test,
+                    test_features[stage],
+                    costs=costs or COSTS,
+                    folds=folds,
+                    shots=shots,
+                    samples=samples,
+                    seed=seed,
+                    num_jobs=num_jobs,
+                    stage=stage,
+                    progress=progress,
+                )
+                of_stage = [
+                    Record(
+                        task="low_shot_svm" if shots else "svm",
+                        data=test.name,
+                        protocol=recipe.described(),
+                        backbone=opened.name,
+                        weights=opened.sha256,
+                        stage=stage,
+                        metric=metric,
+                        value=value,
+                        seed=seed,
+                        settings=settings,
+                        details=details,
+                    )
+                    for settings, metrics, details in measured
+                    for metric, value in metrics.items()
+                ]
+                for line in notes(of_stage):
+                    progress.say(line)
+                records += of_stage
+        return run.finish(records, results_table(records))
+
+
+def one_vs_rest(images: LabelledImages) -> Int8[np.ndarray, "images classes"]:
+    """For each class 1 where an image shows it and -1 where it does not, or 0 where the data set leaves it open."""
+    if images.multi_label:
+        return images.labels
+    return np.where(images.labels[:, None] == np.arange(len(images.classes)), 1, -1).astype(np.int8)
+
+
+def _check(
+    *,
+    folds: int,
+    num_jobs: int,
+    samples: int,
+    shots: Sequence[int] | None,
+    costs: Sequence[float] | None,
+) -> None:
+    """Raises ValueError for numbers that mean nothing."""
+    for key, value, lowest in (("folds", folds, 2), ("num_jobs", num_jobs, 1), ("samples", samples, 1)):
+        if value < lowest:
+            raise ValueError(f"{key} is {value}, expected {lowest} or more")
+    if shots is not None and min(shots, default=0) < 1:
+        raise ValueError(f"shots is {list(shots)}, expected 1 or more")
+    if costs is not None and min(costs, default=0) <= 0:
+        raise ValueError(f"costs is {list(costs)}, expected numbers above 0, or null for those of the paper")
+
+
+def _train_and_test(
+    train: LabelledImages,
+    train_features: Features,
+    test: LabelledImages,
+    test_features: Features,
+    *,
+    costs: Sequence[float],
+    folds: int,
+    shots: Sequence[int] | None,
+    samples: int,
+    seed: int,
+    num_jobs: int,
+    stage: str,
+    progress: Progress,
+) -> list[tuple[dict[str, int], dict[str, float], dict[str, Any]]]:
+    """Settings, metrics and details of each set of training images, on the images that could be read."""
+    labels, test_labels = one_vs_rest(train)[train_features.kept], one_vs_rest(test)[test_features.kept]
+    check_images_of_classes(labels, train.classes, max(shots or [1]))
+    train_vectors, test_vectors = unit_vectors(train_features), unit_vectors(test_features)
+    training_sets = (
+        low_shot_sets(labels, shots, samples, seed, multi_label=train.multi_label)
+        if shots
+        else [({}, labels)]
+    )
+    measured: list[tuple[dict[str, int], dict[str, float], dict[str, Any]]] = []
+    for settings, drawn in training_sets:
+        svms: list[ClassSvm] = []
+        for class_svm in train_and_score(
+            train_vectors, drawn, test_vectors, costs=costs, folds=folds, seed=seed, num_jobs=num_jobs
+        ):
+            svms.append(class_svm)
+            progress.advance()
+        scores = np.stack([class_svm.scores for class_svm in svms], axis=1)
+        all_kept = np.ones(len(scores), bool)
+        metrics = measure(scores, test_labels, all_kept)
+        if not test.multi_label:
+            metrics |= measure(scores, test.labels[test_features.kept], all_kept)
+        details = {
+            "train_images": int((drawn != 0).any(axis=1).sum()),
+            "test_images": len(scores),
+            "broken_train_images": int((~train_features.kept).sum()),
+            "broken_test_images": int((~test_features.kept).sum()),
+            "costs_tried": len(costs),
+            **details_by_class(train.classes, svms, test_labels),
+        }
+        measured.append((settings, metrics, details))
+        where = [stage, *(f"{name} {value}" for name, value in settings.items())]
+        progress.say(f"{', '.join(where)}: " + ", ".join(f"{m} {value:.2f}" for m, value in metrics.items()))
+    return measured
+
+
+def unit_vectors(features: Features) -> Float64[np.ndarray, "images dimensions"]:
+    """The features of the readable images, each divided by its Euclidean length; a zero vector stays zero."""
+    return normalize(features.open()[features.kept].astype(np.float64), copy=False)
+
+
+def details_by_class(
+    classes: Sequence[str], svms: Sequence[ClassSvm], test_labels: Int8[np.ndarray, "images classes"]
+) -> dict[str, Any]:
+    """Class -> average precision in percent (null without a positive test image), cost and folds, and what failed."""
+
+    def precisions(kind: Kind) -> dict[str, float | None]:
+        values = [
+            100 * average_precision(svm.scores, labels, kind)
+            for svm, labels in zip(svms, test_labels.T, strict=True)
+        ]
+        return {name: None if np.isnan(value) else value for name, value in zip(classes, values, strict=True)}
+
+    named = dict(zip(classes, svms, strict=True))
+    return {
+        "ap": precisions("area"),
+        "ap_11_point": precisions("11_point"),
+        "cost": {name: svm.cost for name, svm in named.items()},
+        "folds": {name: svm.folds for name, svm in named.items()},
+        "svms": sum(svm.num_fits for svm in svms),
+        "not_converged": sum(svm.num_unconverged for svm in svms),
+        "not_converged_classes": [name for name, svm in named.items() if not svm.converged],
+    }
+
+
+def notes(records: Sequence[Record]) -> list[str]:
+    """Lines that say what went otherwise than a reader of one stage's table expects."""
+    sets = [record for record in records if record.metric == "mAP"]
+    stage, lines = sets[0].stage, []
+    if unconverged := sum(record.details["not_converged"] for record in sets):
+        svms = sum(record.details["svms"] for record in sets)
+        last = _some(name for record in sets for name in record.details["not_converged_classes"])
+        lines.append(
+            f"{stage}: {unconverged} of {svms} SVMs stopped at {MAX_ITERATIONS} iterations without having converged"
+            + (f", also the final ones of {last}" if last else ", all of them in cross-validation")
+        )
+    if few := _some(
+        name + (f" ({record.settings['shots']} shot)" if record.settings else "")
+        for record in sets
+        for name, folds in record.details["folds"].items()
+        if not folds and record.details["costs_tried"] > 1
+    ):
+        lines.append(
+            f"{stage}: cost {UNCHOSEN_COST:g} without cross-validation, for which there are too few images, of {few}"
+        )
+    if left_out := _some(
+        name for record in sets for name, value in record.details["ap"].items() if value is None
+    ):
+        lines.append(f"{stage}: without a positive test image and so not in the mAP: {left_out}")
+    return lines
+
+
+def results_table(records: Sequence[Record]) -> str:
+    """Percent by metric of each stage and number of shots; mean and deviation over the samples."""
+    metrics = list(dict.fromkeys(record.metric for record in records))
+    names = ["stage", "shots"] if records[0].task == "low_shot_svm" else ["stage"]
+    values: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    for record in records:
+        row = (record.stage, str(record.settings["shots"])) if len(names) > 1 else (record.stage,)
+        values.setdefault(row, {}).setdefault(record.metric, []).append(record.value)
+    lines = [
+        (*row, *(_mean_and_deviation(by_metric[metric]) for metric in metrics))
+        for row, by_metric in values.items()
+    ]
+    return aligned([(*names, *metrics), *lines])
+
+
+def _some(names: Iterable[str]) -> str:
+    return first_few(list(dict.fromkeys(names)), 5)
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    """`52.31`, or of several samples `52.31 ± 0.42`, the deviation that of a sample."""
+    deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.2f}{deviation}"

@@ -1,0 +1,201 @@
+"""Weighted nearest neighbours in the features of every stage of a frozen backbone."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, Shaped
+from torch import Tensor
+
+from pretext.runtime.aligned import aligned
+from transfer.backbone import AnyBackbone, open_backbone
+from transfer.classification import measure
+from transfer.data.batches import crops_to_rescale_on
+from transfer.data.labelled import AnyImages, label_images, open_labelled
+from transfer.features.extraction import extract_train_and_test
+from transfer.features.protocols import resolve
+from transfer.nearest_neighbours.config import KnnConfig
+from transfer.nearest_neighbours.search import MIB, nearest_neighbours
+from transfer.results import Record
+from transfer.runs import arguments_of, config_of, start_run
+
+PUBLISHED_TEMPERATURE = 0.07  # of Wu et al. (2018), section 3.4
+
+
+def run(config: KnnConfig) -> list[Record]:
+    """`knn` with what `config` names."""
+    train, test = open_labelled(config.data)
+    return knn(config.backbone, train, test, **arguments_of(config), config=config)
+
+
+def knn(
+    backbone: AnyBackbone,
+    train: AnyImages,
+    test: AnyImages,
+    *,
+    out: str | Path | None = None,
+    protocol: str = "zhang16",
+    stages: Sequence[str] | None = None,
+    k: Sequence[int] = (10, 20, 100, 200),
+    temperature: float = PUBLISHED_TEMPERATURE,
+    cache: str | Path | None = None,
+    memory: int = 1024,
+    batch_size: int = 64,
+    image_size: int | None = None,
+    crop_size: int | None = None,
+    seed: int = 0,
+    num_workers: int = 2,
+    max_broken_share: float = 0.01,
+    precision: Literal["float32", "bfloat16"] = "float32",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    config: KnnConfig | None = None,
+) -> list[Record]:
+    """Classify each test image by its nearest training images in the features of each stage.
+
+    All processes extract; the first one looks for the neighbours. The other arguments are the keys of `KnnConfig` and
+    `DataConfig`, which say what they are.
+
+    Args:
+        backbone: see `open_backbone`; it is left as it is.
+        train, test: see `label_images`.
+        out: folder of the results; None leaves nothing behind.
+        cache: folder of the features; None keeps none.
+        config: what `out` says of the run; None makes it of these arguments.
+
+    Returns:
+        For each stage, k and metric a record; on other processes than the first none.
+
+    Raises:
+        ValueError: an argument means nothing, every k is larger than the number of training images, or the folder holds
+            another run.
+        RunFailedError: too many images are unreadable, or a feature is NaN or infinite.
+        StoppedError: SIGINT or SIGTERM came while features were extracted.
+    """
+    config = config or config_of(KnnConfig, locals())
+    _check(k, temperature, memory)
+    recipe = resolve(protocol, image_size, crop_size)
+    train, test = label_images(train, test)
+    with start_run(config, out) as run:
+        opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
+        if records := run.finished(opened, len(train.source)):
+            return run.finish(records, _table(records))
+        train_features, test_features = extract_train_and_test(
+            run,
+            opened,
+            train,
+            test,
+            recipe,
+            stages=stages,
+            cache=cache,
+            batch_size=batch_size,
+            precision=precision,
+            num_workers=num_workers,
+            max_broken_share=max_broken_share,
+        )
+        if not run.world.is_main:
+            return []
+        num_train = min(int(features.kept.sum()) for features in train_features.values())
+        numbers_of_neighbours = _those_that_fit(k, num_train)
+        changed = {} if temperature == PUBLISHED_TEMPERATURE else {"temperature": temperature}
+        records = []
+        for stage, features in train_features.items():
+            kept, test_kept = features.kept, test_features[stage].kept
+            similarities, indices = nearest_neighbours(
+                features, test_features[stage], max(numbers_of_neighbours), memory * MIB, run.world.device
+            )
+            for number in numbers_of_neighbours:
+                votes = count_votes(
+                    similarities[:, :number],
+                    indices[:, :number],
+                    train.labels,
+                    len(train.classes),
+                    temperature,
+                )
+                records += [
+                    Record(
+                        task="knn",
+                        data=test.name,
+                        protocol=recipe.described(),
+                        backbone=opened.name,
+                        weights=opened.sha256,
+                        stage=stage,
+                        metric=metric,
+                        value=value,
+                        seed=seed,
+                        settings={"k": number, **changed},
+                        details={
+                            "train_images": int(kept.sum()),
+                            "test_images": int(test_kept.sum()),
+                            "broken_train_images": int((~kept).sum()),
+                            "broken_test_images": int((~test_kept).sum()),
+                            "dimensions": features.open().shape[1],
+                            "precision": precision,
+                        },
+                    )
+                    for metric, value in measure(votes.numpy(), test.labels, test_kept).items()
+                ]
+        return run.finish(records, _table(records))
+
+
+def count_votes(
+    similarities: Float32[Tensor, "images k"],
+    indices: Int64[Tensor, "images k"],
+    labels: Shaped[np.ndarray, "train *classes"],
+    num_classes: int,
+    temperature: float,
+) -> Float32[Tensor, "images classes"]:
+    """The neighbours' votes, exp(s / T) each: by class, as a share of the votes of the nearest neighbour's weight.
+
+    Where an image may show several classes, the share of the votes that are for a class; a neighbour for which the
+    data set leaves the class open has none.
+    """
+    weights = (
+        (similarities - similarities[:, :1]) / temperature
+    ).exp()  # the nearest has 1: nothing overflows
+    if labels.ndim == 1:
+        voted = torch.from_numpy(labels)[indices]
+        return torch.zeros(len(weights), num_classes).scatter_add_(1, voted, weights)
+    in_favour, cast = torch.zeros(2, len(weights), num_classes)
+    for weight, voter in zip(weights.T, indices.T, strict=True):
+        vote = torch.from_numpy(labels[voter.numpy()])
+        in_favour += weight[:, None] * (vote == 1)
+        cast += weight[:, None] * (vote != 0)
+    return in_favour / cast.clamp_(min=torch.finfo(cast.dtype).tiny)
+
+
+def _check(k: Sequence[int], temperature: float, memory: int) -> None:
+    """Raises ValueError for numbers that mean nothing."""
+    if min(k, default=0) < 1:
+        raise ValueError(f"k is {list(k)}, expected numbers of neighbours of at least 1")
+    for key, value in (("temperature", temperature), ("memory", memory)):
+        if value <= 0:
+            raise ValueError(f"{key} is {value}, expected more than 0")
+
+
+def _those_that_fit(numbers_of_neighbours: Sequence[int], num_train: int) -> list[int]:
+    """Those up to the number of training images, sorted; the others are named.
+
+    Raises:
+        ValueError: there are none.
+    """
+    fitting = sorted({k for k in numbers_of_neighbours if k <= num_train})
+    if not fitting:
+        raise ValueError(
+            f"k is {list(numbers_of_neighbours)}, but there are {num_train} training images; give --k less"
+        )
+    too_many = sorted(set(numbers_of_neighbours) - set(fitting))
+    if too_many:
+        print(f"left out: k = {', '.join(map(str, too_many))}, with {num_train} training images")
+    return fitting
+
+
+def _table(records: Sequence[Record]) -> str:
+    """A line for each stage and k, with their metrics."""
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for record in records:
+        rows.setdefault((record.stage, str(record.settings["k"])), {})[record.metric] = record.value
+    metrics = list(dict.fromkeys(record.metric for record in records))
+    lines = [(*row, *(f"{values[metric]:.2f}" for metric in metrics)) for row, values in rows.items()]
+    return aligned([("stage", "k", *metrics), *lines])
