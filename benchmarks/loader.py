@@ -13,6 +13,7 @@ import random
 import statistics
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from measure import Target, interleaved_medians, report
 from pretext.images.crops import random_crop_and_mirror
 from pretext.images.folder import FolderSource
 from pretext.images.image_file import open_rgb
-from pretext.images.loader import training_batches
+from pretext.images.loader import shuffled_batches
 from pretext.images.sample import sample_source
 
 NUM_FILES, NUM_IMAGES = 600, 1200
@@ -48,13 +49,13 @@ def write_photographs(folder: Path, count: int, quality: int) -> None:
 
 def loader(folder: Path, processes: int) -> Callable[[], None]:
     """A call that takes `NUM_IMAGES` images out of one running loader."""
-    batches = training_batches(
+    batches = shuffled_batches(
         FolderSource(folder),
+        partial(random_crop_and_mirror, image_size=IMAGE_SIZE, crop_size=CROP_SIZE),
+        short_side=IMAGE_SIZE,
         seed=0,
         num_steps=10**6,
         batch_size=BATCH_SIZE,
-        image_size=IMAGE_SIZE,
-        crop_size=CROP_SIZE,
         num_workers=processes,
     )
 

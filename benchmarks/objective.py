@@ -6,7 +6,7 @@ from measure import Target, interleaved_medians, peak_tensor_memory, report
 from torch import Tensor
 
 from pretext.color.bins import AbBins
-from pretext.objective import ClassificationObjective
+from pretext.tasks.colorization import Colorization
 
 BATCH, SIDE, NEIGHBOURS, SIGMA = 40, 44, 5, 5.0
 
@@ -36,17 +36,18 @@ def step(loss: Tensor, logits: Tensor) -> None:
 def main() -> None:
     torch.set_num_threads(min(2, torch.get_num_threads()))
     bins = AbBins.published()
-    objective = ClassificationObjective(bins, NEIGHBOURS, SIGMA)
+    task = Colorization(neighbours=NEIGHBOURS, sigma=SIGMA)
     logits, ab, labels = inputs()
+    task.losses(logits, ab)  # makes its table
     ours, dense, hard = "targets + rebalanced loss", "dense targets + loss", "F.cross_entropy, hard labels"
     seconds = interleaved_medians(
         {
-            ours: lambda: step(objective(logits, ab).loss.mean(), logits),
-            dense: lambda: step(dense_loss(logits, ab, bins.centres, objective.weights), logits),
+            ours: lambda: step(task.losses(logits, ab).optimised.mean(), logits),
+            dense: lambda: step(dense_loss(logits, ab, bins.centres, task.weights), logits),
             hard: lambda: step(F.cross_entropy(logits, labels), logits),
         }
     )
-    peak = peak_tensor_memory(lambda: step(objective(logits, ab).loss.mean(), logits))
+    peak = peak_tensor_memory(lambda: step(task.losses(logits, ab).optimised.mean(), logits))
     memory = peak / (logits.numel() * logits.element_size()) - 1
     targets = [
         Target("times as fast as the dense formulation", seconds[dense] / seconds[ours], 6),

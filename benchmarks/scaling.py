@@ -18,12 +18,10 @@ from measure import Target, interleaved_medians, report
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pretext.color.bins import AbBins
-from pretext.color.lab import rgb_to_lab
-from pretext.networks import build_network
+from pretext.networks import Backbone, build_network
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
-from pretext.objective import ClassificationObjective
 from pretext.runtime.checkpoint import save_checkpoint
+from pretext.tasks.colorization import Colorization
 
 WIDTH, CROP_SIZE, BATCH_SIZE, NUM_PROCESSES = 0.5, 64, 16, 2
 ONE, HALF = "1 process, 16 images", "1 process, 8 images, the other idle"
@@ -75,21 +73,21 @@ def run_process(rank: int, folder: Path, rounds: int) -> None:
     dist.destroy_process_group()
 
 
-def build() -> nn.Module:
+def build() -> Backbone:
     torch.manual_seed(0)
-    return build_network("eccv16", num_bins=313, width=WIDTH).to(memory_format=torch.channels_last)
+    return build_network("eccv16", output=313, width=WIDTH).to(memory_format=torch.channels_last)
 
 
-def training_step(network: nn.Module, model: nn.Module, batch_size: int) -> Callable[[], None]:
+def training_step(network: Backbone, model: nn.Module, batch_size: int) -> Callable[[], None]:
     """A step that trains `network` through `model`, the same or its DistributedDataParallel."""
-    objective = ClassificationObjective(AbBins.published())
+    task = Colorization()
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-5)
     rgb = torch.randint(256, (batch_size, 3, CROP_SIZE, CROP_SIZE), dtype=torch.uint8)
 
     def step() -> None:
-        lab = rgb_to_lab(rgb / 255)
-        losses = objective(model(lab[:, :1]), lab[:, 1:, ::4, ::4])
-        (losses.loss.sum() / batch_size).backward()
+        lightness, ab = task.split(rgb, network)
+        losses = task.losses(model(lightness), ab)
+        (losses.optimised.sum() / batch_size).backward()
         optimizer.step()
         optimizer.zero_grad()
 

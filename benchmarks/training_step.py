@@ -14,12 +14,11 @@ import torch
 from measure import Target, interleaved_medians, report
 from torch.utils.flop_counter import FlopCounterMode
 
-from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
 from pretext.networks import build_network
-from pretext.objective import ClassificationObjective
 from pretext.running_losses import RunningLosses
 from pretext.runtime.distributed import World
+from pretext.tasks.colorization import Colorization
 
 CROP_SIZE = 176
 DENSE_BFLOAT16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s, NVIDIA's data sheets, SXM
@@ -36,10 +35,10 @@ def main() -> None:
     batch_size = options.batch_size or (40 if on_gpu else 8)
 
     torch.manual_seed(0)
-    bins = AbBins.published()
-    network = build_network("eccv16", num_bins=313).to(device).to(memory_format=torch.channels_last)
-    network.set_bin_centres(bins.centres.to(device))
-    objective = ClassificationObjective(bins).to(device)
+    task = Colorization()
+    network = build_network("eccv16", output=313).to(device).to(memory_format=torch.channels_last)
+    task.prepare_network(network)
+    task.to(device)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-5)
     running_losses = RunningLosses(World(rank=0, size=1, device=device))
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=on_gpu)
@@ -52,11 +51,11 @@ def main() -> None:
         network.compile()
 
     def step() -> None:
-        lab = rgb_to_lab(rgb / 255)
+        inputs, targets = task.split(rgb, network)
         with autocast:
-            output = network(lab[:, :1])
-        losses = objective(output, lab[:, 1:, ::4, ::4])
-        (losses.loss.sum() / batch_size).backward()
+            output = network(inputs)
+        losses = task.losses(output, targets)
+        (losses.optimised.sum() / batch_size).backward()
         running_losses.add(0, losses)
         optimizer.step()
         optimizer.zero_grad()

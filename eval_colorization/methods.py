@@ -14,8 +14,8 @@ from eval_colorization.images import ImageBatch
 from eval_colorization.results import CONTROLS, Kind
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.colorizer import Colorizer, to_8_bits
-from pretext.objective import GREY_LIMIT
 from pretext.pretrained import Pretrained, load_pretrained
+from pretext.tasks.colorization import GREY_LIMIT
 
 
 @dataclass(frozen=True, kw_only=True)

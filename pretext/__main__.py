@@ -12,8 +12,8 @@ from pretext.console import Command, run_command
 COMMANDS = {
     "train": Command(
         config=TrainConfig,
-        run="pretext.training:train",
-        help="train a network to colorize, from a configuration file",
+        run="pretext.training:run",
+        help="train a network without labels, from a configuration file",
         folder="run_dir",
         saved="checkpoints/last.pt",
     ),

@@ -6,11 +6,10 @@ torch nor anything of the package, so that `--help` and a misspelt key answer at
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 Decoding = Literal["annealed_mean", "mean", "mode", "top_k_mean"]
 DEFAULT_WEIGHTS = "eccv16-photographs"  # the shipped network that colorizes where none is named
-ObjectiveName = Literal["rebalanced_classification", "classification", "regression"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +18,10 @@ class DataConfig:
 
     Args:
         train: `sample` (bundled photographs), a folder, WebDataset shards (path, glob, `{000..146}` range or URL of
-            .tar files), or `torchvision:NAME`.
+            .tar files), `torchvision:NAME`, or `module:Name` and `module:Name:ARGUMENT` for a data source of your own.
         validation: the same for the validation images; null holds out `validation_images` of the training images.
         validation_images: how many validation images are used at most.
-        gallery: more images to paint in the gallery, of which no number is made; an address as for train.
+        gallery: more images to show in the gallery, of which no number is made; an address as for train.
         torchvision_root: folder of the torchvision data sets.
         download: let torchvision download the data set.
         image_size: length in pixels to which an image's short side is resized; validation uses its central square.
@@ -51,34 +50,14 @@ class NetworkConfig:
     """What is trained.
 
     Args:
-        name: eccv16, siggraph17, alexnet or resnet50.
+        name: eccv16, siggraph17, alexnet or resnet50, or `module:Name` for a network of your own.
         width: factor on every hidden channel count; 1 is the published network.
+        args: further arguments of the network's constructor.
     """
 
     name: str = "eccv16"
     width: float = 1.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveConfig:
-    """What is optimised.
-
-    Args:
-        name: rebalanced_classification (the paper's), classification (equal class weights), or regression (L2 on ab).
-        bins: `imagenet` (the 313 published bins and their ImageNet prior), `data` (the same bins with the prior of
-            the training images, which are read once before training), or a file made by `pretext prior`.
-        neighbours: bins that share a soft target: 5 in the paper, 10 in its released code.
-        sigma: standard deviation in ab units of the Gaussian that weighs them.
-        uniform_share: lambda of the rebalancing, the share of the uniform distribution mixed into the prior.
-        temperature: of the annealed mean that decodes a distribution into a colour; paper section 2.3.
-    """
-
-    name: ObjectiveName = "rebalanced_classification"
-    bins: str = "imagenet"
-    neighbours: int = 5
-    sigma: float = 5.0
-    uniform_share: float = 0.5
-    temperature: float = 0.38
+    args: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +88,10 @@ class TrainConfig:
     """One training run.
 
     Args:
+        task: what is learned: colorization (the paper's rebalanced classification), colorization_regression (L2 on ab),
+            or `module:Name` for a task of your own.
+        task_args: arguments of the task's constructor: for colorization bins, neighbours, sigma, uniform_share and
+            temperature.
         run_dir: folder of the run; the same command on the same folder resumes it.
         init: trained network whose weights the run starts from: a shipped network, a run directory, a checkpoint, a
             file of `pretext export` or a published .pth; null starts from random weights.
@@ -124,7 +107,7 @@ class TrainConfig:
         validate_every: steps between two validations.
         save_every: steps between two checkpoints.
         keep_every: steps between two checkpoints that are kept for good; null keeps the last one only.
-        gallery_images: validation images painted in the gallery, the first ones.
+        gallery_images: validation images shown in the gallery, the first ones.
     """
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = (
@@ -142,8 +125,9 @@ class TrainConfig:
     data: DataConfig
     run_dir: str
     init: str | None = None
-    network: NetworkConfig = NetworkConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    task: str = "colorization"
+    task_args: dict[str, Any] = field(default_factory=dict)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     steps: int
     batch_size: int = 40
@@ -165,7 +149,7 @@ class PriorConfig:
 
     Args:
         data: as data.train of `pretext train`: a folder, shards, sample, ...
-        out: the file to write, for the bins of an objective; .json.
+        out: the file to write, for task_args.bins; .json.
         kmeans: how many bins to fit to the data's colours; null takes the 313 published ones.
         neighbours: bins that share a pixel.
         sigma: of the Gaussian that smooths, in ab units.
@@ -211,7 +195,7 @@ class ColorizeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Write a run's weights as safetensors, with bins, prior and normalisation.
+    """Write a run's weights as safetensors, with task, bins, prior and normalisation.
 
     Args:
         model: run directory or checkpoint.

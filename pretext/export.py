@@ -11,6 +11,12 @@ from safetensors.torch import save_file
 from pretext.pretrained import content_hash, load_pretrained
 from pretext.runtime.whole_file import whole_file
 
+INPUTS = {
+    "lightness": "L in [0, 100], shape (batch, 1, height, width), D65",
+    "ab": "ab in ab units, shape (batch, 2, height, width), D65",
+    "rgb": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",
+}
+
 
 def export_weights(
     model: str | Path,
@@ -19,13 +25,13 @@ def export_weights(
     precision: Literal["float32", "float16"] = "float32",
     card: Path | None = None,
 ) -> Path:
-    """Write the weights of a run, or of one of its checkpoints, with bins, prior and normalisation as metadata.
+    """Write the weights of a run, or of one of its checkpoints, with task, bins, prior and normalisation as metadata.
 
     Args:
         model: as `load_pretrained` takes it.
         out: the file to write; None is `weights.safetensors` in the run directory.
         precision: of the numbers in the file; float16 halves it.
-        card: a YAML file of what else the metadata shall say: data, licence, measured figures, ... Values that are no
+        card: a YAML file of what else the metadata shall say: data, licence, measured figures, ... Values other than
             strings become JSON.
 
     Returns:
@@ -39,19 +45,24 @@ def export_weights(
     if out is None:
         folder = Path(model) if Path(model).is_dir() else Path(model).parent
         out = folder / "weights.safetensors"
-    bins = pretrained.bins
+    network = pretrained.network
     metadata = {
         "format": "pt",
         "network": pretrained.name,
         "width": str(pretrained.width),
-        "objective": "regression" if bins is None else "classification",
-        "input": "L in [0, 100], shape (batch, 1, height, width), D65; the network normalises it itself",
-        "normalisation": pretrained.network.normalisation,
-        "output": "ab / 110" if bins is None else "logits over the bins",
-        "output_stride": str(pretrained.network.output_stride),
-        "centres": json.dumps(None if bins is None else bins.centres.tolist()),
-        "prior": json.dumps(None if bins is None else bins.prior.tolist()),
-        "temperature": str(pretrained.temperature),
+        "network_args": json.dumps(dict(pretrained.args)),
+        "network_output": json.dumps(network.output),
+        "input": f"{INPUTS[network.input]}; the network normalises it itself",
+        "normalisation": network.normalisation,
+        "output": "ab / 110"
+        if network.output == "ab"
+        else "logits over the bins"
+        if network.output
+        else "the deepest stage",
+        "output_stride": str(network.output_stride),
+        "task": pretrained.task_name,
+        "task_args": json.dumps(dict(pretrained.task_args)),
+        "task_state": json.dumps({name: value.tolist() for name, value in pretrained.task_state.items()}),
         "image_size": str(pretrained.image_size),
         "step": str(pretrained.step),
         "config": json.dumps(pretrained.config),
@@ -60,7 +71,7 @@ def export_weights(
     metadata |= _read_card(card, metadata) if card else {}
     weights = {
         name: tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
-        for name, tensor in pretrained.network.state_dict().items()
+        for name, tensor in network.state_dict().items()
     }
     metadata["sha256"] = content_hash(weights, metadata)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -102,8 +102,11 @@ def construct(kind: str, name: str, cls: type[Thing], args: Mapping[str, Any]) -
         kind, name: what it is and what the user calls it, for messages.
 
     Raises:
-        ValueError: an argument that the class does not take, or one that it needs and is not given.
+        ValueError: an argument that the class does not take, or of another type than it declares, or one that it needs
+            and is not given.
     """
+    from jsonargparse import ArgumentError, ArgumentParser  # only where a command has read text
+
     parameters = inspect.signature(cls).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for key in args:
@@ -121,7 +124,13 @@ def construct(kind: str, name: str, cls: type[Thing], args: Mapping[str, Any]) -
     ]
     if missing:
         raise ValueError(f"{kind} {name} needs the arguments {', '.join(missing)}")
-    return cls(**args)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls, skip=set(parameters) - set(args), fail_untyped=False)
+    try:
+        typed = parser.instantiate(parser.parse_object(dict(args)))
+    except ArgumentError as error:
+        raise ValueError(f"{kind} {name}: {' '.join(str(error).split())}") from error
+    return cls(**{**args, **vars(typed)})
 
 
 def arguments_of(thing: object) -> dict[str, Any]:
@@ -130,7 +139,8 @@ def arguments_of(thing: object) -> dict[str, Any]:
     Raises:
         ValueError: it has no attribute of an argument's name.
     """
-    names = inspect.signature(type(thing)).parameters
+    parameters = inspect.signature(type(thing)).parameters.values()
+    names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     missing = [name for name in names if not hasattr(thing, name)]
     if missing:
         raise ValueError(

@@ -4,7 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -12,11 +14,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pretext.color.bins import AbBins
-from pretext.networks import Backbone, build_network
+from pretext.networks import Backbone, Output, build_network
 from pretext.networks.eccv16 import Eccv16
 from pretext.runtime.checkpoint import DamagedFileError, load_checkpoint
 from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
+from pretext.tasks import Task, build_task
+from pretext.tasks.colorization import ColorizationTask
 from pretext.weights_file import find_weights, flatten_tensors, is_named, unreadable_safetensors
 
 # Name -> file inside the package; the card of each is docs/weights.md.
@@ -32,10 +36,12 @@ class Pretrained:
 
     Attributes:
         network: in evaluation mode, on the CPU.
-        name: of the network, as in NETWORKS.
+        name: of the network, in NETWORKS or `module:Name`.
         width: of the network.
-        bins: None for a regression network.
-        temperature: of the annealed mean, as the run was validated.
+        args: further arguments of its constructor.
+        task_name: of what it was trained for, in TASKS or `module:Name`.
+        task_args: arguments of the task's constructor.
+        task_state: what the task carries beside them: the bins of colorization.
         image_size: length in pixels of the short side of the images it was trained on; 256 as published.
         step: optimiser steps behind the weights; None where the file does not say.
         config: of the training; None where the file does not say.
@@ -46,13 +52,42 @@ class Pretrained:
     network: Backbone
     name: str
     width: float
-    bins: AbBins | None
-    temperature: float
+    args: Mapping[str, Any]
+    task_name: str
+    task_args: Mapping[str, Any]
+    task_state: Mapping[str, Any]
     image_size: int
     step: int | None
     config: Mapping[str, Any] | None
     sha256: str
     path: Path
+
+    @cached_property
+    def task(self) -> Task:
+        """What the network was trained for. Raises ValueError where the task's module is not there."""
+        task = build_task(self.task_name, self.task_args)
+        task.load_state(self.task_state)
+        return task
+
+    @property
+    def colorization(self) -> ColorizationTask:
+        """The task of a network that colorizes. Raises ValueError if this one was trained for something else."""
+        if not isinstance(self.task, ColorizationTask):
+            raise ValueError(
+                f"{self.origin} was trained for {self.task_name}, so it does not colorize; give weights of a "
+                f"colorization task, such as {next(iter(SHIPPED_WEIGHTS))}"
+            )
+        return self.task
+
+    @property
+    def bins(self) -> AbBins | None:
+        """The bins over which the network answers, None for regression; raises as `colorization`."""
+        return self.colorization.ab_bins
+
+    @property
+    def temperature(self) -> float:
+        """Of the annealed mean, as the run was validated; raises as `colorization`."""
+        return self.colorization.temperature
 
     @property
     def origin(self) -> str:
@@ -91,23 +126,42 @@ def load_pretrained(model: str | Path) -> Pretrained:
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     state = load_checkpoint(path)
-    is_ours = {"config", "network", "bins"} <= state.keys()
-    return _from_checkpoint(path, state) if is_ours else _from_published(path, state)
-
-
-def _from_checkpoint(path: Path, state: Mapping[str, Any]) -> Pretrained:
+    if not {"config", "network", "step"} <= state.keys():
+        return _from_published(path, state)
     config = state["config"]
+    task = (
+        {
+            "task_name": config["task"],
+            "task_args": config["task_args"],
+            "task_state": state["task"],
+            "output": state["output"],
+        }
+        if "task" in state
+        else _colorization(state["bins"], config["objective"]["temperature"])
+    )
     return _assemble(
         path,
         state["network"],
         name=config["network"]["name"],
         width=config["network"]["width"],
-        bins=None if state["bins"] is None else AbBins(**state["bins"]),
-        temperature=config["objective"]["temperature"],
+        args=config["network"].get("args", {}),
+        **task,
         image_size=config["data"]["image_size"],
         step=state["step"],
         config=config,
     )
+
+
+def _colorization(bins: Mapping[str, Tensor] | None, temperature: float) -> dict[str, Any]:
+    """The task of weights from before there were others, with centres and prior or None for regression."""
+    if bins is None:
+        return {"task_name": "colorization_regression", "output": "ab"}
+    return {
+        "task_name": "colorization",
+        "task_args": {"temperature": temperature},
+        "task_state": bins,
+        "output": len(bins["centres"]),
+    }
 
 
 def _from_safetensors(path: Path) -> Pretrained:
@@ -124,41 +178,52 @@ def _from_safetensors(path: Path) -> Pretrained:
             f"{path} is damaged: its content differs from the SHA-256 that the export wrote; copy or download it again"
         )
     try:
-        regresses = metadata["objective"] == "regression"
-        bins = (
-            None
-            if regresses
-            else AbBins(*(torch.tensor(json.loads(metadata[key])) for key in ("centres", "prior")))
-        )
+        task: dict[str, Any]
+        if "task" in metadata:
+            state = json.loads(metadata["task_state"])
+            task = {
+                "task_name": metadata["task"],
+                "task_args": json.loads(metadata["task_args"]),
+                "task_state": {name: torch.tensor(value) for name, value in state.items()},
+                "output": json.loads(metadata["network_output"]),
+                "args": json.loads(metadata["network_args"]),
+            }
+        else:
+            bins = {name: torch.tensor(json.loads(metadata[name]) or []) for name in ("centres", "prior")}
+            regresses = metadata["objective"] == "regression"
+            task = _colorization(None if regresses else bins, float(metadata["temperature"]))
         described = {
             "name": metadata["network"],
             "width": float(metadata["width"]),
-            "temperature": float(metadata["temperature"]),
             "image_size": int(metadata["image_size"]),
-            "step": int(metadata["step"]),
+            "step": None if metadata["step"] == "None" else int(metadata["step"]),
             "config": json.loads(metadata.get("config", "null")),
         }
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path} has unusable metadata of `pretext export`: {error}") from error
-    return _assemble(path, weights, bins=bins, **described)
+    return _assemble(path, weights, **described, **task)
 
 
 def _from_published(path: Path, contents: Mapping[str, Any]) -> Pretrained:
     names = [name for name, _ in flatten_tensors(contents)]
     if any(is_named(name, "model_class.0.weight") for name in names):
-        return _assemble(path, contents, name="siggraph17", width=1.0, bins=None)
+        return _assemble(path, contents, name="siggraph17", **_colorization(None, temperature=1.0))
     if not any(is_named(name, "model_out.weight") for name in names):
         raise ValueError(
             f"{path} is neither of `pretext train` or `pretext export` nor the published weights of eccv16 or "
             f"siggraph17; "
             f"its first keys are {', '.join(map(str, list(names or contents)[:3]))}"
         )
-    opened = _assemble(path, contents, name="eccv16", width=1.0, bins=AbBins.published())
+    opened = _assemble(
+        path,
+        contents,
+        name="eccv16",
+        **_colorization(vars(AbBins.published()), temperature=1.0),
+    )
     assert isinstance(opened.network, Eccv16)
     centres = opened.network.bin_centres
-    assert opened.bins is not None
     assert centres is not None
-    if not torch.allclose(centres, opened.bins.centres, atol=0.5):
+    if not torch.allclose(centres, AbBins.published().centres, atol=0.5):
         raise ValueError(
             f"{path} holds other bin centres in model_out than the 313 published ones, so its prior is unknown"
         )
@@ -170,22 +235,27 @@ def _assemble(
     contents: Mapping[str, Any],
     *,
     name: str,
-    width: float,
-    bins: AbBins | None,
-    temperature: float = 1.0,
+    output: Output,
+    task_name: str,
+    width: float = 1.0,
+    args: Mapping[str, Any] = MappingProxyType({}),
+    task_args: Mapping[str, Any] = MappingProxyType({}),
+    task_state: Mapping[str, Any] = MappingProxyType({}),
     image_size: int = 256,
     step: int | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Pretrained:
-    network = build_network(name, num_bins=None if bins is None else len(bins.centres), width=width)
+    network = build_network(name, output=output, width=width, args=args)
     weights = find_weights(path, contents, network.state_dict(), f"{name} (width {width:g})")
     network.load_state_dict(weights, strict=False)  # only num_batches_tracked may be missing
     return Pretrained(
         network=network.eval(),
         name=name,
         width=width,
-        bins=bins,
-        temperature=temperature,
+        args=args,
+        task_name=task_name,
+        task_args=task_args,
+        task_state=task_state,
         image_size=image_size,
         step=step,
         config=config,

@@ -1,18 +1,22 @@
 """`pretext prior`: the colours of a data set as ab bins and their prior, in one streaming pass."""
 
 import json
+from functools import partial
 from pathlib import Path
 
+import matplotlib.colors
 import torch
+from matplotlib.figure import Figure
 
 from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, AbHistogram, empirical_prior, fit_bins
-from pretext.color.lab import rgb_to_lab
-from pretext.figures import draw_prior
-from pretext.images.loader import validation_batches
-from pretext.images.sources import ImageSource, open_source
+from pretext.color.lab import lab_to_rgb, rgb_to_lab
+from pretext.images.crops import central_square
+from pretext.images.image_source import ImageSource
+from pretext.images.loader import batches_in_order
+from pretext.images.sources import open_source
 from pretext.runtime.progress import Progress
-from pretext.runtime.whole_file import write_whole
+from pretext.runtime.whole_file import whole_file, write_whole
 
 
 def measure_prior(
@@ -72,8 +76,11 @@ def measure_colours(
 ) -> AbHistogram:
     """The colours of the central squares of all images, in one pass, with progress where `visible`."""
     histogram = AbHistogram()
+    squares = partial(central_square, size=image_size)
     with Progress(len(source), unit="image", visible=visible) as progress:
-        for batch in validation_batches(source, size=image_size, batch_size=32, num_workers=num_workers):
+        for batch in batches_in_order(
+            source, squares, short_side=image_size, batch_size=32, num_workers=num_workers
+        ):
             for line in broken.add(batch.errors):
                 progress.say(line)
             histogram.add(rgb_to_lab(batch.rgb[~batch.broken] / 255)[:, 1:])
@@ -89,7 +96,7 @@ def save_bins(bins: AbBins, path: Path, **provenance: object) -> None:
 
 
 def load_bins(bins: str) -> AbBins:
-    """The bins that `objective.bins` names: `imagenet` (published), or a file of `pretext prior`.
+    """The bins that `task_args.bins` names: `imagenet` (published), or a file of `pretext prior`.
 
     Raises:
         ValueError: the file is missing or not one of `pretext prior`.
@@ -101,10 +108,32 @@ def load_bins(bins: str) -> AbBins:
         return AbBins(centres=torch.tensor(content["centres"]), prior=torch.tensor(content["prior"]))
     except FileNotFoundError:
         raise ValueError(
-            f"objective.bins names {bins!r}, which is not there; make it with `pretext prior DATA --out {bins}`, "
+            f"task_args.bins names {bins!r}, which is not there; make it with `pretext prior DATA --out {bins}`, "
             "or use imagenet"
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(
             f"{bins} is not a file of `pretext prior` (JSON with centres and prior): {error!r}"
         ) from error
+
+
+def draw_prior(bins: AbBins, path: Path, title: str) -> None:
+    """The bins on the ab plane: in their own colours, and coloured by the logarithm of their prior."""
+    figure = Figure(figsize=(11, 4.8), layout="constrained")
+    colours, prior = figure.subplots(1, 2)
+    a, b = bins.centres.T.cpu().numpy()
+    lab = torch.cat([torch.full((len(bins.centres), 1), 65.0), bins.centres.cpu()], dim=1)
+    # A square an ab unit wide would have 0.6 points²: each bin fills the way to its nearest neighbour.
+    spacing = torch.cdist(bins.centres, bins.centres).fill_diagonal_(torch.inf).amin(dim=1)
+    area = (0.6 * spacing.square()).clamp(6, 60).cpu().numpy()
+    colours.scatter(b, a, c=lab_to_rgb(lab[:, :, None, None])[:, :, 0, 0].numpy(), s=area, marker="s")
+    colours.set_title(f"{len(bins.centres)} bins, in their colours at L = 65", fontsize=10)
+    shown = prior.scatter(
+        b, a, c=bins.prior.clamp_min(1e-8).cpu().numpy(), s=area, marker="s", norm=matplotlib.colors.LogNorm()
+    )
+    figure.colorbar(shown, ax=prior, label="prior probability")
+    prior.set_title(title, fontsize=10)
+    for axes in (colours, prior):
+        axes.set(xlabel="b", ylabel="a", xlim=(-120, 120), ylim=(120, -120), aspect="equal")
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

@@ -1,10 +1,11 @@
 """The losses between two lines of the log, summed where they are computed, so that no step waits for the GPU."""
 
 import torch
+from torch import Tensor
 
-from pretext.objective import Losses
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import World
+from pretext.tasks.task import Losses
 
 
 class RunningLosses:
@@ -12,24 +13,17 @@ class RunningLosses:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._reset()
-
-    def _reset(self) -> None:
-        self._sums = torch.zeros(4, device=self._world.device)
-        self._first_bad_step = torch.full((), -1, device=self._world.device)
+        self._names: tuple[str, ...] = ()
+        self._sums: Tensor | None = None
+        self._first_bad_step = torch.full((), -1, device=world.device)
 
     def add(self, step: int, losses: Losses) -> None:
         """The losses of some images of step `step`."""
-        batch = losses.coloured.numel()
-        self._sums += torch.stack(
-            [
-                losses.loss.detach().sum(),
-                losses.loss_unweighted.detach().sum(),
-                losses.coloured.sum(),
-                self._sums.new_tensor(batch),
-            ]
-        )
-        bad = ~losses.loss.detach().sum().isfinite() & (self._first_bad_step < 0)
+        self._names = tuple(losses.by_name)
+        sums = [values.detach().sum() for values in losses.by_name.values()]
+        now = torch.stack([*sums, losses.counted.sum(), sums[0].new_tensor(losses.counted.numel())])
+        self._sums = now if self._sums is None else self._sums + now
+        bad = ~losses.optimised.detach().sum().isfinite() & (self._first_bad_step < 0)
         self._first_bad_step = torch.where(bad, step, self._first_bad_step)
 
     def check_finite(self) -> None:
@@ -41,9 +35,15 @@ class RunningLosses:
                 "Lower optim.lr or set optim.clip_norm, in a new run_dir"
             )
 
-    def take(self) -> dict[str, float]:
-        """Means per coloured image over all processes, where there was one, and how many were grey; starts anew."""
-        loss, unweighted, coloured, images = self._world.sum(self._sums.double()).tolist()
-        self._reset()
-        means = {"loss": loss / coloured, "loss_unweighted": unweighted / coloured} if coloured else {}
-        return means | {"grey_images": images - coloured}
+    def take(self) -> tuple[dict[str, float], float]:
+        """The losses' means per image that counts, over all processes, and how many images did not; starts anew.
+
+        Without an image that counts there are no means.
+        """
+        assert self._sums is not None
+        *sums, counted, images = self._world.sum(self._sums.double()).tolist()
+        self._sums, self._first_bad_step = None, torch.full_like(self._first_bad_step, -1)
+        means = (
+            {name: total / counted for name, total in zip(self._names, sums, strict=True)} if counted else {}
+        )
+        return means, images - counted

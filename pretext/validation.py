@@ -1,82 +1,135 @@
-"""Validation: losses, what the best constant answer would lose, and PSNR, over all processes' images."""
+"""Validation over all processes' images, and the figure of a run's losses so far."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from matplotlib.figure import Figure
+from torch import Tensor, nn
 
-from pretext.color.lab import lab_to_rgb, rgb_to_lab
-from pretext.colorizer import Colorizer
-from pretext.images.loader import Batch
-from pretext.objective import Objective
+from pretext.images.batch import Batch
+from pretext.images.image_source import ImageSource
+from pretext.images.loader import batches_in_order
+from pretext.networks.backbone import Backbone
 from pretext.runtime.distributed import World
+from pretext.runtime.whole_file import whole_file
+from pretext.tasks import Task
 
 
 @torch.inference_mode()
 def validate(
-    colorizer: Colorizer,
-    objective: Objective,
+    task: Task,
+    network: Backbone,
+    model: nn.Module,
     batches: Iterable[Batch],
     world: World,
     autocast: torch.autocast,
-    training_colours: Tensor,
+    learned: Tensor,
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
     """Metrics by name over all processes' `batches`, and (name, reason) of this process's unreadable files.
 
-    The losses are means over the coloured images, and left out if there are none. `validation_constant_answer` is the
-    loss of answering every pixel of every image with the prior of the training images (or their mean colour), given as
-    this process's `objective.colour_statistics` and left out while no colour is among them: what a network must beat
-    to have looked at its input. PSNR is in dB, in RGB, the mean over all images, beside that of leaving them grey.
+    The losses are means over the images that count, and left out if there are none. Beside them stand those of the
+    answer that is best for the training images whatever the input, left out while nothing is known of them: what a
+    network must beat to have looked at its input. What else the task measures is a mean over all images.
+
+    Args:
+        network: inside `model`, which is put into evaluation mode.
+        learned: this process's sum of the task's statistics over training images.
     """
-    network, stride = colorizer.network, colorizer.network.output_stride
-    network.eval()
-    sums = torch.zeros(6, dtype=torch.float64, device=world.device)
-    colours = torch.zeros_like(training_colours)
+    model.eval()
+    losses_sum: defaultdict[str, Tensor] = defaultdict(lambda: learned.new_zeros((), dtype=torch.float64))
+    measured_sum = losses_sum.copy()
+    asked, num_counted, num_images = torch.zeros_like(learned), 0, 0
     errors = []
     for batch in batches:
         errors += batch.errors
-        rgb = batch.rgb[~batch.broken].to(world.device) / 255
-        if not len(rgb):
+        images = batch.rgb[~batch.broken].to(world.device)
+        if not len(images):
             continue
-        lab = rgb_to_lab(rgb)
-        lightness, ab = lab[:, :1], lab[:, 1:]
+        inputs, targets = task.split(images, network)
         with autocast:
-            output = network(lightness)
-        targets = ab[:, :, ::stride, ::stride]
-        losses = objective(output, targets)
-        colours += objective.colour_statistics(targets)
-        painted = lab_to_rgb(torch.cat([lightness, colorizer.ab_from_output(output, rgb.shape[-2:])], dim=1))
-        grey = lab_to_rgb(torch.cat([lightness, torch.zeros_like(ab)], dim=1))
-        found = [
-            losses.loss.sum(),
-            losses.loss_unweighted.sum(),
-            losses.coloured.sum(),
-            psnr(painted, rgb).sum(),
-            psnr(grey, rgb).sum(),
-            rgb.new_tensor(len(rgb)),
-        ]
-        sums += torch.stack([value.double() for value in found])
-    loss, unweighted, coloured, painted_psnr, grey_psnr, images = world.sum(sums).tolist()
-    learnt, asked = world.sum(training_colours.clone()), world.sum(colours)
+            output = model(inputs)
+        losses = task.losses(output, targets)
+        asked += task.statistics(targets)
+        for name, values in losses.by_name.items():
+            losses_sum[name] += values.sum().double()
+        for name, values in task.measure(images, output, network).items():
+            measured_sum[name] += values.sum().double()
+        num_counted += int(losses.counted.sum())
+        num_images += len(images)
+    counted, images_in_all = sum(world.gather(num_counted)), sum(world.gather(num_images))
+    all_learned, all_asked = world.sum(learned.clone()), world.sum(asked)
     row: dict[str, float] = {}
-    if coloured:
-        row["validation_loss"] = loss / coloured
-        row["validation_loss_unweighted"] = unweighted / coloured
-        if learnt.any():
-            constant = objective.constant_answer(learnt, asked)
-            row["validation_constant_answer"] = constant.loss
-            row["validation_constant_answer_unweighted"] = constant.loss_unweighted
-    row |= {
-        "validation_psnr": painted_psnr / max(images, 1),
-        "validation_psnr_grey": grey_psnr / max(images, 1),
-        "validation_grey_images": images - coloured,
-    }
-    return row, errors
+    if counted:
+        row |= {name: value / counted for name, value in _sum_by_name(world, losses_sum).items()}
+        if all_learned.any():
+            row |= task.constant_answer(all_learned, all_asked)
+    row |= {name: value / max(images_in_all, 1) for name, value in _sum_by_name(world, measured_sum).items()}
+    if task.uncounted:
+        row[task.uncounted] = float(images_in_all - counted)
+    return {f"validation_{name}": value for name, value in row.items()}, errors
 
 
-def psnr(
-    image: Float[Tensor, "batch 3 height width"], truth: Float[Tensor, "batch 3 height width"]
-) -> Float[Tensor, " batch"]:
-    """Peak signal-to-noise ratio in dB of RGB in [0, 1], for each image; at most 100 (equal images)."""
-    return -10 * (image - truth).square().mean(dim=(1, 2, 3)).clamp_min(1e-10).log10()
+def _sum_by_name(world: World, sums: dict[str, Tensor]) -> dict[str, float]:
+    """The sums over all processes, of which some may have seen no image and so know no name."""
+    totals: defaultdict[str, float] = defaultdict(float)
+    for of_process in world.gather({name: value.item() for name, value in sums.items()}):
+        for name, value in of_process.items():
+            totals[name] += value
+    return totals
+
+
+def first_images(
+    sources: list[ImageSource], task: Task, image_size: int, number: int
+) -> tuple[Tensor, list[str]]:
+    """The first `number` images of each source as validation cuts them, and their names; broken ones are left out."""
+    samples, names = [], []
+    for source in sources:
+        batch = next(
+            batches_in_order(source, task.cut_in_order(image_size), short_side=image_size, batch_size=number)
+        )
+        samples.append(batch.rgb[~batch.broken])
+        names += [source.name(int(index)) for index in batch.indices[~batch.broken]]
+    return torch.cat(samples), names
+
+
+def draw_curves(rows: Sequence[dict[str, Any]], path: Path, task: Task) -> None:
+    """Training and validation loss beside the constant answer, and the task's panel, over the steps.
+
+    Args:
+        rows: of metrics.jsonl.
+        path: the PNG file to write.
+    """
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    losses, *others = figure.subplots(1, 2 if task.panel else 1, squeeze=False)[0]
+    for name, label, style in (
+        ("loss", "training", {"color": "0.7", "linewidth": 1}),
+        ("validation_loss", "validation", {"color": "C0", "marker": "."}),
+        (
+            "validation_constant_answer",
+            f"validation, {task.constant_answer_name}",
+            {"color": "C3", "linestyle": "--"},
+        ),
+    ):
+        losses.plot(*_series(rows, name), label=label, **style)
+    losses.set(xlabel="step", ylabel="loss (optimised)")
+    losses.legend(frameon=False)
+    if task.panel:
+        (beside,) = others
+        for number, (name, label) in enumerate(task.panel.metrics.items()):
+            style = {"color": f"C{3 * number}", **({"linestyle": "--"} if number else {"marker": "."})}
+            beside.plot(*_series(rows, name), label=label, **style)
+        beside.set(xlabel="step", ylabel=task.panel.ylabel)
+        beside.legend(frameon=False)
+    for axes in (losses, *others):
+        axes.spines[["top", "right"]].set_visible(False)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def _series(rows: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    points = [(row["step"], row[name]) for row in rows if name in row]
+    return np.array([step for step, _ in points]), np.array([value for _, value in points])

@@ -25,7 +25,7 @@ PHOTOGRAPH = Image.fromarray(skimage.data.coffee()).resize((96, 64))
 
 def pretrained(bins):
     torch.manual_seed(0)
-    network = build_network("eccv16", num_bins=None if bins is None else 313, width=0.125).eval()
+    network = build_network("eccv16", output="ab" if bins is None else 313, width=0.125).eval()
     return Pretrained(
         network=network,
         name="eccv16",

@@ -69,8 +69,9 @@ def test_an_export_says_all_that_others_need_to_use_it(run, tmp_path):
     with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
         metadata = file.metadata()
     assert metadata["normalisation"] == "(L - 50) / 100"
-    assert len(json.loads(metadata["centres"])) == len(json.loads(metadata["prior"])) == 313
-    assert sum(json.loads(metadata["prior"])) == pytest.approx(1)
+    bins = json.loads(metadata["task_state"])
+    assert len(bins["centres"]) == len(bins["prior"]) == 313
+    assert sum(bins["prior"]) == pytest.approx(1)
 
 
 def test_an_export_in_half_precision_is_half_as_large_and_rounds_each_number_once(run, tmp_path):
@@ -195,7 +196,7 @@ def test_a_byte_that_flips_in_an_export_is_found(run, tmp_path):
     path = export_weights(run, tmp_path / "weights.safetensors")
     whole = path.read_bytes()
     header = int.from_bytes(whole[:8], "little")
-    for place in (8 + header + 100, len(whole) - 1, whole.index(b'"prior"') + 14, whole.index(b"0.38")):
+    for place in (8 + header + 100, len(whole) - 1, whole.index(b"prior") + 14, whole.index(b"0.38")):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(ValueError, match=r"weights\.safetensors is damaged: .*SHA-256"):
             load_pretrained(path)
@@ -208,7 +209,7 @@ def test_an_export_of_before_its_hash_opens_and_one_with_broken_metadata_is_name
     old = tmp_path / "old.safetensors"
     save_file(weights, old, metadata)
     assert load_pretrained(old).sha256 == load_pretrained(run).sha256
-    for key, value in (("centres", "[[0, "), ("step", "many"), ("width", "")):
+    for key, value in (("task_state", "[[0, "), ("step", "many"), ("width", "")):
         save_file(weights, old, metadata | {key: value})
         with pytest.raises(ValueError, match=r"old\.safetensors has unusable metadata of `pretext export`"):
             load_pretrained(old)

@@ -67,9 +67,9 @@ class PretextBackbone(TransferBackbone):
         return next(module for module in self.network.modules() if isinstance(module, nn.Conv2d))
 
     def _compute_stages(self, rgb: Tensor, names: Collection[str]) -> dict[str, Tensor]:
-        lightness, ab = rgb_to_lab(rgb).split([1, 2], dim=1)
         if self.ab_convolution is None:
-            return self.network.forward_stages(lightness, names)
+            return self.network.forward_stages(self.network.see(rgb), names)
+        lightness, ab = rgb_to_lab(rgb).split([1, 2], dim=1)
         of_colours = self.ab_convolution(ab / self.network.lightness_scale)
         with self._first_convolution().register_forward_hook(lambda _, __, output: output + of_colours):
             return self.network.forward_stages(lightness, names)
@@ -216,7 +216,7 @@ def _open(config: BackboneConfig) -> TransferBackbone:
         chosen: Weights = Path(config.weights) if config.weights else "pretrained"
         return open_library_backbone(name, "random" if name != model else chosen)
     if name != model:
-        return PretextBackbone(build_network(name, num_bins=NUM_BINS, width=config.width))
+        return PretextBackbone(build_network(name, output=NUM_BINS, width=config.width))
     if model not in SHIPPED_WEIGHTS and not Path(model).exists():
         valid = [
             *SHIPPED_WEIGHTS,

@@ -66,7 +66,8 @@ def rescale_layers(network: AlexNet, lightness: Float[Tensor, "batch 1 height wi
         convolution.weight *= arriving / deviation
         convolution.bias /= deviation
         arriving = deviation
-    network.fc8.weight *= arriving
+    if isinstance(network.fc8, nn.Conv2d):
+        network.fc8.weight *= arriving
 
 
 def _stage_deviations(network: AlexNet, lightness: Tensor) -> dict[str, float]:

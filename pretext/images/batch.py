@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from pretext.images.image_file import BrokenImageError
+from pretext.images.image_source import ImageSource
 from pretext.images.order import Sample
-from pretext.images.sources import ImageSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Batch:
     """Images of one size, RGB in 0..255.
 
     `positions` are places in the run's global sequence of samples (in validation, of images), `indices` those
-    in the source. A broken file keeps its place, black, with `broken` set: black is grey, so the objective
-    masks it. `errors` holds its (name, reason), once for each time it comes. A cut may give several crops.
+    in the source. A broken file keeps its place, black, with `broken` set. `errors` holds its (name, reason),
+    once for each time it comes. A cut may give several crops.
     """
 
     rgb: UInt8[Tensor, "batch *crops 3 size size"]

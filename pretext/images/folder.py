@@ -8,10 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from pretext.images.image_file import file_stamp, image_extensions, open_rgb
+from pretext.images.image_source import ImageSource
 from pretext.images.packed_names import PackedNames
 
 
-class FolderSource:
+class FolderSource(ImageSource):
     """Every image below a folder, in the order of the names, folder by folder.
 
     Files are recognised by their extension in either case; hidden files and folders are passed over, links
@@ -36,14 +37,11 @@ class FolderSource:
                 f"{root} holds no images, nor do its sub-folders{instead}; images are recognised by an extension "
                 "that Pillow reads, such as .jpg, .png, .tif or .webp"
             )
+        if self.left_out:
+            self.remark = f"{root}: left out, as no images that Pillow reads: {listing(self.left_out)}"
 
     def __len__(self) -> int:
         return len(self._names)
-
-    @property
-    def group_sizes(self) -> tuple[int, ...]:
-        """One group: a folder can be read in any order."""
-        return (len(self),)
 
     def name(self, index: int) -> str:
         """The path below the folder, with forward slashes."""

@@ -9,75 +9,14 @@ from PIL import Image
 from torch import Tensor
 
 from pretext.images.batch import Batch, Cuts
-from pretext.images.crops import central_square, random_crop_and_mirror
+from pretext.images.image_source import ImageSource
 from pretext.images.order import DataOrder, Sample, augmentation_rng, rank_positions
-from pretext.images.sources import ImageSource
 from pretext.images.workers import GuardedLoader
 
 RandomCut = Callable[[Image.Image, random.Random], Tensor]
 """What training cuts out of a picture; it passes between processes, so it is a function or a `partial` of one."""
 Cut = Callable[[Image.Image], Tensor]
 """The same for validation, where nothing is left to chance."""
-
-
-def training_batches(
-    source: ImageSource,
-    *,
-    seed: int,
-    num_steps: int,
-    batch_size: int,
-    image_size: int = 256,
-    crop_size: int = 176,
-    start_step: int = 0,
-    rank: int = 0,
-    world_size: int = 1,
-    micro_batches: int = 1,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-) -> Iterator[Batch]:
-    """Random squares of the published training: `shuffled_batches` of `random_crop_and_mirror`.
-
-    Raises ValueError if the batch cannot be shared evenly or the crop is larger than the image.
-    """
-    if not 0 < crop_size <= image_size:
-        raise ValueError(f"crop_size {crop_size} must be at least 1 and at most image_size, {image_size}")
-    return shuffled_batches(
-        source,
-        partial(random_crop_and_mirror, image_size=image_size, crop_size=crop_size),
-        short_side=image_size,
-        seed=seed,
-        num_steps=num_steps,
-        batch_size=batch_size,
-        start_step=start_step,
-        rank=rank,
-        world_size=world_size,
-        micro_batches=micro_batches,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-    )
-
-
-def validation_batches(
-    source: ImageSource,
-    *,
-    size: int,
-    batch_size: int,
-    rank: int = 0,
-    world_size: int = 1,
-    num_workers: int = 0,
-    pin_memory: bool = False,
-) -> Iterator[Batch]:
-    """The central squares of all images: `batches_in_order` of `central_square`."""
-    return batches_in_order(
-        source,
-        partial(central_square, size=size),
-        short_side=size,
-        batch_size=batch_size,
-        rank=rank,
-        world_size=world_size,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-    )
 
 
 def shuffled_batches(

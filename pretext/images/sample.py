@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from PIL import Image
 
 from pretext.images.image_file import open_rgb
+from pretext.images.image_source import ImageSource
 
 
 class _Divided(NamedTuple):
@@ -33,7 +34,7 @@ _DIVIDED = {
 _HELD_OUT = {"chelsea": "skimage/data/chelsea.png", "rocket": "skimage/data/rocket.jpg"}
 
 
-class SampleSource:
+class SampleSource(ImageSource):
     """Pictures held in memory, decoded once: 4 MB in all."""
 
     def __init__(self, pictures: dict[str, Image.Image]) -> None:
@@ -42,11 +43,6 @@ class SampleSource:
 
     def __len__(self) -> int:
         return len(self._names)
-
-    @property
-    def group_sizes(self) -> tuple[int, ...]:
-        """One group: memory can be read in any order."""
-        return (len(self),)
 
     def name(self, index: int) -> str:
         """The photograph's name and what of it is shown, such as `coffee (unseen region)`."""

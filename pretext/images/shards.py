@@ -21,13 +21,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from pretext.images.image_file import file_stamp, open_rgb
+from pretext.images.image_source import ImageSource
 from pretext.images.packed_names import PackedNames
 from pretext.images.shard_index import atomic_write, cached_index, digest, read_member
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 
 
-class ShardSource:
+class ShardSource(ImageSource):
     """The images of WebDataset shards; of a sample with several images, the first in its tar.
 
     Raises ValueError if no shard matches, one cannot be fetched or is no plain tar, or none holds an image;

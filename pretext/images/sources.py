@@ -1,43 +1,19 @@
-"""Where images come from: one protocol, and one line of text for each kind of source."""
+"""Where images come from: a line of text for each kind of source, and the objects that a caller may give instead."""
 
 import hashlib
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from pretext.config import DataConfig
 from pretext.images.folder import FolderSource
+from pretext.images.image_source import ImageSource
 from pretext.images.sample import sample_source
 from pretext.images.shards import ShardSource, is_url
-from pretext.images.torchvision_images import TorchvisionSource
-
-
-@runtime_checkable
-class ImageSource(Protocol):
-    """A fixed sequence of named images that can be opened in any order, in any process."""
-
-    def __len__(self) -> int: ...
-
-    @property
-    def group_sizes(self) -> tuple[int, ...]:
-        """The sizes of the runs of indices that lie together (shards) and are best read together."""
-        ...
-
-    def name(self, index: int) -> str:
-        """What the user knows the image by: a path below the folder, or `shard:key`."""
-        ...
-
-    def open(self, index: int, short_side: int | None = None) -> Image.Image:
-        """The picture in RGB. `short_side` is a permission to decode it smaller, but not smaller than that.
-
-        Raises BrokenImageError, whose message is the reason.
-        """
-        ...
-
-    def stamp(self, index: int) -> str:
-        """A word that is another one when the image of this name is another one."""
-        ...
+from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
+from pretext.outside import import_outside, is_outside
 
 
 def open_source(
@@ -55,6 +31,7 @@ def open_source(
       a sub-folder as the data set does it, downloaded on `download`;
     - WebDataset shards, if it has a URL scheme or `.tar` in it: `train-{000..146}.tar`, `shards/*.tar`,
       `https://host/train-{000..146}.tar`, `pipe:COMMAND`;
+    - `module:Name` or `module:Name:ARGUMENT`: an `ImageSource` of your own, constructed with the text ARGUMENT;
     - else a folder, flat or nested.
 
     `split` chooses the part of `sample` and of torchvision's data sets; folders and shards are taken whole.
@@ -71,9 +48,85 @@ def open_source(
         return TorchvisionSource(
             name, root=torchvision_root, split=split, part=part or None, download=download
         )
+    module, _, rest = address.partition(":")
+    name, _, argument = rest.partition(":")
+    if is_outside(f"{module}:{name}") and not Path(address).exists():
+        source = import_outside(f"{module}:{name}", "data source")
+        return as_source(source(argument) if argument else source(), split=split)
     if is_url(address) or ".tar" in address:
         return ShardSource(address)
     return FolderSource(Path(address).expanduser())
+
+
+def as_source(images: Any, *, split: Literal["train", "validation"], **options: Any) -> ImageSource:
+    """The source that a caller means.
+
+    Args:
+        images: an address, an `ImageSource`, or a data set as torchvision makes them, whose items are pictures or
+            tuples that begin with one.
+        split, options: of `open_source`, for an address.
+
+    Raises:
+        ValueError: there is no such source, or `images` is nothing of these.
+    """
+    if isinstance(images, (str, Path)):
+        return open_source(str(images), split=split, **options)
+    if isinstance(images, ImageSource):
+        if not len(images):
+            raise ValueError(f"{type(images).__name__} holds no images")
+        return images
+    if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
+        return DatasetSource(images, type(images).__name__)
+    raise ValueError(
+        f"{type(images).__name__} is no source of images; derive it from pretext.ImageSource, which asks for __len__ "
+        "and open"
+    )
+
+
+def name_of_source(images: Any) -> str:
+    """What a configuration calls the images: their address, or the class of an object that was given instead."""
+    if isinstance(images, (str, Path)):
+        return str(images)
+    return f"{type(images).__module__}:{type(images).__qualname__}"
+
+
+class ImageSources(NamedTuple):
+    """The images of a training: to learn from, to validate on, and the sources whose first ones a gallery shows."""
+
+    train: ImageSource
+    validation: ImageSource
+    gallery: list[ImageSource]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of them."""
+        return [remark for remark in dict.fromkeys(s.remark for s in (self.train, *self.gallery)) if remark]
+
+
+def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, seed: int) -> ImageSources:
+    """The images of a training.
+
+    Args:
+        images: what `as_source` takes.
+        validation: the same for validation, of which those used are evenly spread; None holds out a tenth of the
+            training images at most.
+        gallery: the same for more images to show, or None.
+        config: the number of validation images, and where torchvision's data sets are.
+        seed: of the choice which images are held out.
+    """
+    options = {"download": config.download, "torchvision_root": Path(config.torchvision_root)}
+    train = as_source(images, split="train", **options)
+    held_out: ImageSource
+    if validation is None:
+        num_held_out = max(1, min(config.validation_images, len(train) // 10))
+        train, held_out = split_source(train, num_validation=num_held_out, seed=seed)
+    else:
+        held_out = as_source(validation, split="validation", **options)
+        if len(held_out) > config.validation_images:
+            spread = np.linspace(0, len(held_out) - 1, config.validation_images).round().astype(int)
+            held_out = SubsetSource(held_out, spread)
+    more = [] if gallery is None else [as_source(gallery, split="validation", **options)]
+    return ImageSources(train, held_out, [held_out, *more])
 
 
 def names_hash(source: ImageSource) -> str:
@@ -83,12 +136,13 @@ def names_hash(source: ImageSource) -> str:
     return hashlib.sha256(repr((len(source), names)).encode()).hexdigest()
 
 
-class SubsetSource:
+class SubsetSource(ImageSource):
     """Some images of a source, in ascending order of their indices there."""
 
     def __init__(self, source: ImageSource, indices: np.ndarray) -> None:
         self._source = source
         self._indices = np.sort(indices)
+        self.remark = source.remark
         starts = np.cumsum([0, *source.group_sizes])
         counts = np.diff(np.searchsorted(self._indices, starts))
         self._group_sizes = tuple(int(count) for count in counts)

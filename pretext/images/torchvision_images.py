@@ -14,12 +14,13 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 from pretext.images.image_file import BrokenImageError, to_rgb
+from pretext.images.image_source import ImageSource
 from pretext.images.labels import Labels
 
 _SPLIT_NAMES = {"train": ("train", "trainval", "train-standard"), "validation": ("val", "valid", "test")}
 
 
-class DatasetSource:
+class DatasetSource(ImageSource):
     """Any data set whose items are pictures, or begin with one: a PIL image, or a tensor (3, height, width).
 
     Args:
@@ -35,11 +36,6 @@ class DatasetSource:
 
     def __len__(self) -> int:
         return len(self._dataset)
-
-    @property
-    def group_sizes(self) -> tuple[int, ...]:
-        """One group: these data sets are made to be read in any order."""
-        return (len(self),)
 
     def name(self, index: int) -> str:
         """The data set's name and the index, such as `CIFAR10:00042`."""

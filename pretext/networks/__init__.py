@@ -1,13 +1,17 @@
-"""The networks, by name. A new one is a file in this folder and a line in NETWORKS."""
+"""The networks, by name. A new one is a file in this folder and a line in NETWORKS, or `module:Name`."""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
 
 from pretext.networks.alexnet import AlexNet
-from pretext.networks.backbone import Backbone, StageSpec
+from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.resnet import ResNet50
 from pretext.networks.siggraph17 import Siggraph17
-from pretext.spelling import unknown_name
+from pretext.outside import construct, look_up
 
-__all__ = ["NETWORKS", "Backbone", "StageSpec", "build_network"]
+__all__ = ["NETWORKS", "Backbone", "Output", "StageSpec", "build_network", "output_layer"]
 
 NETWORKS: dict[str, type[Backbone]] = {
     "eccv16": Eccv16,
@@ -17,12 +21,20 @@ NETWORKS: dict[str, type[Backbone]] = {
 }
 
 
-def build_network(name: str, *, num_bins: int | None, width: float = 1.0) -> Backbone:
-    """A freshly initialised network: `num_bins` ab bins to classify into, or None to regress ab / 110.
+def build_network(
+    name: str, *, output: Output, width: float = 1.0, args: Mapping[str, Any] | None = None
+) -> Backbone:
+    """A freshly initialised network.
+
+    Args:
+        name: in NETWORKS, or `module:Name` of your own.
+        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
+        width: factor on every hidden channel count; a network without this argument has only the width 1.
+        args: further arguments of the network's constructor.
 
     Raises:
-        ValueError: if there is no network of that name.
+        ValueError: there is no network of that name, or it does not take these arguments.
     """
-    if name not in NETWORKS:
-        raise ValueError(unknown_name("network", name, NETWORKS))
-    return NETWORKS[name](num_bins=num_bins, width=width)
+    cls = look_up("network", name, NETWORKS)
+    sizes = {"width": width} if width != 1 or "width" in signature(cls).parameters else {}
+    return construct("network", name, cls, {"output": output, **sizes, **(args or {})})

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, StageSpec, scale_channels
+from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.initialisation import initialise
 
 _POOL_STRIDE = {"conv1": 2, "conv2": 2, "conv5": 1}
@@ -23,17 +23,17 @@ class AlexNet(Backbone):
     Stages conv1..conv5, fc6, fc7 are the outputs of the ReLU, before the pooling.
 
     Args:
-        num_bins: ab bins to classify into, or None for regression: then the output is ab / 110.
+        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
         width: multiplies the channels of every hidden layer.
     """
 
     normalisation = "L - 50"
     lightness_scale = 1.0
     output_stride = 8
-    input_multiple = 1  # the output is resized to the grid
 
-    def __init__(self, num_bins: int | None = 313, width: float = 1.0) -> None:
+    def __init__(self, output: Output = 313, width: float = 1.0) -> None:
         super().__init__()
+        self.output, self.width = output, width
         c96, c256, c384, c4096 = (scale_channels(channels, width) for channels in (96, 256, 384, 4096))
         self.stages = {
             "conv1": StageSpec(c96, 4),
@@ -51,18 +51,18 @@ class AlexNet(Backbone):
         self.conv5 = _layer(nn.Conv2d(c384, c256, kernel_size=3, padding=1, groups=2, bias=False))
         self.fc6 = _layer(nn.Conv2d(c256, c4096, kernel_size=6, dilation=2, padding=5, bias=False))
         self.fc7 = _layer(nn.Conv2d(c4096, c4096, kernel_size=1, bias=False))
-        self.fc8 = nn.Conv2d(c4096, num_bins or 2, kernel_size=1)
+        self.fc8 = output_layer(c4096, output)
         initialise(self, self.fc8)
 
-    def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = lightness - 50
+    def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        features = x - 50
         for name in self.stages:
             features = self.get_submodule(name)(features)
             yield name, features
             if name in _POOL_STRIDE:
                 features = F.max_pool2d(features, kernel_size=3, stride=_POOL_STRIDE[name], padding=1)
 
-    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+    def run_output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
         return F.interpolate(self.fc8(features), size=grid, mode="bilinear")
 
 

@@ -1,15 +1,20 @@
-"""The contract of every network here: lightness in, colour out, named stages in between."""
+"""The contract of every network here: an image in, named stages, and the output that a task asks for."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pretext.color.lab import rgb_to_lab
 from pretext.spelling import unknown_name
 
 AB_SCALE = 110.0  # a regression network answers ab in units of this, as the published weights do
+
+Output = int | Literal["ab"] | None
+"""What a network answers: logits over that many ab bins, ab / 110, or (None) its deepest stage as it is."""
 
 
 class StageSpec(NamedTuple):
@@ -20,53 +25,77 @@ class StageSpec(NamedTuple):
 
 
 class Backbone(nn.Module, ABC):
-    """A colorization network: a sequence of named stages, then an output layer on the deepest one.
+    """A sequence of named stages, and on the deepest one the output layer, if there is one.
 
-    Every network normalises the lightness itself, so all of them take L in [0, 100].
+    A network of your own sets `output` and `stages` in its constructor, defines `run_stages`, and makes its
+    `output_layer` with the function of that name. It keeps its constructor's arguments as attributes of their names,
+    so that a checkpoint can say how it is constructed. Every network normalises its input itself.
 
     Attributes:
+        input: what it sees: `lightness`, L in [0, 100]; `ab`, in ab units; or `rgb`, in [0, 1].
+        output: what `forward` answers.
         stages: name -> channels and stride, in order of depth.
-        output_stride: the output lies on the grid of every n-th pixel; its targets are `ab[:, :, ::n, ::n]`.
-        normalisation: what it does to the lightness first, for those who use the weights elsewhere.
-        lightness_scale: by what that divides L - 50.
+        output_stride: the output lies on the grid of every n-th pixel; its targets are `ab[:, :, ::n, ::n]`. The stride
+            of the deepest stage unless a network says otherwise.
         input_multiple: `forward` takes heights and widths that are multiples of this; stages take any size
             unless a network says otherwise.
+        normalisation: what it does to its input first, for those who use the weights elsewhere.
+        lightness_scale: by what that divides L - 50.
     """
 
+    input: Literal["lightness", "ab", "rgb"] = "lightness"
+    output: Output
     stages: dict[str, StageSpec]
-    normalisation: str
-    lightness_scale: float
-    output_stride: int
-    input_multiple: int
+    output_layer: nn.Module
+    input_multiple: int = 1
+    normalisation: str = "its own"
+    lightness_scale: float = 1.0
+
+    @property
+    def output_stride(self) -> int:
+        return self.deepest.stride
+
+    @property
+    def deepest(self) -> StageSpec:
+        """The channels and the stride of the last stage."""
+        return list(self.stages.values())[-1]
 
     @abstractmethod
-    def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
+    def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Yield name and output of one stage after the other; who stops early does not pay for the rest."""
 
-    @abstractmethod
-    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Turn the deepest stage into logits over the bins, or ab / 110, of height and width `grid`."""
+    def run_output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        """The output for the deepest stage's `features`, with the height and width `grid`."""
+        output = self.output_layer(features)
+        return output if output.shape[-2:] == grid else F.interpolate(output, size=grid, mode="bilinear")
+
+    def see(self, rgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch channels height width"]:
+        """What this network sees of images in RGB in [0, 1]: the argument of `forward` and `forward_stages`."""
+        if self.input == "rgb":
+            return rgb
+        lab = rgb_to_lab(rgb)
+        return lab[:, :1] if self.input == "lightness" else lab[:, 1:]
 
     def forward(
-        self, lightness: Float[Tensor, "batch 1 height width"]
+        self, x: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
-        """Logits over the ab bins, or for regression the two channels of ab / 110.
+        """Logits over the ab bins, the two channels of ab / 110, or the deepest stage, as `output` says.
 
-        The output's height and width are those of the input divided by `output_stride`, rounded up.
+        The height and width of logits and ab are those of the input divided by `output_stride`, rounded up.
 
         Raises:
             ValueError: if the height or the width is not a multiple of `input_multiple`.
         """
-        return self._paint(lightness, self._run_stages(lightness))
+        return self._answer(x, self.run_stages(x))
 
-    def _paint(self, lightness: Tensor, stage_outputs: Iterator[tuple[str, Tensor]]) -> Tensor:
-        grid = self.output_grid(lightness)
+    def _answer(self, x: Tensor, stage_outputs: Iterator[tuple[str, Tensor]]) -> Tensor:
+        grid = self.output_grid(x)
         for _, output in stage_outputs:
             deepest = output
-        return self._output(deepest, grid)
+        return deepest if self.output is None else self.run_output(deepest, grid)
 
     def forward_stages(
-        self, lightness: Float[Tensor, "batch 1 height width"], names: Collection[str]
+        self, x: Float[Tensor, "batch channels height width"], names: Collection[str]
     ) -> dict[str, Float[Tensor, "batch _ _ _"]]:
         """The outputs of the stages asked for, in order of depth; nothing beyond the deepest is computed.
 
@@ -77,16 +106,16 @@ class Backbone(nn.Module, ABC):
             if name not in self.stages:
                 raise ValueError(unknown_name("stage", name, self.stages))
         outputs = {}
-        for name, output in self._run_stages(lightness):
+        for name, output in self.run_stages(x):
             if name in names:
                 outputs[name] = output
             if len(outputs) == len(set(names)):
                 break
         return outputs
 
-    def output_grid(self, lightness: Float[Tensor, "batch 1 height width"]) -> tuple[int, int]:
+    def output_grid(self, x: Float[Tensor, "batch channels height width"]) -> tuple[int, int]:
         """Height and width of the output for this input; raises ValueError as `forward` does."""
-        height, width = lightness.shape[-2:]
+        height, width = x.shape[-2:]
         if height % self.input_multiple or width % self.input_multiple:
             raise ValueError(
                 f"{type(self).__name__} takes heights and widths that are multiples of "
@@ -99,6 +128,19 @@ class Backbone(nn.Module, ABC):
 
         Only eccv16's do; for the others this does nothing, and the bins live beside the weights.
         """
+
+
+def output_layer(channels: int, output: Output) -> nn.Module:
+    """A 1x1 convolution from `channels` to what `output` asks for; nothing where it asks for no layer.
+
+    Raises:
+        ValueError: `output` is not a number of bins, "ab" or None.
+    """
+    if output is None:
+        return nn.Identity()
+    if output != "ab" and not (isinstance(output, int) and output > 0):
+        raise ValueError(f'the output of a network is a number of ab bins, "ab" or None, not {output!r}')
+    return nn.Conv2d(channels, 2 if output == "ab" else output, kernel_size=1)
 
 
 def scale_channels(channels: int, width: float) -> int:

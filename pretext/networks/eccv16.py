@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import AB_SCALE, Backbone, StageSpec, scale_channels
+from pretext.networks.backbone import AB_SCALE, Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.initialisation import initialise
 
 
@@ -21,8 +21,8 @@ class Eccv16(Backbone):
     ReLU before the 1x1 output layer.
 
     Args:
-        num_bins: ab bins to classify into, or None for regression: then the output is ab / 110, without
-            `model_out`.
+        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone; only
+            with bins there is a `model_out`.
         width: multiplies the channels of every hidden layer.
     """
 
@@ -31,8 +31,9 @@ class Eccv16(Backbone):
     output_stride = 4
     input_multiple = 8  # the published arithmetic: three halvings, then one doubling
 
-    def __init__(self, num_bins: int | None = 313, width: float = 1.0) -> None:
+    def __init__(self, output: Output = 313, width: float = 1.0) -> None:
         super().__init__()
+        self.output, self.width = output, width
         c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
         self.stages = {
             "conv1": StageSpec(c64, 2),
@@ -51,7 +52,7 @@ class Eccv16(Backbone):
         self.model5 = conv_block(c512, c512, c512, c512, dilation=2)
         self.model6 = conv_block(c512, c512, c512, c512, dilation=2)
         self.model7 = conv_block(c512, c512, c512, c512)
-        output = nn.Conv2d(c256, num_bins or 2, kernel_size=1)
+        last = output_layer(c256, output)
         self.model8 = nn.Sequential(
             nn.ConvTranspose2d(c512, c256, kernel_size=4, stride=2, padding=1),
             nn.ReLU(inplace=True),
@@ -59,29 +60,29 @@ class Eccv16(Backbone):
             nn.ReLU(inplace=True),
             nn.Conv2d(c256, c256, kernel_size=3, padding=1),
             nn.ReLU(inplace=True),
-            output,
+            last,
         )
-        initialise(self, output)
+        initialise(self, last)
         self.model_out: nn.Conv2d | None = None
-        if num_bins is not None:
+        if isinstance(output, int):
             # Softmax -> model_out is the mean of the bin centres: data that the weights carry, never trained.
-            self.model_out = nn.Conv2d(num_bins, 2, kernel_size=1, bias=False).requires_grad_(False)
+            self.model_out = nn.Conv2d(output, 2, kernel_size=1, bias=False).requires_grad_(False)
             nn.init.zeros_(self.model_out.weight)
 
     @property
     def bin_centres(self) -> Float[Tensor, "bins 2"] | None:
-        """The bins' centres in ab units, as loaded or as set; all zero before that, None for regression."""
+        """The bins' centres in ab units, as loaded or as set; all zero before that, None without bins."""
         return None if self.model_out is None else self.model_out.weight.detach()[:, :, 0, 0].T * AB_SCALE
 
     @torch.no_grad()
     def set_bin_centres(self, centres: Float[Tensor, "bins 2"]) -> None:
         """Store the bins' centres, in ab units, in `model_out`, where the published weights hold theirs."""
-        assert self.model_out is not None, "a regression network has no bins"
+        assert self.model_out is not None, "without bins there are no centres"
         assert len(centres) == self.model_out.in_channels, "one centre for each logit"
         self.model_out.weight.copy_(centres.T[:, :, None, None] / AB_SCALE)
 
-    def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = (lightness - 50) / self.lightness_scale
+    def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        features = (x - 50) / self.lightness_scale
         yield "conv1", (features := self.model1(features))
         yield "conv2", (features := self.model2(features))
         yield "conv3", (features := self.model3(features))
@@ -93,7 +94,7 @@ class Eccv16(Backbone):
             features = layer(features)
         yield "conv8", features
 
-    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+    def run_output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
         return self.model8[-1](features)
 
 

@@ -5,8 +5,8 @@ import math
 from torch import nn
 
 
-def initialise(network: nn.Module, output: nn.Conv2d) -> None:
-    """Kaiming-normal weights and zero biases in every convolution, and a nearly silent `output` layer.
+def initialise(network: nn.Module, output: nn.Module) -> None:
+    """Kaiming-normal weights and zero biases in every convolution, and a nearly silent `output` convolution.
 
     A convolution of variance 2 / fan-in keeps the scale of what passes through it (He et al. 2015, eq. 10),
     so neither the convolutions between two BatchNorms nor the block after the last one fade. The published
@@ -34,4 +34,5 @@ def initialise(network: nn.Module, output: nn.Conv2d) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    nn.init.normal_(output.weight, std=0.1 / math.sqrt(output.in_channels))
+    if isinstance(output, nn.Conv2d):
+        nn.init.normal_(output.weight, std=0.1 / math.sqrt(output.in_channels))

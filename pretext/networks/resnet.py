@@ -1,11 +1,11 @@
-"""ResNet-50 (He et al. 2016) on lightness, with a head that paints."""
+"""ResNet-50 (He et al. 2016) on lightness, with a head that colorizes."""
 
 from collections.abc import Iterator
 
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
-from pretext.networks.backbone import Backbone, StageSpec, scale_channels
+from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.initialisation import initialise
 
 
@@ -18,17 +18,17 @@ class ResNet50(Backbone):
     Stages layer1..layer4 are the outputs of the four groups of residual blocks.
 
     Args:
-        num_bins: ab bins to classify into, or None for regression: then the output is ab / 110.
+        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
         width: multiplies the channels of every hidden layer.
     """
 
     normalisation = "(L - 50) / 100"
     lightness_scale = 100.0
     output_stride = 8
-    input_multiple = 1  # the output is cropped to the grid
 
-    def __init__(self, num_bins: int | None = 313, width: float = 1.0) -> None:
+    def __init__(self, output: Output = 313, width: float = 1.0) -> None:
         super().__init__()
+        self.output, self.width = output, width
         c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
         self.stages = {
             "layer1": StageSpec(c64 * Bottleneck.expansion, 4),
@@ -44,22 +44,25 @@ class ResNet50(Backbone):
         self.layer2 = _residual_blocks(4, inputs=c64 * Bottleneck.expansion, planes=c128, stride=2)
         self.layer3 = _residual_blocks(6, inputs=c128 * Bottleneck.expansion, planes=c256, stride=2)
         self.layer4 = _residual_blocks(3, inputs=c256 * Bottleneck.expansion, planes=c512, stride=2)
-        output = nn.Conv2d(c256, num_bins or 2, kernel_size=1)
+        if output is None:
+            initialise(self, nn.Identity())
+            return
+        last = output_layer(c256, output)
         self.head = nn.Sequential(
             *_normalised(nn.Conv2d(c512 * Bottleneck.expansion, c512, kernel_size=1, bias=False)),
             *_normalised(nn.ConvTranspose2d(c512, c256, kernel_size=4, stride=2, padding=1, bias=False)),
             *_normalised(nn.ConvTranspose2d(c256, c256, kernel_size=4, stride=2, padding=1, bias=False)),
-            output,
+            last,
         )
-        initialise(self, output)
+        initialise(self, last)
 
-    def _run_stages(self, lightness: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = self.maxpool(self.relu(self.bn1(self.conv1((lightness - 50) / self.lightness_scale))))
+    def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        features = self.maxpool(self.relu(self.bn1(self.conv1((x - 50) / self.lightness_scale))))
         for name in self.stages:
             features = self.get_submodule(name)(features)
             yield name, features
 
-    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+    def run_output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
         height, width = grid
         return self.head(features)[:, :, :height, :width]
 

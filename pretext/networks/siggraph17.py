@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import AB_SCALE, Backbone, StageSpec, scale_channels
+from pretext.networks.backbone import AB_SCALE, Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.eccv16 import conv_block
 from pretext.networks.initialisation import initialise
 
@@ -24,9 +24,10 @@ class Siggraph17(Backbone):
     beyond need sizes that are multiples of 8.
 
     Args:
-        num_bins: ab bins to classify into, from conv8 at stride 4; or None for regression, from conv10 at
-            stride 1 (tanh: ab / 110). The published file holds both outputs, and so does this network: the
-            layers that the chosen one does not use are frozen, and conv9, conv10 are stages of regression.
+        output: the number of ab bins to classify into, from conv8 at stride 4; "ab" to regress, from conv10 at
+            stride 1 (tanh: ab / 110); or None for the stages up to conv8 alone. The published file holds both
+            outputs, and so does this network: the layers that the chosen one does not use are frozen, and conv9,
+            conv10 are stages of regression.
         width: multiplies the channels of every hidden layer.
     """
 
@@ -34,10 +35,9 @@ class Siggraph17(Backbone):
     lightness_scale = 100.0
     input_multiple = 8
 
-    def __init__(self, num_bins: int | None = PUBLISHED_NUM_BINS, width: float = 1.0) -> None:
+    def __init__(self, output: Output = PUBLISHED_NUM_BINS, width: float = 1.0) -> None:
         super().__init__()
-        self.classifies = num_bins is not None
-        self.output_stride = 4 if self.classifies else 1
+        self.output, self.width = output, width
         c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
         self.stages = {
             "conv1": StageSpec(c64, 1),
@@ -49,7 +49,7 @@ class Siggraph17(Backbone):
             "conv7": StageSpec(c512, 8),
             "conv8": StageSpec(c256, 4),
         }
-        if not self.classifies:
+        if output == "ab":
             self.stages |= {"conv9": StageSpec(c128, 2), "conv10": StageSpec(c128, 1)}
         self.model1 = conv_block(4, c64, c64)
         self.model2 = conv_block(c64, c128, c128)
@@ -69,20 +69,21 @@ class Siggraph17(Backbone):
         self.model10 = nn.Sequential(
             nn.ReLU(inplace=True), nn.Conv2d(c128, c128, kernel_size=3, padding=1), nn.LeakyReLU(0.2)
         )
-        classes = nn.Conv2d(c256, num_bins or PUBLISHED_NUM_BINS, kernel_size=1)
-        colours = nn.Conv2d(c128, 2, kernel_size=1)
+        classes = output_layer(c256, output if isinstance(output, int) else PUBLISHED_NUM_BINS)
+        colours = output_layer(c128, "ab")
         self.model_class = nn.Sequential(classes)
         self.model_out = nn.Sequential(colours, nn.Tanh())
-        initialise(self, classes if self.classifies else colours)
+        initialise(self, colours if output == "ab" else classes)
         # Trainable parameters without a gradient make DistributedDataParallel fail.
         for module in self._unused_modules():
             module.requires_grad_(False)
 
     def _unused_modules(self) -> list[nn.Module]:
-        if not self.classifies:
+        if self.output == "ab":
             return [self.model_class]
         ninth = [self.model9up, self.model2short9, self.model9]
-        return [*ninth, self.model10up, self.model1short10, self.model10, self.model_out]
+        tenth = [self.model10up, self.model1short10, self.model10, self.model_out]
+        return [*ninth, *tenth, *([self.model_class] if self.output is None else [])]
 
     def forward_with_hints(
         self,
@@ -91,14 +92,14 @@ class Siggraph17(Backbone):
         mask: Float[Tensor, "batch 1 height width"],
     ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """`forward` with the user's colours: `hints` in ab units where `mask` is 1, both zero elsewhere."""
-        return self._paint(lightness, self._run_stages(lightness, hints, mask))
+        return self._answer(lightness, self.run_stages(lightness, hints, mask))
 
-    def _run_stages(
-        self, lightness: Tensor, hints: Tensor | None = None, mask: Tensor | None = None
+    def run_stages(
+        self, x: Tensor, hints: Tensor | None = None, mask: Tensor | None = None
     ) -> Iterator[tuple[str, Tensor]]:
-        mask = torch.zeros_like(lightness) if mask is None else mask
+        mask = torch.zeros_like(x) if mask is None else mask
         hints = torch.cat([mask, mask], dim=1) if hints is None else hints / AB_SCALE
-        conv1 = self.model1(torch.cat([(lightness - 50) / self.lightness_scale, hints, mask], dim=1))
+        conv1 = self.model1(torch.cat([(x - 50) / self.lightness_scale, hints, mask], dim=1))
         yield "conv1", conv1
         conv2 = self.model2(conv1[:, :, ::2, ::2])
         yield "conv2", conv2
@@ -109,12 +110,12 @@ class Siggraph17(Backbone):
         yield "conv6", (features := self.model6(features))
         yield "conv7", (features := self.model7(features))
         yield "conv8", (features := self.model8(self.model8up(features) + self.model3short8(conv3)))
-        if not self.classifies:
+        if self.output == "ab":
             yield "conv9", (features := self.model9(self.model9up(features) + self.model2short9(conv2)))
             yield "conv10", self.model10(self.model10up(features) + self.model1short10(conv1))
 
-    def _output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
-        return self.model_class(features) if self.classifies else self.model_out(features)
+    def run_output(self, features: Tensor, grid: tuple[int, int]) -> Tensor:
+        return self.model_out(features) if self.output == "ab" else self.model_class(features)
 
 
 def _upsampling(inputs: int, outputs: int) -> nn.Sequential:

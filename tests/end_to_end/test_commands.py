@@ -43,10 +43,10 @@ def test_prior_writes_bins_that_training_takes_and_a_picture(pretext, photos, tm
     assert (content["images"], len(content["centres"])) == (5, 16)
     assert sum(content["prior"]) == pytest.approx(1)
     assert np.asarray(Image.open(tmp_path / "bins.png")).std() > 0
-    status, *_ = pretext(*small(tmp_path / "run", objective__bins=out, objective__neighbours=3, steps=1))
+    status, *_ = pretext(*small(tmp_path / "run", task_args__bins=out, task_args__neighbours=3, steps=1))
     assert status == 0
     state = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)
-    assert torch.equal(state["bins"]["centres"], torch.tensor(content["centres"]))
+    assert torch.equal(state["task"]["centres"], torch.tensor(content["centres"]))
 
 
 def test_bins_of_the_data_are_the_published_ones_with_the_prior_that_the_prior_command_measures(
@@ -54,8 +54,8 @@ def test_bins_of_the_data_are_the_published_ones_with_the_prior_that_the_prior_c
 ):
     out = tmp_path / "bins.json"
     assert pretext("prior", "sample", "--out", out, "--image_size", 40, "--num_workers", 0)[0] == 0
-    assert pretext(*small(tmp_path / "run", objective__bins="data", steps=1))[0] == 0
-    bins = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["bins"]
+    assert pretext(*small(tmp_path / "run", task_args__bins="data", steps=1))[0] == 0
+    bins = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["task"]
     measured = json.loads(out.read_text())
     assert torch.equal(bins["centres"], torch.tensor(measured["centres"]))
     assert torch.equal(bins["prior"], torch.tensor(measured["prior"]))
@@ -101,14 +101,22 @@ def test_colorize_decodes_in_every_way(pretext, run, photos, tmp_path, decoding)
     assert pretext("colorize", photos / "a.jpg", "--weights", run, *options)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["rebalanced_classification", "classification", "regression"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"task": "colorization"},
+        {"task": "colorization", "task_args__uniform_share": "null"},
+        {"task": "colorization_regression"},
+    ],
+    ids=["rebalanced", "classification", "regression"],
+)
 @pytest.mark.parametrize("network", ["eccv16", "siggraph17", "alexnet", "resnet50"])
-def test_every_network_trains_with_every_objective(pretext, tmp_path, network, name):
-    changes = {"objective__name": name, "network__name": network, "steps": 1, "batch_size": 2}
+def test_every_network_learns_every_task(pretext, tmp_path, network, task):
+    changes = {**task, "network__name": network, "steps": 1, "batch_size": 2}
     status, _, complaint = pretext(*small(tmp_path / "run", **changes))
     assert status == 0, complaint
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    if name != "rebalanced_classification":
+    if task != {"task": "colorization"}:
         assert rows[0]["loss"] == pytest.approx(rows[0]["loss_unweighted"])
     else:
         assert rows[0]["loss"] != rows[0]["loss_unweighted"]
@@ -181,7 +189,7 @@ def test_nan_stops_the_run_names_the_step_and_keeps_the_checkpoint_before_it(pre
     [
         ({"data__train": "/nowhere"}, "/nowhere is not a folder"),
         ({"network__name": "ecv16"}, "there is no network 'ecv16' (did you mean 'eccv16'?)"),
-        ({"objective__bins": "missing.json"}, "make it with `pretext prior DATA --out missing.json`"),
+        ({"task_args__bins": "missing.json"}, "make it with `pretext prior DATA --out missing.json`"),
         ({"batch_size": 3, "accumulation_steps": 2}, "a batch of 3 cannot be shared"),
         ({"data__crop_size": 36}, "multiples of 8, got 36 x 36"),
         ({"data__crop_size": 48}, "crop_size 48 must be at least 1 and at most image_size, 40"),
@@ -206,7 +214,7 @@ def test_a_run_does_not_go_on_from_the_checkpoint_of_another_network_or_with_oth
 ):
     out = tmp_path / "bins.json"
     assert pretext("prior", "sample", "--out", out, "--kmeans", 313, "--num_workers", 0)[0] == 0
-    changes = {"objective__bins": out, "steps": 2}
+    changes = {"task_args__bins": out, "steps": 2}
     assert pretext(*small(tmp_path / "run", **changes, save_every=1))[0] == 0
     assert pretext("prior", "sample", "--out", out, "--kmeans", 313, "--num_workers", 0, "--seed", 1)[0] == 0
     status, _, complaint = pretext(*small(tmp_path / "run", **changes))

@@ -63,7 +63,7 @@ def test_a_run_killed_at_five_random_moments_ends_with_the_weights_of_one_that_w
         with start(small(tmp_path / "run", steps=12)) as process:
             lines = int(rng.integers(1, 6))
             for line in process.stdout:
-                lines -= line.startswith(("step", "going on"))
+                lines -= line.startswith(("step", "resumes"))
                 if lines == 0:
                     break
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -94,7 +94,7 @@ def test_ctrl_c_and_sigterm_save_at_the_next_step_and_the_same_command_goes_on(
     assert "the same command resumes: pretext train" in output
     assert 3 <= load_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["step"] < 12
     _, printed, _ = pretext(*arguments)
-    assert "going on after step" in printed
+    assert "resumes after step" in printed
     assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
 
 
@@ -104,7 +104,7 @@ import pretext.training
 from pretext.config import TrainConfig
 from pretext.runtime.command_line import parse_config
 
-original, folder = pretext.training.training_batches, sys.argv[1]
+original, folder = pretext.training.shuffled_batches, sys.argv[1]
 
 def recorded(*args, rank, **options):
     with open(f"{folder}/rank{rank}.txt", "a") as file:
@@ -114,8 +114,8 @@ def recorded(*args, rank, **options):
             file.flush()
             yield batch
 
-pretext.training.training_batches = recorded
-pretext.training.train(parse_config("test", TrainConfig, sys.argv[3:]))
+pretext.training.shuffled_batches = recorded
+pretext.training.run(parse_config("test", TrainConfig, sys.argv[3:]))
 """
 
 
@@ -143,7 +143,7 @@ def test_going_from_one_to_two_processes_in_mid_epoch_shows_the_same_sequence_of
                 position, index, checksum = map(int, line.split())
                 assert rows.setdefault(position, (index, checksum)) == (index, checksum)
         recorded[name] = rows
-    assert "going on after step" in output
+    assert "resumes after step" in output
     assert recorded["uninterrupted"].keys() == set(range(24))
     assert recorded["uninterrupted"] == recorded["interrupted"]
 
@@ -178,7 +178,7 @@ def test_a_run_is_not_resumed_on_as_many_other_images(tmp_path, pretext, monkeyp
     (tmp_path / "b.png").rename(tmp_path / "d.png")
     status, _, errors = pretext(*arguments)
     assert status == 2
-    assert ". no longer holds the images, by number and names, with which run was begun" in errors
+    assert ". no longer holds the images, by number and names, with which run was started" in errors
 
 
 def test_a_second_start_on_a_run_is_refused_and_does_not_disturb_the_first(tmp_path, pretext):
@@ -242,13 +242,11 @@ def test_a_run_starts_from_the_weights_it_is_given(tmp_path, pretext, undisturbe
 @pytest.mark.parametrize(
     ("changes", "new"),
     [
-        ({"objective__name": "regression"}, "model8.6.weight, model8.6.bias"),
-        ({"objective__bins": "BINS"}, "model8.6.weight, model8.6.bias, model_out.weight"),
+        ({"task": "colorization_regression"}, "model8.6.weight, model8.6.bias"),
+        ({"task_args__bins": "BINS"}, "model8.6.weight, model8.6.bias, model_out.weight"),
     ],
 )
-def test_other_bins_or_another_objective_start_from_all_other_layers(
-    tmp_path, pretext, undisturbed, changes, new
-):
+def test_other_bins_or_another_task_start_from_all_other_layers(tmp_path, pretext, undisturbed, changes, new):
     """The 313 bins of the file lie elsewhere: the shapes are the same, but the logits stand for other colours."""
     bins = AbBins.published()
     save_bins(AbBins(centres=bins.centres.flip(0), prior=bins.prior.flip(0)), tmp_path / "bins.json")
@@ -258,7 +256,7 @@ def test_other_bins_or_another_objective_start_from_all_other_layers(
     )
     assert status == 0, errors
     assert (
-        f"starts from the weights of {undisturbed}/checkpoints/last.pt after step 12; new, for other bins: {new}\n"
+        f"starts from the weights of {undisturbed}/checkpoints/last.pt after step 12; new, for another output: {new}\n"
         in output
     )
     now, before = weights(tmp_path / "run"), weights(undisturbed)
@@ -286,14 +284,14 @@ def save_pictures(folder, colours):
 @pytest.mark.parametrize("bins", ["imagenet", "data"])
 def test_grey_photographs_alone_are_refused_before_anything_is_made(tmp_path, pretext, bins):
     save_pictures(tmp_path / "old", dict.fromkeys("abcdef", (90, 90, 90)))
-    status, _, errors = pretext(*small(tmp_path / "run", data__train=tmp_path / "old", objective__bins=bins))
+    status, _, errors = pretext(*small(tmp_path / "run", data__train=tmp_path / "old", task_args__bins=bins))
     assert status == 2
     assert f"there is no colour to learn in {tmp_path / 'old'}: all of 6 images looked at are grey" in errors
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("objective", ["rebalanced_classification", "regression"])
-def test_grey_batches_and_grey_validation_leave_no_nan_in_the_metrics(tmp_path, pretext, objective):
+@pytest.mark.parametrize("task", ["colorization", "colorization_regression"])
+def test_grey_batches_and_grey_validation_leave_no_nan_in_the_metrics(tmp_path, pretext, task):
     """One photograph of six has colour, and steps take two: some see it, some do not."""
     save_pictures(tmp_path / "photos", dict.fromkeys("abcde", (90, 90, 90)) | {"f": (190, 30, 90)})
     save_pictures(tmp_path / "grey", {"a": (90, 90, 90)})
@@ -302,7 +300,7 @@ def test_grey_batches_and_grey_validation_leave_no_nan_in_the_metrics(tmp_path, 
             tmp_path / "run",
             data__train=tmp_path / "photos",
             data__validation=tmp_path / "grey",
-            objective__name=objective,
+            task=task,
             batch_size=2,
             steps=6,
             validate_every=3,

@@ -46,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def regression_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, trained by regression."""
     run_dir = tmp_path_factory.mktemp("runs") / "regression"
-    finish(small(run_dir, objective__name="regression"))
+    finish(small(run_dir, task="colorization_regression"))
     return run_dir
 
 

@@ -6,7 +6,6 @@ from eval_colorization.distribution import TEMPERATURES, DistributionStatistics,
 from eval_colorization.methods import TrainedNetwork
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
-from pretext.objective import ClassificationObjective
 from pretext.pretrained import load_pretrained
 from tests.eval_colorization.metrics.photographs import photographs
 from tests.eval_colorization.test_methods import CPU, canvas_of
@@ -41,10 +40,10 @@ def test_the_cross_entropy_is_the_unweighted_loss_of_training(canvas, run):
     per_image, _ = result(trained, canvas)
     lab = rgb_to_lab(canvas.truth / 255)
     stride = trained.pretrained.network.output_stride
-    losses = ClassificationObjective(trained.pretrained.bins)(
+    losses = trained.pretrained.task.losses(
         trained.pretrained.network(lab[:, :1]), lab[:, 1:, ::stride, ::stride]
     )
-    np.testing.assert_allclose(per_image, losses.loss_unweighted.detach(), rtol=1e-5)
+    np.testing.assert_allclose(per_image, losses.by_name["loss_unweighted"].detach(), rtol=1e-5)
 
 
 def test_an_answer_without_knowledge_costs_the_logarithm_of_the_number_of_bins(canvas, run):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from pretext.images.crops import central_square, random_crop_and_mirror
 from pretext.images.folder import FolderSource
-from pretext.images.loader import Batch, training_batches, validation_batches
+from pretext.images.loader import Batch, batches_in_order, shuffled_batches
 from pretext.images.order import DataOrder, augmentation_rng
 from pretext.images.workers import LostWorkerError
 
@@ -22,8 +23,9 @@ STEPS, BATCH = 6, 4
 
 
 def crops(folder: Path, **options: Any) -> Iterator[Batch]:
-    given = {"seed": 5, "num_steps": STEPS, "batch_size": BATCH, "image_size": 64, "crop_size": 48} | options
-    return training_batches(FolderSource(folder), **given)
+    given = {"seed": 5, "num_steps": STEPS, "batch_size": BATCH} | options
+    cut = partial(random_crop_and_mirror, image_size=64, crop_size=48)
+    return shuffled_batches(FolderSource(folder), cut, short_side=64, **given)
 
 
 def joined(batches: Iterator[Batch] | list[Batch]) -> tuple[torch.Tensor, list[int], list[int]]:
@@ -97,7 +99,8 @@ def test_a_broken_file_keeps_its_place_and_is_named_each_time_it_comes(
 def test_a_loader_leaves_the_random_state_of_the_run_alone(photo_folder: Path) -> None:
     before = torch.get_rng_state()
     list(crops(photo_folder))
-    list(validation_batches(FolderSource(photo_folder), size=16, batch_size=4))
+    squares = partial(central_square, size=16)
+    list(batches_in_order(FolderSource(photo_folder), squares, short_side=16, batch_size=4))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -108,8 +111,14 @@ def test_validation_sees_the_central_square_of_each_image_once_over_all_ranks(
     source = FolderSource(photo_folder)
     seen: list[int] = []
     for rank in range(world_size):
-        for batch in validation_batches(
-            source, size=40, batch_size=4, rank=rank, world_size=world_size, num_workers=num_workers
+        for batch in batches_in_order(
+            source,
+            partial(central_square, size=40),
+            short_side=40,
+            batch_size=4,
+            rank=rank,
+            world_size=world_size,
+            num_workers=num_workers,
         ):
             for image, index in zip(batch.rgb, batch.indices.tolist(), strict=True):
                 assert torch.equal(image, central_square(source.open(index, 40), 40))
@@ -118,24 +127,23 @@ def test_validation_sees_the_central_square_of_each_image_once_over_all_ranks(
     assert world_size > 1 or seen == sorted(seen)
 
 
-def test_a_batch_that_cannot_be_shared_evenly_and_a_crop_beyond_the_image_are_refused(
-    photo_folder: Path,
-) -> None:
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(photo_folder: Path) -> None:
     with pytest.raises(ValueError, match=r"a batch of 4 cannot be shared by 3 processes .* multiple of 6"):
         crops(photo_folder, world_size=3, micro_batches=2)
-    with pytest.raises(ValueError, match="crop_size 65 must be at least 1 and at most image_size, 64"):
-        crops(photo_folder, crop_size=65)
 
 
 SIGNALLED_RUN = """
 import signal, sys
 from pathlib import Path
 from pretext.images.folder import FolderSource
-from pretext.images.loader import training_batches
+from functools import partial
+from pretext.images.crops import random_crop_and_mirror
+from pretext.images.loader import shuffled_batches
 
 if __name__ == "__main__":
-    batches = training_batches(FolderSource(Path(sys.argv[1])), seed=0, num_steps=10**6, batch_size=4,
-                               image_size=32, crop_size=32, num_workers=2)
+    cut = partial(random_crop_and_mirror, image_size=32, crop_size=32)
+    batches = shuffled_batches(FolderSource(Path(sys.argv[1])), cut, short_side=32, seed=0, num_steps=10**6,
+                               batch_size=4, num_workers=2)
     for _ in range(2):  # both workers have begun
         next(batches)
     received = []

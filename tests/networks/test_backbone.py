@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pretext.networks import NETWORKS, Backbone, build_network
+from pretext.networks import NETWORKS, Backbone, Output, build_network
 
 EVERY_NETWORK = pytest.mark.parametrize("name", NETWORKS)
-EVERY_OUTPUT = pytest.mark.parametrize("num_bins", [7, None], ids=["classification", "regression"])
+EVERY_OUTPUT = pytest.mark.parametrize("output", [7, "ab", None])
 
 # Where a stage's output appears inside the network: the module of the same name, unless it is listed here.
 MODULE_OF_STAGE = {
@@ -16,9 +16,9 @@ MODULE_OF_STAGE = {
 }
 
 
-def small(name: str, num_bins: int | None = 7) -> Backbone:
+def small(name: str, output: Output = 7) -> Backbone:
     torch.manual_seed(0)
-    return build_network(name, num_bins=num_bins, width=0.125)
+    return build_network(name, output=output, width=0.125)
 
 
 def module_of_stage(network: Backbone, name: str, stage: str) -> nn.Module:
@@ -28,9 +28,9 @@ def module_of_stage(network: Backbone, name: str, stage: str) -> nn.Module:
 @EVERY_NETWORK
 @EVERY_OUTPUT
 def test_stages_have_the_channels_and_strides_they_promise(
-    name: str, num_bins: int | None, lightness: Tensor
+    name: str, output: Output, lightness: Tensor
 ) -> None:
-    network = small(name, num_bins)
+    network = small(name, output)
     outputs = network.forward_stages(lightness, network.stages)
     assert list(outputs) == list(network.stages)
     for stage, (channels, stride) in network.stages.items():
@@ -39,10 +39,8 @@ def test_stages_have_the_channels_and_strides_they_promise(
 
 @EVERY_NETWORK
 @EVERY_OUTPUT
-def test_stages_are_the_activations_inside_forward(
-    name: str, num_bins: int | None, lightness: Tensor
-) -> None:
-    network = small(name, num_bins).eval()
+def test_stages_are_the_activations_inside_forward(name: str, output: Output, lightness: Tensor) -> None:
+    network = small(name, output).eval()
     seen: dict[str, Tensor] = {}
     for stage in network.stages:
         module_of_stage(network, name, stage).register_forward_hook(
@@ -66,16 +64,16 @@ def test_nothing_is_computed_beyond_the_deepest_stage_asked_for(name: str, light
 
 
 @EVERY_NETWORK
-@EVERY_OUTPUT
+@pytest.mark.parametrize("output", [7, "ab"])
 def test_the_output_lies_on_the_grid_of_the_subsampled_targets(
-    name: str, num_bins: int | None, lab: Tensor
+    name: str, output: Output, lab: Tensor
 ) -> None:
-    network = small(name, num_bins)
+    network = small(name, output)
     smallest = network.input_multiple
     for height, width in [(64, 96), (48, 64 - smallest), (24 + smallest, 40)]:
         crop = lab[:, :, :height, :width]
         targets = crop[:, 1:, :: network.output_stride, :: network.output_stride]
-        assert network(crop[:, :1]).shape == (2, num_bins or 2, *targets.shape[2:])
+        assert network(crop[:, :1]).shape == (2, 2 if output == "ab" else 7, *targets.shape[2:])
 
 
 @pytest.mark.parametrize("name", ["eccv16", "siggraph17"])
@@ -85,11 +83,19 @@ def test_a_size_off_the_grid_is_refused_with_the_multiple_to_use(name: str, ligh
 
 
 @EVERY_NETWORK
-@EVERY_OUTPUT
-def test_the_gradient_reaches_every_trainable_parameter(
-    name: str, num_bins: int | None, lightness: Tensor
+def test_without_an_output_layer_a_network_answers_with_its_deepest_stage(
+    name: str, lightness: Tensor
 ) -> None:
-    network = small(name, num_bins)
+    network = small(name, None).eval()
+    (deepest,) = network.forward_stages(lightness, [list(network.stages)[-1]]).values()
+    assert torch.equal(network(lightness), deepest)
+    assert deepest.shape[1] == network.deepest.channels
+
+
+@EVERY_NETWORK
+@EVERY_OUTPUT
+def test_the_gradient_reaches_every_trainable_parameter(name: str, output: Output, lightness: Tensor) -> None:
+    network = small(name, output)
     network(lightness).square().mean().backward()
     for parameter_name, parameter in network.named_parameters():
         reached = parameter.grad is not None and bool(parameter.grad.any())
@@ -99,9 +105,9 @@ def test_the_gradient_reaches_every_trainable_parameter(
 @EVERY_NETWORK
 def test_width_scales_every_hidden_layer_in_multiples_of_8(name: str) -> None:
     with torch.device("meta"):
-        full = build_network(name, num_bins=7)
-        half = build_network(name, num_bins=7, width=0.5)
-        least = build_network(name, num_bins=7, width=1e-6)
+        full = build_network(name, output=7)
+        half = build_network(name, output=7, width=0.5)
+        least = build_network(name, output=7, width=1e-6)
     for stage, (channels, stride) in full.stages.items():
         assert half.stages[stage] == (channels / 2, stride)
     for module in least.modules():
@@ -125,7 +131,7 @@ def test_channels_last_memory_and_bfloat16_autocast_change_only_the_rounding(
 
 def test_a_misspelt_network_is_answered_with_the_nearest_and_all_names() -> None:
     with pytest.raises(ValueError, match=r"did you mean 'eccv16'.*eccv16, siggraph17, alexnet, resnet50"):
-        build_network("ecv16", num_bins=313)
+        build_network("ecv16", output=313)
 
 
 def test_a_misspelt_stage_is_answered_with_the_nearest_and_all_names(lightness: Tensor) -> None:
@@ -140,4 +146,4 @@ def test_a_name_like_no_other_is_answered_with_all_names(lightness: Tensor) -> N
 
 def test_a_width_that_is_not_positive_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be positive, got 0.0"):
-        build_network("eccv16", num_bins=7, width=0.0)
+        build_network("eccv16", output=7, width=0.0)

@@ -46,14 +46,14 @@ def test_our_weights_load_strictly_into_the_published_class_and_paint_the_same(
 
 
 def test_bin_centres_come_back_in_ab_units() -> None:
-    network = Eccv16(num_bins=3, width=0.125)
+    network = Eccv16(output=3, width=0.125)
     centres = torch.tensor([[-90.0, 50.0], [0.0, 0.0], [100.0, -10.0]])
     network.set_bin_centres(centres)
     torch.testing.assert_close(network.bin_centres, centres)
 
 
 def test_a_regression_network_has_two_outputs_and_no_bins() -> None:
-    network = Eccv16(num_bins=None, width=0.125)
+    network = Eccv16(output="ab", width=0.125)
     assert network.bin_centres is None
     assert network.model8[-1].out_channels == 2
     assert not any(name.startswith("model_out") for name in network.state_dict())

@@ -12,7 +12,7 @@ def test_the_trunk_is_torchvisions_resnet50_on_a_grey_image(lightness: Tensor) -
     reference = resnet50().eval().requires_grad_(False)
     weights = reference.state_dict()
     weights["conv1.weight"] = weights["conv1.weight"].sum(dim=1, keepdim=True)
-    network = ResNet50(num_bins=7).eval().requires_grad_(False)
+    network = ResNet50(output=7).eval().requires_grad_(False)
     keys = network.load_state_dict(weights, strict=False)
     assert keys.unexpected_keys == ["fc.weight", "fc.bias"]
     assert all(key.startswith("head.") for key in keys.missing_keys)

@@ -168,7 +168,7 @@ def test_parameters_buffers_and_names_stay_the_same() -> None:
 
 def small_network() -> Eccv16:
     torch.manual_seed(0)
-    return Eccv16(num_bins=None, width=0.125).double().to(memory_format=torch.channels_last)
+    return Eccv16(output="ab", width=0.125).double().to(memory_format=torch.channels_last)
 
 
 def lightness_and_targets() -> tuple[Tensor, Tensor]:

@@ -36,8 +36,8 @@ def test_numbers_keep_their_types_in_nested_values(config_file):
         (["--optim.lrr", "3"], r"unknown configuration key 'optim.lrr' \(did you mean 'optim.lr'\?\)"),
         (["--batchsize", "3"], r"unknown configuration key 'batchsize' \(did you mean 'batch_size'\?\)"),
         (
-            ["--objective.name", "regresion"],
-            r"there is no objective\.name 'regresion' \(did you mean 'regression'\?\); valid names are rebalanced_cl",
+            ["--optim.schedule", "cosin"],
+            r"there is no optim\.schedule 'cosin' \(did you mean 'cosine'\?\); valid names are step, cosine",
         ),
         (["--steps", "many"], r"--steps: expected int, got 'many'"),
     ],

@@ -26,7 +26,7 @@ def test_the_stored_configuration_is_the_resolved_one(tmp_path):
     prepare(run_dir, config(tmp_path))
     stored = yaml.safe_load(run_dir.config.read_text())
     assert stored["optim"]["lr"] == 3e-5
-    assert stored["objective"]["temperature"] == 0.38
+    assert stored["task"] == "colorization"
 
 
 def test_the_same_configuration_resumes_whatever_only_watches_it(tmp_path):

@@ -104,7 +104,7 @@ def test_a_killed_task_fails_the_job_at_once_and_the_same_command_goes_on(cluste
         output = following.stdout.read()
     assert following.returncode == 1, output
     assert f"job {job.id} ({job.run_dir}) ended: FAILED status 1" in output
-    assert "going on after step" in finish(command)
+    assert "resumes after step" in finish(command)
     assert job.ends[-1] == (0, "done")
     assert job.starts[-1]["job"] != job.id
     assert_same_weights(job.run_dir, undisturbed)
@@ -143,14 +143,14 @@ RECORD = """
 import os
 if "RECORD_BATCHES" in os.environ:
     from pretext.images import loader
-    original = loader.training_batches
+    original = loader.shuffled_batches
     def recorded(*args, rank, **options):
         with open(f"{os.environ['RECORD_BATCHES']}/rank{rank}.txt", "w") as file:
             for batch in original(*args, rank=rank, **options):
                 for row in zip(batch.positions.tolist(), batch.indices.tolist(), batch.rgb.flatten(1).sum(1).tolist()):
                     print(*row, file=file, flush=True)
                 yield batch
-    loader.training_batches = recorded
+    loader.shuffled_batches = recorded
 """
 
 

@@ -86,7 +86,7 @@ class TrainingJob:
 
     def lost_steps(self) -> list[int]:
         """Steps that each attempt but the first had to do again."""
-        *attempts, _ = parts = re.split(r"^going on after step (\d+) ", self.log, flags=re.MULTILINE)
+        *attempts, _ = parts = re.split(r"^resumes after step (\d+) ", self.log, flags=re.MULTILINE)
         logged = [int(re.findall(r"^step (\d+)/", text, re.MULTILINE)[-1]) for text in attempts[::2]]
         return [last - int(first) for last, first in zip(logged, parts[1::2], strict=True)]
 

@@ -47,7 +47,7 @@ def test_a_random_network_is_the_one_that_its_seed_makes_and_leaves_the_global_r
     name: str,
 ) -> None:
     torch.manual_seed(5)
-    expected = build_network(name, num_bins=313, width=0.125)
+    expected = build_network(name, output=313, width=0.125)
     before = torch.get_rng_state()
     opened = random_backbone(name, seed=5)
     assert torch.equal(torch.get_rng_state(), before)

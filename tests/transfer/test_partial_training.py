@@ -18,7 +18,7 @@ from transfer.partial_training import (
 @pytest.fixture
 def backbone():
     torch.manual_seed(0)
-    return PretextBackbone(build_network("eccv16", num_bins=None, width=0.125)).eval()
+    return PretextBackbone(build_network("eccv16", output="ab", width=0.125)).eval()
 
 
 def trained(backbone):

@@ -30,7 +30,7 @@ def lively(network: nn.Module) -> nn.Module:
 
 def network_of_this_project(name: str, width: float = 0.125) -> Backbone:
     torch.manual_seed(0)
-    network = lively(build_network(name, num_bins=20, width=width))
+    network = lively(build_network(name, output=20, width=width))
     assert isinstance(network, Backbone)
     return network
 
@@ -102,7 +102,7 @@ def test_the_deviation_is_that_of_all_images_however_many_there_are() -> None:
 
 
 def test_images_on_which_a_stage_is_constant_cannot_rescale_it() -> None:
-    network = build_network("alexnet", num_bins=20, width=0.125).eval()
+    network = build_network("alexnet", output=20, width=0.125).eval()
     absorb_batch_norm(network)
     with torch.no_grad():
         network.get_submodule("conv2.0").bias.fill_(-1e6)

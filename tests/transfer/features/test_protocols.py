@@ -27,7 +27,7 @@ def test_an_alexnets_features_have_the_published_dimensions(name):
 
 
 def test_a_resnet_50s_features_have_the_dimensions_of_goyal_et_al():
-    stages = {"conv1": StageSpec(64, 2), **NETWORKS["resnet50"](num_bins=None).stages}
+    stages = {"conv1": StageSpec(64, 2), **NETWORKS["resnet50"](output="ab").stages}
     assert dimensions(LINEAR_PROTOCOLS["goyal19"], stages) == [9216, 9216, 8192, 9216, 8192]
 
 

@@ -1,0 +1,27 @@
+"""The pretext tasks, by name. A new one is a file in this folder and a line in TASKS, or `module:Name`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pretext.outside import construct, look_up
+from pretext.tasks.colorization import Colorization, ColorizationRegression
+from pretext.tasks.task import Losses, Panel, Task
+
+__all__ = ["TASKS", "Losses", "Panel", "Task", "build_task"]
+
+TASKS: dict[str, type[Task]] = {
+    "colorization": Colorization,
+    "colorization_regression": ColorizationRegression,
+}
+
+
+def build_task(name: str, args: Mapping[str, Any]) -> Task:
+    """The task of that name in TASKS, or `module:Name` of your own.
+
+    Args:
+        args: arguments of its constructor.
+
+    Raises:
+        ValueError: there is no such task, or it does not take these arguments.
+    """
+    return construct("task", name, look_up("task", name, TASKS), args)
