@@ -1,8 +1,10 @@
-"""`pretext colorize`: colorize files and folders."""
+"""Colorizing pictures, and for `pretext colorize` files and folders."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from PIL import Image
 
 from pretext.colorized_file import SAVE_OPTIONS, save_colorized
 from pretext.colorizer import Colorizer
@@ -14,6 +16,35 @@ from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
+
+
+def colorize(
+    images: Sequence[Image.Image | str | Path],
+    weights: str | Path | Pretrained = DEFAULT_WEIGHTS,
+    *,
+    decoding: Decoding | None = None,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    size: int | None = None,
+    device: str = "auto",
+) -> list[Image.Image]:
+    """Each of `images`, pictures or files, colorized: same size, its lightness kept, its own colors not looked at.
+
+    Args:
+        weights: what `load_pretrained` takes or returns.
+        decoding, temperature, top_k, size, device: as of `colorize_files`.
+
+    Raises:
+        FileNotFoundError: there are no such weights, or no such image.
+        ValueError: the weights cannot be opened or do not colorize, or an option is out of range or not of this
+            network or decoding.
+        BrokenImageError: a file is not an image.
+    """
+    pretrained = weights if isinstance(weights, Pretrained) else load_pretrained(weights)
+    colorizer = _colorizer(pretrained, decoding, temperature, top_k, size)
+    pretrained.network.to(choose_device(device))
+    opened = (image if isinstance(image, Image.Image) else open_image(Path(image)).image for image in images)
+    return [colorizer(image) for image in opened]
 
 
 def colorize_files(
@@ -43,8 +74,8 @@ def colorize_files(
 
     Raises:
         FileNotFoundError: there are no such weights.
-        ValueError: an image is not there or is a run, the weights cannot be opened, an option is out of range or not of
-            this network or decoding, two images would have one name in `out`, an image would be overwritten, or `out`
+        ValueError: an image is not there or is a run, the weights cannot be opened or do not colorize, an option is out
+            of range or not of this network or decoding, two images would have one name in `out`, an image would be overwritten, or `out`
             is inside a folder of `images`.
         RunFailedError: after all others were colorized, the files that could not be.
     """

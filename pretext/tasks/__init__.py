@@ -7,7 +7,7 @@ from pretext.outside import construct, look_up
 from pretext.tasks.colorization import Colorization, ColorizationRegression
 from pretext.tasks.task import Losses, Panel, Task
 
-__all__ = ["TASKS", "Losses", "Panel", "Task", "build_task"]
+__all__ = ["TASKS", "Colorization", "ColorizationRegression", "Losses", "Panel", "Task", "build_task"]
 
 TASKS: dict[str, type[Task]] = {
     "colorization": Colorization,
