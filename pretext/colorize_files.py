@@ -75,8 +75,8 @@ def colorize_files(
     Raises:
         FileNotFoundError: there are no such weights.
         ValueError: an image is not there or is a run, the weights cannot be opened or do not colorize, an option is out
-            of range or not of this network or decoding, two images would have one name in `out`, an image would be overwritten, or `out`
-            is inside a folder of `images`.
+            of range or not of this network or decoding, two images would have one name in `out`, an image would be
+            overwritten, or `out` is inside a folder of `images`.
         RunFailedError: after all others were colorized, the files that could not be.
     """
     targets, left_out = plan_outputs(images, out)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.config import Decoding
 from pretext.images.image_file import on_white
 from pretext.networks.backbone import AB_SCALE, Backbone
+from pretext.spelling import unknown_name
 
 STRIP_PIXELS = 2**18
 
@@ -33,6 +35,9 @@ def decode(
     Args:
         output: logits over the bins; ab / 110 where `bins` is None.
         decoding: annealed_mean (at `temperature`), mean, mode, or top_k_mean (over the `top_k` likeliest bins).
+
+    Raises:
+        ValueError: there is no such decoding.
     """
     if bins is None:
         return output.float() * AB_SCALE
@@ -43,7 +48,9 @@ def decode(
         return mean(output, centres)
     if decoding == "mode":
         return mode(output, centres)
-    return top_k_mean(output, centres, top_k)
+    if decoding == "top_k_mean":
+        return top_k_mean(output, centres, top_k)
+    raise ValueError(unknown_name("decoding", decoding, get_args(Decoding)))
 
 
 class Colorizer:

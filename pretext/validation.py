@@ -10,9 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from pretext.images.batch import Batch
 from pretext.images.image_source import ImageSource
-from pretext.images.loader import batches_in_order
+from pretext.images.loader import Batch, batches_in_order
 from pretext.networks.backbone import Backbone
 from pretext.runtime.distributed import World
 from pretext.runtime.whole_file import whole_file

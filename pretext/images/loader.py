@@ -2,13 +2,17 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+from jaxtyping import Bool, Int64, UInt8
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset, default_collate
 
-from pretext.images.batch import Batch, Cuts
+from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
 from pretext.images.order import DataOrder, Sample, augmentation_rng, rank_positions
 from pretext.images.workers import GuardedLoader
@@ -17,6 +21,26 @@ RandomCut = Callable[[Image.Image, random.Random], Tensor]
 """What training cuts out of a picture; it passes between processes, so it is a function or a `partial` of one."""
 Cut = Callable[[Image.Image], Tensor]
 """The same for validation, where nothing is left to chance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Images of one size, RGB in 0..255.
+
+    `positions` are places in the run's global sequence of samples (in validation, of images), `indices` those
+    in the source. A broken file keeps its place, black, with `broken` set. `errors` holds its (name, reason),
+    once for each time it comes. A cut may give several crops.
+    """
+
+    rgb: UInt8[Tensor, "batch *crops 3 size size"]
+    positions: Int64[np.ndarray, " batch"]
+    indices: Int64[np.ndarray, " batch"]
+    broken: Bool[np.ndarray, " batch"]
+    errors: list[tuple[str, str]]
+
+    def pin_memory(self) -> "Batch":
+        """The batch with its images in page-locked memory; called by the DataLoader."""
+        return replace(self, rgb=self.rgb.pin_memory())
 
 
 def shuffled_batches(
@@ -51,7 +75,7 @@ def shuffled_batches(
         )
     order = DataOrder(source.group_sizes, seed)
     return _batches(
-        Cuts(source, partial(_random_cut, cut, seed), short_side),
+        _Cuts(source, partial(_random_cut, cut, seed), short_side),
         (
             order.samples(positions)
             for step in range(start_step, num_steps)
@@ -81,7 +105,7 @@ def batches_in_order(
     """
     mine = range(rank, len(source), world_size)
     return _batches(
-        Cuts(source, partial(_same_cut, cut), short_side),
+        _Cuts(source, partial(_same_cut, cut), short_side),
         (
             [Sample(position=index, epoch=0, index=index) for index in mine[first : first + batch_size]]
             for first in range(0, len(mine), batch_size)
@@ -99,8 +123,40 @@ def _same_cut(cut: Cut, image: Image.Image, sample: Sample) -> Tensor:
     return cut(image)
 
 
+class _Cuts(Dataset[Batch]):
+    """Decodes whole batches; lives in the workers, so it is pickled where they are not forked."""
+
+    def __init__(
+        self, source: ImageSource, cut: Callable[[Image.Image, Sample], Tensor], short_side: int | None
+    ) -> None:
+        self._source = source
+        self._cut = cut
+        self._short_side = short_side
+
+    def __getitems__(self, samples: list[Sample]) -> Batch:
+        """Called by the DataLoader with one batch of the sampler."""
+        images = []
+        broken = np.zeros(len(samples), bool)
+        errors = []
+        for place, sample in enumerate(samples):
+            try:
+                image = self._source.open(sample.index, self._short_side)
+            except BrokenImageError as error:
+                image = Image.new("RGB", (1, 1))  # whose cut is black and of the shape of the others
+                broken[place] = True
+                errors.append((self._source.name(sample.index), str(error)))
+            images.append(self._cut(image, sample))
+        return Batch(
+            rgb=default_collate(images),  # in a worker it stacks straight into shared memory
+            positions=np.array([sample.position for sample in samples]),
+            indices=np.array([sample.index for sample in samples]),
+            broken=broken,
+            errors=errors,
+        )
+
+
 def _batches(
-    cuts: Cuts, samples_of_batches: Iterable[list[Sample]], num_workers: int, pin_memory: bool
+    cuts: _Cuts, samples_of_batches: Iterable[list[Sample]], num_workers: int, pin_memory: bool
 ) -> Iterator[Batch]:
     loader = GuardedLoader(
         cuts,

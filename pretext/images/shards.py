@@ -7,24 +7,30 @@ so the cache folder must have room for the data set.
 
 import contextlib
 import glob
+import hashlib
 import io
 import os
 import re
 import shutil
+import sys
+import tarfile
 from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from jaxtyping import Int64
 from PIL import Image
 from tqdm import tqdm
 
-from pretext.images.image_file import file_stamp, open_rgb
+from pretext.images.image_file import file_stamp, image_extensions, open_rgb
 from pretext.images.image_source import ImageSource
 from pretext.images.packed_names import PackedNames
-from pretext.images.shard_index import atomic_write, cached_index, digest, read_member
+from pretext.runtime.whole_file import whole_file
 
+_FORMAT = 2  # an index that was cached in another one is made again
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 
 
@@ -48,7 +54,7 @@ class ShardSource(ImageSource):
             for shard in tqdm(addresses, desc="Fetching shards", disable=None, leave=False)
         ]
         indices = [
-            cached_index(path, cache_folder / "shard-indices")
+            _cached_index(path, cache_folder / "shard-indices")
             for path in tqdm(self._paths, desc="Indexing shards", disable=None, leave=False)
         ]
         self._group_sizes = tuple(len(index.keys) for index in indices)
@@ -79,7 +85,7 @@ class ShardSource(ImageSource):
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB; see `open_rgb`. Raises BrokenImageError."""
         with self._paths[self._shard_of(index)].open("rb") as tar:
-            member = read_member(tar, self._images[index])
+            member = _read_member(tar, self._images[index])
         return open_rgb(io.BytesIO(member), short_side, name=self.name(index))
 
     def stamp(self, index: int) -> str:
@@ -103,7 +109,7 @@ class ShardSource(ImageSource):
             with path.open("rb") as tar:
                 for place in self._classes[start:end]:
                     try:
-                        texts.append(read_member(tar, place).decode().strip())
+                        texts.append(_read_member(tar, place).decode().strip())
                     except UnicodeDecodeError as error:
                         raise ValueError(
                             f"the .cls member of {self.name(len(texts))} is not text in UTF-8 ({error})"
@@ -123,6 +129,72 @@ def default_cache_folder() -> Path:
     """Where indices and fetched shards are kept: the XDG cache folder of the user."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "colorization-benchmark"
+
+
+class _ShardIndex(NamedTuple):
+    """Where a tar's images and their classes lie, one entry for each sample with an image, in the tar's order.
+
+    A place is an offset and a size; a sample without .cls has its class at offset 0, which no member's data has.
+    """
+
+    keys: list[str]
+    images: Int64[np.ndarray, "samples 2"]
+    classes: Int64[np.ndarray, "samples 2"]
+
+
+def _cached_index(tar: Path, folder: Path) -> _ShardIndex:
+    """The index of a tar, read from the cache if it was made of the file as it is now."""
+    status = tar.stat()
+    stamp = np.array([status.st_size, status.st_mtime_ns, _FORMAT])
+    path = folder / f"{_digest(str(tar))}.npz"
+    with _locked(path):
+        if path.exists():
+            with np.load(path) as stored:
+                if np.array_equal(stored["stamp"], stamp):
+                    keys = stored["keys"].tobytes().decode(errors="surrogateescape").split("\0")
+                    return _ShardIndex(
+                        keys if len(stored["images"]) else [], stored["images"], stored["classes"]
+                    )
+        index = _index(tar)
+        joined = np.frombuffer("\0".join(index.keys).encode(errors="surrogateescape"), np.uint8)
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, stamp=stamp, keys=joined, images=index.images, classes=index.classes)
+    return index
+
+
+def _index(tar: Path) -> _ShardIndex:
+    extensions = image_extensions()
+    images: dict[str, tuple[int, int]] = {}
+    classes: dict[str, tuple[int, int]] = {}
+    try:
+        with tarfile.open(tar, "r:") as members:
+            for member in members:
+                folder, _, file_name = member.name.rpartition("/")
+                # WebDataset's rule: the key ends at the first dot.
+                stem, dot, extension = file_name.partition(".")
+                if not (member.isfile() and stem):
+                    continue
+                key = f"{folder}/{stem}" if folder else stem
+                if dot + extension.lower() in extensions:
+                    images.setdefault(key, (member.offset_data, member.size))
+                elif extension == "cls":
+                    classes[key] = (member.offset_data, member.size)
+    except tarfile.TarError as error:
+        raise ValueError(
+            f"{tar} is not a whole, uncompressed tar file ({error}); WebDataset shards must be plain .tar"
+        ) from error
+    return _ShardIndex(
+        list(images),
+        np.array(list(images.values()), np.int64).reshape(-1, 2),
+        np.array([classes.get(key, (0, 0)) for key in images], np.int64).reshape(-1, 2),
+    )
+
+
+def _read_member(tar: BinaryIO, place: Int64[np.ndarray, "2"]) -> bytes:
+    """The content of the member at (offset, size)."""
+    offset, size = place
+    tar.seek(offset)
+    return tar.read(size)
 
 
 def _expanded(address: str) -> list[str]:
@@ -151,18 +223,19 @@ def _fetched(url: str, folder: Path) -> Path:
     """The local copy of a remote shard. It appears whole or not at all, whoever else fetches it meanwhile."""
     # pipe:curl ... URL ends in the name too, so the last path component is readable for all schemes.
     readable = re.sub(r"[^\w.-]", "_", url.rsplit("/", 1)[-1])
-    path = folder / f"{digest(url)}-{readable}"
+    path = folder / f"{_digest(url)}-{readable}"
     with _locked(path):
         if not path.exists():
-            try:
-                # The remote end closes first: only then is its exit status known, and the copy kept.
-                with atomic_write(path) as local, _webdataset().gopen(url) as remote:
-                    shutil.copyfileobj(remote, local, 1 << 20)
-            except (OSError, ValueError) as error:
-                reason = str(error).rpartition(": ")[2].removesuffix(" (read) {}")
-                raise ValueError(
-                    f"the shard {url} cannot be fetched ({reason}); check the address and the access to it"
-                ) from error
+            with whole_file(path) as temporary:
+                try:
+                    # The remote end closes first: only then is its exit status known, and the copy kept.
+                    with temporary.open("wb") as local, _webdataset().gopen(url) as remote:
+                        shutil.copyfileobj(remote, local, 1 << 20)
+                except (OSError, ValueError) as error:
+                    reason = str(error).rpartition(": ")[2].removesuffix(" (read) {}")
+                    raise ValueError(
+                        f"the shard {url} cannot be fetched ({reason}); check the address and the access to it"
+                    ) from error
     return path
 
 
@@ -178,10 +251,18 @@ def _webdataset() -> ModuleType:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Only one process at a time fetches a file; the others wait and find it."""
-    import fcntl  # absent on Windows, where local shards still work
-
+    """Only one process at a time makes a file in the cache; the others wait and find it."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":  # where training has one process
+        yield
+        return
+    import fcntl
+
     with Path(f"{path}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _digest(text: str) -> str:
+    """Sixteen hexadecimal digits for a file name."""
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:16]

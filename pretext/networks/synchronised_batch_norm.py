@@ -10,7 +10,7 @@ from torch import Tensor, nn
 def synchronise_batch_norm(network: nn.Module) -> None:
     """Let every BatchNorm inside `network` take its training statistics over all processes of the default group.
 
-    Parameters, buffers and their names stay the same objects, so an optimiser built before goes on, and
+    Parameters, buffers and their names stay the same objects, so an optimiser built before stays valid, and
     checkpoints load either way. Call it with the network on its device, before compiling or wrapping it. On GPUs
     the layers become `nn.SyncBatchNorm`, which runs on GPUs only; on the CPU `SynchronisedBatchNorm2d`.
     """
@@ -28,8 +28,8 @@ def synchronise_batch_norm(network: nn.Module) -> None:
 class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     """`nn.BatchNorm2d` on the CPU whose statistics in training are those of the batch of all processes.
 
-    Every process must bring a batch of the same shape. One small collective in forward, one in backward.
-    Statistics have the dtype of `weight`, float32, under autocast too. In evaluation, and where there is one
+    Every process must bring a batch of the same shape. It is written to be checked against `nn.BatchNorm2d`, not to be
+    fast. Statistics have the dtype of `weight`, float32, under autocast too. In evaluation, and where there is one
     process, it is `nn.BatchNorm2d`.
     """
 
@@ -45,9 +45,13 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(input)
-        mean, variance = _batch_statistics(input, self.weight.dtype)
+        features = input.to(self.weight.dtype)
+        mean = _Average.apply(features.mean(dim=(0, 2, 3)))
+        centred = features - mean[:, None, None]
+        variance = _Average.apply(centred.square().mean(dim=(0, 2, 3)))
         self._update_running_statistics(mean, variance, input.numel() // len(mean) * dist.get_world_size())
-        return _Normalise.apply(input, self.weight, self.bias, mean, variance, self.eps)
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(input.dtype)
 
     @torch.no_grad()
     def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -55,67 +59,20 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
         self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)  # unbiased
+        self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        self.num_batches_tracked.add_(1)
 
 
-class _Normalise(torch.autograd.Function):
-    """Normalise with given statistics, and differentiate as if they were computed here."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, eps: float
-    ) -> Tensor:
-        ctx.save_for_backward(features, weight, mean, variance)
-        ctx.eps = eps
-        return torch.native_batch_norm(features, weight, bias, mean, variance, False, 0.0, eps)[0]
+class _Average(torch.autograd.Function):
+    """The average of `values` over all processes; that of the gradients in the backward pass."""
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        features, weight, mean, variance = ctx.saved_tensors
-        # With g the gradient, and x the features normalised: the layer's own gradients are sums over g x and g.
-        # In the weight's dtype: torch 2.14 adds up bfloat16 in channels_last in bfloat16.
-        _, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
-            gradient.to(weight.dtype),
-            features.to(weight.dtype),
-            weight,
-            mean,
-            variance,
-            None,
-            None,
-            False,
-            ctx.eps,
-            [False, True, True],
-        )
-        count = features.numel() // len(mean)
-        average_gx, average_g = _average(torch.stack([weight_gradient, bias_gradient]) / count)
-        # weight / std (g - average of g - x times average of g x), as an affine map of features and g.
-        inverse_std = (variance + ctx.eps).rsqrt()
-        of_gradient = weight * inverse_std
-        of_features = -of_gradient * inverse_std * average_gx
-        shift = -of_gradient * average_g - of_features * mean
-        features_gradient = torch.addcmul(_by_channel(shift), features, _by_channel(of_features))
-        features_gradient.addcmul_(gradient, _by_channel(of_gradient))
-        return features_gradient.to(features.dtype), weight_gradient, bias_gradient, None, None, None
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        average = values.clone()
+        dist.all_reduce(average)
+        return average.div_(dist.get_world_size())
 
-
-def _batch_statistics(features: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel over all processes."""
-    # Running statistics, thrown away here, say which dtype to compute in.
-    unused = torch.zeros(2, features.shape[1], dtype=dtype)
-    mean, variance = torch.batch_norm_update_stats(features.detach(), unused[0], unused[1], 0.0)
-    # In float64 the second moment loses nothing of the variance to the square of the mean.
-    mean, variance = mean.double(), variance.double()
-    mean, second_moment = _average(torch.stack([mean, variance + mean.square()]))
-    return mean.to(dtype), (second_moment - mean.square()).to(dtype)
-
-
-def _average(values: Tensor) -> Tensor:
-    """The average over all processes, in place."""
-    dist.all_reduce(values)
-    return values.div_(dist.get_world_size())
-
-
-def _by_channel(values: Tensor) -> Tensor:
-    return values[:, None, None]
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _Average.forward(ctx, gradient)

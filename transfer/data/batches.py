@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int8, Int64, UInt8
 from torch import Tensor
 
-from pretext.images.batch import Batch
-from pretext.images.loader import Cut, RandomCut, batches_in_order, shuffled_batches
+from pretext.images.loader import Batch, Cut, RandomCut, batches_in_order, shuffled_batches
 from pretext.runtime.distributed import World
 from transfer.data.labelled import LabelledImages
 
