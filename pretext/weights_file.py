@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pretext.runtime.checkpoint import load_checkpoint, printable
-from pretext.runtime.file_kinds import describe_other_kind
+from pretext.runtime.foreign_files import describe_other_kind
 from pretext.spelling import first_few
 
 # DINO's student, MoCo's key encoder, and others' momentum encoders: their papers evaluate the network beside them.

@@ -8,8 +8,7 @@ from typing import Any
 
 import torch
 
-from pretext.runtime.file_kinds import describe_other_kind
-from pretext.runtime.stored_types import STAND_INS
+from pretext.runtime.foreign_files import STAND_INS, describe_other_kind
 from pretext.runtime.whole_file import whole_file
 
 _IS_FOLDER = 0x10  # among the attributes of a part of a zip archive
@@ -29,7 +28,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read what `torch.save` wrote, onto the CPU, without running code from the file.
 
-    Tensors and plain values come as they are, objects of the types in `stored_types` as stand-ins.
+    Tensors and plain values come as they are, objects of the types in `foreign_files` as stand-ins.
 
     Raises:
         FileNotFoundError: no such file.
