@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pretext.__main__ import COMMANDS, main
-from pretext.cluster.snapshot import snapshot_code
+from pretext.cluster.snapshot import outside_modules, snapshot_code
 from pretext.cluster.submit import refusal
 from pretext.runtime.metrics_log import read_metrics
 from tests.end_to_end.small_run import finish, small, start
@@ -174,6 +174,49 @@ def test_the_snapshot_of_an_installed_package_is_all_of_it_but_its_byte_code(tmp
         (package / name).write_text("")
     snapshot_code(tmp_path / "root", tmp_path / "code", {})
     assert sorted(file.name for file in (tmp_path / "code").rglob("*.*")) == ["bins.npy", "lab.py"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The working directory of a user with modules."""
+    folder = tmp_path / "here"
+    (folder / "own_parts").mkdir(parents=True)
+    for name in ("own_photos.py", "own_parts/__init__.py", "own_parts/layers.py", "unused.py"):
+        (folder / name).write_text("class Thing: pass\n")
+    (folder / "own_network.py").write_text("from own_parts.layers import Thing\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if name.startswith("own_"):
+            del sys.modules[name]
+
+
+def test_the_snapshot_takes_along_the_users_modules_that_a_configuration_names_and_what_they_import(
+    here, tmp_path
+):
+    @dataclasses.dataclass
+    class Config:
+        network: dict
+        data: list
+        title: str
+
+    config = Config(
+        network={"name": "own_network:Thing", "args": {"depth": 3}},
+        data=["own_photos:Thing:some/folder", "voc:VOC2007:test"],
+        title="Colours:good",
+    )
+    files = outside_modules("train", config)
+    assert sorted(map(str, files)) == [
+        "own_network.py",
+        "own_parts/__init__.py",
+        "own_parts/layers.py",
+        "own_photos.py",
+    ]
+    (tmp_path / "root").mkdir()
+    snapshot_code(tmp_path / "root", tmp_path / "code", files)
+    assert (tmp_path / "code" / "own_network.py").read_text() == "from own_parts.layers import Thing\n"
 
 
 def test_debug_runs_in_this_process(pretext, profile, tmp_path):
