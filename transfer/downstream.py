@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pretext.outside import function_at, import_outside
+from pretext.runtime.aligned import aligned
 from transfer.config import DownstreamTest
 from transfer.detection.config import DETECT
 from transfer.finetuning.config import FINETUNE
@@ -69,6 +70,5 @@ def run_outside_test(test: DownstreamTest, config: Any) -> None:
         records = function_at(test.run)(config)
         if is_main:
             path = write_records(RunDir(config.out).path, records)
-            for record in records:
-                print(f"{record.stage}  {record.metric}  {record.value:.2f}")
-            print(f"results     {path}")
+            rows = [(record.stage, record.metric, f"{record.value:.2f}") for record in records]
+            print(f"{aligned(rows, num_names=2)}\nresults     {path}")

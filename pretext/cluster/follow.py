@@ -9,6 +9,7 @@ from typing import Any
 
 from pretext.cluster.job import JobFolder
 from pretext.cluster.states import OVER, accounted_states, states_in_queue
+from pretext.runtime.aligned import aligned
 from pretext.runtime.metrics_log import read_metrics
 from pretext.runtime.run_dir import RunDir
 
@@ -87,10 +88,7 @@ def sweep_table(submitted: Sequence[Submitted]) -> str:
         metrics = last[run.name]
         numbers = [f"{metrics[key]:.4g}" if key in metrics else "-" for key in losses]
         rows.append((run.name, str(run.status), str(metrics.get("step", "-")), *numbers))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return aligned(rows)
 
 
 def _ending(run: Submitted, on_slurm: bool) -> tuple[str, int]:
