@@ -30,11 +30,11 @@ class ClusterProfile:
         container: image in which each task starts (srun --container-image, of the pyxis plugin).
         nodes: machines.
         gpus_per_node: GPUs of each.
-        tasks_per_node: processes on each; null starts one a GPU, or one.
+        tasks_per_node: processes on each; null starts one per GPU, or one.
         cpus_per_task: CPU cores of each process; also its number of threads.
         memory_gb: of each node.
-        time_limit_minutes: after which the job is requeued and goes on.
-        signal_delay_seconds: before the limit, or a preemption, at which the job is told; it must hold a step, a
+        time_limit_minutes: after which the job is requeued and resumes.
+        signal_delay_seconds: before the limit, or a preemption, at which the job gets a signal; it must hold a step, a
             validation and a checkpoint.
         max_timeouts: how often a job may reach its time limit.
         array_parallelism: runs of a sweep that run at one time; null sets no limit.

@@ -1,4 +1,4 @@
-"""What Slurm says of jobs: its queue, and its accounting."""
+"""The states of jobs, from Slurm's queue and from its accounting."""
 
 import subprocess
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ OVER = {
 
 
 def states_in_queue(ids: Sequence[str]) -> dict[str, str] | None:
-    """job -> state and reason, of those jobs and arrays' members that Slurm has not done with; None: it is silent.
+    """job -> state and reason, of those jobs and members of arrays that are not over; None where Slurm does not answer.
 
     Not from accounting: that says NODE_FAIL for a while of a job that is back in the queue.
     """
@@ -33,12 +33,12 @@ def states_in_queue(ids: Sequence[str]) -> dict[str, str] | None:
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode and "Invalid job id" not in answer.stderr:  # invalid: it ended long ago
         return None
-    found = {}
+    states = {}
     for line in answer.stdout.splitlines():
         job, state, reason = line.strip().split("|")
         if state not in OVER:
-            found[job] = state if reason == "None" else f"{state} ({reason})"
-    return found
+            states[job] = state if reason == "None" else f"{state} ({reason})"
+    return states
 
 
 def accounted_states(job: str, *, all_attempts: bool = False) -> list[str]:

@@ -126,7 +126,7 @@ def plan_runs(
     """The run of `argv`, or those of a sweep, each in a directory of its own below that of `argv`.
 
     Args:
-        combinations: of each run of the sweep, key -> value; one without keys is no sweep.
+        combinations: of each run of the sweep, key -> value; a single empty one where there is no sweep.
         parse, folder: as for `launch`.
     """
     config = parse(argv)
@@ -223,24 +223,24 @@ def _submit(
             stderr_to_stdout=True,
         )
         # Ctrl-C ends the following of the jobs, not the jobs, whose parents are in the terminal's process group.
-        before_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             return [executor.submit(job) for job in jobs]
         finally:
-            signal.signal(signal.SIGINT, before_interrupt)
+            signal.signal(signal.SIGINT, previous_handler)
     executor = submitit.SlurmExecutor(folder.submitit, max_num_timeout=profile.max_timeouts)
     executor.update_parameters(**parameters)
     try:
         with redirect_stderr(StringIO()), executor.batch():  # submitit shows there what it raises as well
-            found = [executor.submit(job) for job in jobs]
+            submissions = [executor.submit(job) for job in jobs]
     except FailedJobError as error:
         raise ValueError(f"the cluster refused the job: {refusal(str(error))}") from error
-    first = found[0].job_id.partition("_")[0]  # known once the batch is over
+    first = submissions[0].job_id.partition("_")[0]  # known once the batch is over
     for state in (states_in_queue([first]) or {}).values():
         if any(reason in state for reason in NEVER_STARTS):
             subprocess.run(["scancel", first], check=True)
             raise ValueError(f"the cluster would never start the job, it is cancelled: {state}")
-    return found
+    return submissions
 
 
 def _check(profile: ClusterProfile, runs: Sequence[Run], folder: JobFolder, after: str | None) -> None:

@@ -8,7 +8,7 @@ def aligned(rows: Sequence[Sequence[str]], num_names: int = 1) -> str:
 
     Args:
         rows: all of one length, the heading among them.
-        num_names: columns that begin at the left; the others, numbers, end at the right.
+        num_names: columns of names, aligned left; the others, numbers, are aligned right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = (

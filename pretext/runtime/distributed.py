@@ -81,7 +81,7 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
     if local_rank >= torch.cuda.device_count():
         raise ValueError(
             f"process {local_rank} of this machine has no GPU, torch finds {torch.cuda.device_count()}; "
-            "start one process a GPU"
+            "start one process per GPU"
         )
     return torch.device("cuda", local_rank)
 

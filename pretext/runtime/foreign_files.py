@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# How files of other kinds begin, in lower case.
+# First bytes of files of other kinds, in lower case.
 _BEGINNINGS = {
     b"version https://git-lfs": "a pointer of Git LFS: fetch the file itself with `git lfs pull`",
     b"<!doctype html": "a web page: the download went wrong",

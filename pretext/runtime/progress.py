@@ -25,7 +25,7 @@ class Progress:
         self._bar.update(count)
 
     def show(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:
-        """The latest numbers: behind the bar, or as a line of their own where there is no terminal."""
+        """The latest numbers: after the bar, or on a line of their own where there is no terminal."""
         text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         if self._on_terminal:
             self._bar.set_postfix_str(text, refresh=False)

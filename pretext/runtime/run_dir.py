@@ -142,7 +142,7 @@ def _same_value(stored: Any, stored_folder: str, asked: Any) -> bool:
 def _same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one is not there, or the value is no path at all
+    except OSError:  # one is not there, or the value is not a path
         return False
 
 

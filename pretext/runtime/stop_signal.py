@@ -9,7 +9,7 @@ import torch.distributed as dist
 from pretext.runtime.distributed import World
 
 # SIGUSR2 is how submitit's jobs learn of their time limit and of preemption. It comes last because it wins over
-# the SIGTERM that some clusters send with it: a job that is told its time is up puts itself back into the queue.
+# the SIGTERM that some clusters send with it: a job whose time is up puts itself back into the queue.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
 

@@ -44,7 +44,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write_whole(path: Path, text: str) -> None:
     """Write `text` as a `whole_file`, in UTF-8.
 
-    A file name that is no UTF-8 comes from the file system as lone surrogates, which cannot be encoded: they are
+    A file name that is not UTF-8 comes from the file system as lone surrogates, which cannot be encoded: they are
     written as backslash escapes.
     """
     with whole_file(path) as temporary:
