@@ -66,19 +66,23 @@ def parse_config(
     parser.add_class_arguments(config_class)
     types = _types(config_class)
     words, flags = _split(argv)
-    file = words.pop(0) if words and (words_key is None or words[0].endswith((".yaml", ".yml"))) else None
-    takes_several = words_key is not None and get_origin(types[words_key]) is list
-    if len(words) > (1 if words_key else 0) and not takes_several:
-        raise ValueError(f"unexpected {words[-1]!r}; a key is set by --KEY VALUE, and --help lists every key")
-    if words and words_key:
-        parser.set_defaults({words_key: words if takes_several else words[0]})
-    given = {key: (f"--{key}", value) for key, value in flags if value is not None}
+    given: dict[str, tuple[str, Any]] = {}  # key -> where it stands, and its value
     argv = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags]
-    if file is not None:
-        given = {key: (f"{file}: {key}", value) for key, value in flatten(_read_yaml(file)).items()} | given
+    if words and (words_key is None or words[0].endswith((".yaml", ".yml"))):
+        file = words.pop(0)
+        given |= {key: (f"{file}: {key}", value) for key, value in flatten(_read_yaml(file)).items()}
         argv = ["--config", file, *argv]
+    if words:
+        several = words_key is not None and get_origin(types[words_key]) is list
+        if words_key is None or (len(words) > 1 and not several):
+            raise ValueError(
+                f"unexpected {words[-1]!r}; a key is set by --KEY VALUE, and --help lists every key"
+            )
+        parser.set_defaults({words_key: words if several else words[0]})
+    given |= {key.removesuffix("+"): (f"--{key}", value) for key, value in flags if value is not None}
     for key, (place, _) in given.items():
-        if not _is_known(key, types):
+        # A group of keys, one of them, or one in a dictionary.
+        if not any(f"{key}.".startswith(f"{known}.") or known.startswith(f"{key}.") for known in types):
             raise ValueError(
                 f"{place}: unknown configuration key {key!r}{did_you_mean(key, types)}; --help lists every key"
             )
@@ -99,13 +103,13 @@ def flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _types(config_class: type[Any], prefix: str = "") -> dict[str, Any]:
-    """Full key -> its declared type."""
+    """Full key -> its declared type, of all keys but those that are dataclasses."""
     hints = get_type_hints(config_class)
     types: dict[str, Any] = {}
     for field in fields(config_class):
-        hint = types[prefix + field.name] = hints[field.name]
-        if isinstance(hint, type) and is_dataclass(hint):
-            types |= _types(hint, f"{prefix}{field.name}.")
+        key, hint = prefix + field.name, hints[field.name]
+        is_group = isinstance(hint, type) and is_dataclass(hint)
+        types |= _types(hint, f"{key}.") if is_group else {key: hint}
     return types
 
 
@@ -120,7 +124,7 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str | None]]
             flags.append((key.replace("-h", "help"), None))
         elif not word.startswith("--"):
             words.append(word)
-        elif equals or ((value := next(rest, "--")) and not value.startswith("--")):
+        elif equals or not (value := next(rest, "--")).startswith("--"):
             flags.append((key, value))
         else:
             raise ValueError(f"--{key} needs a value")
@@ -137,17 +141,6 @@ def _read_yaml(file: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ValueError(f"{file} is not a configuration: expected keys with values")
     return tree
-
-
-def _is_known(key: str, types: Mapping[str, Any]) -> bool:
-    """Whether `key` is one of a configuration, or below one that takes a dictionary."""
-    key = key.removesuffix("+")  # --key+ VALUE appends to a list
-    above = key.rpartition(".")[0]
-    return (
-        key in types
-        or (above in types and not is_dataclass(types[above]))
-        or ("." in above and _is_known(above, types))
-    )
 
 
 def _explanation(message: str, given: Mapping[str, tuple[str, Any]], types: Mapping[str, Any]) -> str:
