@@ -30,7 +30,7 @@ class JobFolder:
         self.last_id = self.path / "last_id"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Job:
     """A command line as a job, called once in each task of each attempt.
 
@@ -43,13 +43,13 @@ class Job:
         prog: the console script.
         argv: its command line.
         run_dir: of the run.
-        progress: pattern of the files in it that hold what was saved.
+        saved: pattern of the files in it that change when the command saves its progress.
     """
 
     prog: str
     argv: tuple[str, ...]
     run_dir: Path
-    progress: str
+    saved: str
 
     def __call__(self) -> None:
         requeue = signal.getsignal(signal.SIGUSR2)
@@ -96,7 +96,7 @@ class Job:
         return DelayedSubmission(self)
 
     def _saved(self) -> str:
-        times = [file.stat().st_mtime_ns for file in self.run_dir.glob(self.progress)]
+        times = [file.stat().st_mtime_ns for file in self.run_dir.glob(self.saved)]
         return f"{len(times)} files, the last at {max(times, default=0)}"
 
 

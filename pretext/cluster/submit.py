@@ -84,16 +84,8 @@ def launch(
                 sys.exit(status)
         return
     _check(profile, runs, launched, options.after)
-    jobs = [
-        Job(
-            prog=prog,
-            argv=(name, str(_frozen_config(run))),
-            run_dir=run.run_dir.absolute(),
-            progress=saved,
-        )
-        for run in runs
-    ]
     outside = outside_modules(name, *(run.config for run in runs))
+    jobs = [Job(prog, (name, str(_frozen_config(run))), run.run_dir.absolute(), saved) for run in runs]
     try:
         submissions = _submit(profile, parameters, launched, jobs, outside)
     except ValueError:
