@@ -36,8 +36,8 @@ class Features:
     kept: Bool[np.ndarray, " images"]
 
     def open(self) -> Float32[np.ndarray, "images dimensions"]:
-        """The features as a memory map, to read."""
-        return np.load(self.path, mmap_mode="r")
+        """The features as a memory map; what is written to it does not reach the file."""
+        return np.load(self.path, mmap_mode="c")
 
 
 class FeatureFile:

@@ -72,30 +72,31 @@ def _keys_of_nearest(
     """The keys of the nearest training images, (images, k), highest first."""
     queries = torch.empty(test.shape, device=device)
     for rows in _tiles(len(test)):
-        queries[rows] = _load_normalised(test[rows], device)
+        _load_normalised(test[rows], queries[rows])
     nearest = torch.full((len(test), k), NO_NEIGHBOUR, device=device)
+    tile = torch.empty(min(TILE, len(train)), train.shape[1], device=device)
     for columns in _tiles(len(train)):
-        candidates = _load_normalised(train[columns], device)
+        candidates = _load_normalised(train[columns], tile)
         indices = torch.arange(columns.start, columns.stop, device=device)
         unreadable = torch.from_numpy(~kept[columns]).to(device)
         for rows in _tiles(len(test)):
             keys = _encode(queries[rows] @ candidates.T, indices)
             keys.masked_fill_(unreadable, NO_NEIGHBOUR)
-            best = keys.topk(min(k, keys.shape[1]), dim=1).values
-            nearest[rows] = torch.cat([nearest[rows], best], dim=1).topk(k, dim=1).values
-    return nearest
+            nearest[rows] = torch.cat([nearest[rows], keys], dim=1).topk(k, dim=1, sorted=False).values
+    return nearest.sort(dim=1, descending=True).values
 
 
 def _tiles(count: int) -> Iterator[slice]:
     return (slice(first, min(first + TILE, count)) for first in range(0, count, TILE))
 
 
-def _load_normalised(features: np.ndarray, device: torch.device) -> Tensor:
-    """The rows of a memory map with length 1, or 0 where all features are 0."""
-    rows = torch.empty(features.shape, pin_memory=device.type == "cuda")
-    np.copyto(rows.numpy(), features)
-    rows = rows.to(device, non_blocking=True)
-    return rows.div_(torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_(min=1e-12))
+def _load_normalised(features: np.ndarray, place: Tensor) -> Tensor:
+    """The rows of a memory map with length 1, or 0 where all features are 0, at the beginning of `place`."""
+    rows = torch.from_numpy(features)
+    if place.is_cuda:
+        rows = rows.pin_memory().to(place.device, non_blocking=True)
+    lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_(min=1e-12)
+    return torch.div(rows, lengths, out=place[: len(rows)])  # fresh memory would be slower
 
 
 def _encode(similarities: Tensor, indices: Tensor) -> Tensor:
