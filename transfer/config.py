@@ -24,6 +24,8 @@ class DownstreamTest:
         headline: metrics by which backbones are compared, the preferred one first.
         saved: pattern of the files in `out` that change when a run saves its progress.
         framework: key in FRAMEWORKS of what must be installed for it.
+        trains_backbone: whether it trains the backbone, from the stage on that its records name; the table sets such
+            tests side by side by their preferred metric.
     """
 
     config: type[Any]
@@ -33,6 +35,7 @@ class DownstreamTest:
     headline: tuple[str, ...]
     saved: str = "results.jsonl"
     framework: str | None = None
+    trains_backbone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

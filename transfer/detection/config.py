@@ -95,4 +95,5 @@ DETECT = DownstreamTest(
     headline=("AP50", "AP50_11_point"),
     saved="checkpoints/last.pt",
     framework="detect",
+    trains_backbone=True,
 )

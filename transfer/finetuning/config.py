@@ -58,4 +58,5 @@ FINETUNE = DownstreamTest(
     title="Fine-tuning",
     headline=("mAP", "mAP_11_point", "top1"),
     saved="checkpoints/last.pt",
+    trains_backbone=True,
 )

@@ -85,4 +85,5 @@ SEGMENT = DownstreamTest(
     headline=("mIoU",),
     saved="checkpoints/last.pt",
     framework="segment",
+    trains_backbone=True,
 )

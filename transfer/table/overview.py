@@ -4,15 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from transfer.downstream import DOWNSTREAM_TESTS
 from transfer.results import Record
 from transfer.table.comparison import Cell, Grid, Row, Table, make_tables
 
 # Task that trains the backbone -> its headline metrics, the preferred one first.
-HEADLINES = {
-    "finetune": ("mAP", "mAP_11_point", "top1"),
-    "detect": ("AP50", "AP50_11_point"),
-    "segment": ("mIoU",),
-}
+HEADLINES = {name: test.headline for name, test in DOWNSTREAM_TESTS.items() if test.trains_backbone}
 
 
 @dataclass(frozen=True, kw_only=True)

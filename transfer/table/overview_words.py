@@ -9,17 +9,17 @@ from transfer.table.words import (
     source_notes,
     spread_notes,
     subject,
+    title,
     tried_rates,
 )
 
 SUBJECT, MEASURE = "All tasks", "what one checkpoint is worth (%)"
-TASKS = {"finetune": "Classification", "detect": "Detection", "segment": "Segmentation"}
 
 
 def heads(overview: Overview) -> list[str]:
     """Of each column the task, what was trained, the metric, and the number of its note."""
     return [
-        f"{TASKS[of.table.task]}, {of.trained}: {metric_name(of.table.metric)} ({_note_number(overview, of)})"
+        f"{title(of.table.task)}, {of.trained}: {metric_name(of.table.metric)} ({_note_number(overview, of)})"
         for of in overview.tests.values()
     ]
 
@@ -47,7 +47,7 @@ def pascal_notes(overview: Overview) -> list[str]:
         and PASCAL[of.table.task].comparable(of.table.data, of.table.protocol, of.table.metric)
     }
     measured = "; ".join(
-        f"{TASKS[task].lower()} on {of.data} under {of.protocol}, as {metric_name(of.metrics[0])}"
+        f"{title(task).lower()} on {of.data} under {of.protocol}, as {metric_name(of.metrics[0])}"
         for task, of in PASCAL.items()
     )
     if same:

@@ -1,22 +1,115 @@
-"""Published results, printed beside one's own: what a reader will want to compare with.
+"""Published results, printed beside one's own, and when one's own are comparable with them.
 
 Every number was read in the source that its table names, but for those that are `FromMemory`.
 """
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from pretext.quoted import FromMemory
-from transfer.table.published_table import PublishedTable, family, side_by_side
 
 
-def published_beside(task: str, protocol: str, metric: str, data: str = "") -> list[PublishedTable]:
+@dataclass(frozen=True, kw_only=True)
+class PublishedNumbers:
+    """Numbers of a paper, in percent, as it printed them.
+
+    Attributes:
+        data: what they were measured on: a data set and its split.
+        network: which backbone, and whatever else a column's name does not say.
+        columns: stages, in the paper's words.
+        rows: method -> its number by column, `FromMemory` where it was not read in the source; None where the paper has
+            none.
+        source: the paper, and which of its tables.
+        remark: sentences on what the rows are, and on what this project does otherwise.
+    """
+
+    data: str
+    network: str
+    columns: tuple[str, ...]
+    rows: Mapping[str, tuple[float | None, ...]]
+    source: str
+    remark: str = ""
+
+    @property
+    def from_memory(self) -> bool:
+        """Whether any of the numbers is."""
+        return any(isinstance(number, FromMemory) for numbers in self.rows.values() for number in numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedResults(PublishedNumbers):
+    """Those of one task.
+
+    Attributes:
+        protocol: how they were measured, in this project's words.
+        metrics: of the results that they stand beside; they themselves are of the first.
+    """
+
+    task: str
+    protocol: str
+    metrics: tuple[str, ...]
+
+    @property
+    def family(self) -> str:
+        return family(self.protocol)
+
+    def is_on(self, data: str) -> bool:
+        """Whether `data` names their data set: `imagenet val` and `ImageNet` both name `ImageNet val`."""
+        return _plain(data) in map(_plain, (self.data, self.data.split()[0]))
+
+    def comparable(self, data: str, protocol: str, metric: str) -> bool:
+        """Whether results on `data` under `protocol` were measured as these were, as far as names tell."""
+        return (protocol, metric) == (self.protocol, self.metrics[0]) and self.is_on(data)
+
+
+def published_beside(task: str, protocol: str, metric: str, data: str = "") -> list[PublishedResults]:
     """The published tables of this task, metric and family of protocols: those of one data set.
 
     Args:
         data: what one's own results were measured on. Where no table is on it, the data set is that of the first.
     """
     tables = [
-        of for of in PUBLISHED if (of.task, of.family) == (task, family(protocol)) and metric in of.metrics
+        table
+        for table in PUBLISHED
+        if (table.task, table.family) == (task, family(protocol)) and metric in table.metrics
     ]
-    return [of for of in tables if of.is_on(data)] or [of for of in tables if of.data == tables[0].data]
+    return [table for table in tables if table.is_on(data)] or [
+        table for table in tables if table.data == tables[0].data
+    ]
+
+
+def side_by_side(
+    network: str, heads: Mapping[str, str], tables: Sequence[PublishedResults]
+) -> PublishedNumbers:
+    """Tables of one paper as one; a method that a table lacks has no numbers there.
+
+    Args:
+        heads: task -> head of its columns, with {} for their names.
+    """
+    methods = dict.fromkeys(method for table in tables for method in table.rows)
+    return PublishedNumbers(
+        data=" and ".join(dict.fromkeys(table.data for table in tables)),
+        network=network,
+        columns=tuple(heads[table.task].format(column) for table in tables for column in table.columns),
+        rows={
+            method: tuple(
+                number for table in tables for number in table.rows.get(method, (None,) * len(table.columns))
+            )
+            for method in methods
+        },
+        source=tables[0].source,
+        remark=tables[0].remark,
+    )
+
+
+def family(protocol: str) -> str:
+    """A protocol's name without stages and what the user changed: `zhang16` of `zhang16, 112 px of 128`."""
+    return re.split(r"[, ]", protocol, maxsplit=1)[0]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).casefold()
 
 
 _SPLIT_BRAIN = "Zhang, Isola, Efros 2017 (Split-Brain Autoencoders, arXiv 1611.09842v3)"
@@ -31,7 +124,7 @@ _RESCALED = (
 
 # One table of the papers, by task.
 _PASCAL = (
-    PublishedTable(
+    PublishedResults(
         task="finetune",
         protocol="voc07",
         # The paper says mAP alone; the published code of Krähenbühl et al. 2016, by which they tested, has the area.
@@ -60,7 +153,7 @@ _PASCAL = (
         source=_PASCAL_SOURCE,
         remark=_RESCALED,
     ),
-    PublishedTable(
+    PublishedResults(
         task="detect",
         protocol="zhang16",
         # The paper says mAP alone; Fast R-CNN, by which they tested, measures VOC2007 by eleven points.
@@ -89,7 +182,7 @@ _PASCAL = (
         source=_PASCAL_SOURCE,
         remark=_RESCALED,
     ),
-    PublishedTable(
+    PublishedResults(
         task="segment",
         protocol="zhang16, fc7",
         metrics=("mIoU",),
@@ -133,7 +226,7 @@ _PROBES = (
 _MODEL_ZOO = "VISSL's model zoo, linear ImageNet models of Goyal et al. 2019 (Scaling and Benchmarking)"
 
 PUBLISHED = (
-    PublishedTable(
+    PublishedResults(
         task="linear",
         protocol="zhang16",
         metrics=("top1",),
@@ -165,7 +258,7 @@ PUBLISHED = (
         source=f"{_SPLIT_BRAIN}, table 2",
         remark=_PROBES,
     ),
-    PublishedTable(
+    PublishedResults(
         task="linear",
         protocol="zhang16",
         metrics=("top1",),
@@ -193,12 +286,12 @@ PUBLISHED = (
         source=f"{_SPLIT_BRAIN}, table 3",
         remark=_PROBES,
     ),
-    PublishedTable(
+    PublishedResults(
         task="linear",
         protocol="goyal19",
         metrics=("top1",),
         data="ImageNet val",
-        network="ResNet-50, one number a network: its best stage",
+        network="ResNet-50, one number per network: its best stage",
         columns=("best stage",),
         rows={
             "supervised": (75.88,),
@@ -213,12 +306,12 @@ PUBLISHED = (
         },
         source=_MODEL_ZOO,
     ),
-    PublishedTable(
+    PublishedResults(
         task="linear",
         protocol="goyal19",
         metrics=("top1",),
         data="ImageNet val",
-        network="AlexNet, one number a network: its best stage",
+        network="AlexNet, one number per network: its best stage",
         columns=("best stage",),
         rows={
             "supervised": (49.54,),
@@ -236,7 +329,7 @@ PUBLISHED = (
     *_PASCAL,
     # Detectron2 measures VOC2007 by eleven points.
     *(
-        PublishedTable(
+        PublishedResults(
             task="detect",
             protocol="moco_24k, c4 layer3",
             metrics=(f"{metric}_11_point", metric),

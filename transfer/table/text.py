@@ -7,8 +7,7 @@ from typing import NamedTuple
 from transfer.table import overview_words
 from transfer.table.comparison import Grid, Row, Table
 from transfer.table.overview import Overview
-from transfer.table.published import PASCAL_SIDE_BY_SIDE
-from transfer.table.published_table import PublishedRows
+from transfer.table.published import PASCAL_SIDE_BY_SIDE, PublishedNumbers
 from transfer.table.words import (
     OPTIMISTIC,
     beside,
@@ -120,7 +119,7 @@ def _markdown_overview(overview: Overview) -> list[str]:
     ]
 
 
-def _markdown_published(published: PublishedRows, said: Sequence[str]) -> list[str]:
+def _markdown_published(published: PublishedNumbers, said: Sequence[str]) -> list[str]:
     return [
         f"### {markdown_escape(published_heading(published))}",
         _markdown_table(_published(published, MARKDOWN)),
@@ -128,7 +127,7 @@ def _markdown_published(published: PublishedRows, said: Sequence[str]) -> list[s
     ]
 
 
-def _latex_published(published: PublishedRows, said: Sequence[str]) -> str:
+def _latex_published(published: PublishedNumbers, said: Sequence[str]) -> str:
     return _float(f"{published_heading(published)}.", _published(published, LATEX), said)
 
 
@@ -150,7 +149,7 @@ def _measured(grid: Grid, heads: Iterable[str], marking: Marking) -> Rows:
     ]
 
 
-def _published(published: PublishedRows, marking: Marking) -> Rows:
+def _published(published: PublishedNumbers, marking: Marking) -> Rows:
     return [
         ["method", *map(marking.head, published.columns)],
         *(

@@ -3,19 +3,11 @@
 from collections.abc import Iterable, Mapping
 
 from pretext.quoted import NOTE, mark
+from transfer.downstream import DOWNSTREAM_TESTS
 from transfer.table.comparison import Cell, Grid, Table, in_order
-from transfer.table.published import published_beside
-from transfer.table.published_table import PublishedRows, PublishedTable
+from transfer.table.published import PublishedNumbers, PublishedResults, published_beside
 
-TASKS = {
-    "linear": "Linear classifiers",
-    "knn": "Nearest neighbours",
-    "svm": "Linear SVMs",
-    "low_shot_svm": "Low-shot linear SVMs",
-    "finetune": "Fine-tuning",
-    "detect": "Object detection",
-    "segment": "Semantic segmentation",
-}
+LOW_SHOT = {"low_shot_svm": "Low-shot linear SVMs"}  # of the test svm, whose other records say svm
 METRICS = {
     "top1": "Top-1 accuracy",
     "top5": "Top-5 accuracy",
@@ -34,9 +26,14 @@ METRICS = {
 OPTIMISTIC = "Best over epochs on the test images (optimistic)"
 
 
+def title(task: str) -> str:
+    """The heading of a task's tables: its name where it is a user's own."""
+    return DOWNSTREAM_TESTS[task].title if task in DOWNSTREAM_TESTS else LOW_SHOT.get(task, task)
+
+
 def subject(table: Table) -> str:
     """What was done on which images."""
-    return f"{TASKS.get(table.task, table.task)} on {table.data}, {table.protocol}"
+    return f"{title(table.task)} on {table.data}, {table.protocol}"
 
 
 def measure(table: Table) -> str:
@@ -56,18 +53,18 @@ def notes(table: Table) -> list[str]:
     return said
 
 
-def beside(table: Table) -> list[PublishedTable]:
+def beside(table: Table) -> list[PublishedResults]:
     """The published numbers that stand below a table, if it is of the end of training."""
     if table.selection == "best":
         return []
     return published_beside(table.task, table.protocol, table.metric, table.data)
 
 
-def published_heading(published: PublishedRows) -> str:
+def published_heading(published: PublishedNumbers) -> str:
     return f"Published, on {published.data}: {published.network}"
 
 
-def published_notes(published: PublishedTable, table: Table) -> list[str]:
+def published_notes(published: PublishedResults, table: Table) -> list[str]:
     """What must be read with published numbers that stand below `table`."""
     theirs, ours = published.metrics[0], table.metric
     if published.comparable(table.data, table.protocol, ours):
@@ -117,7 +114,7 @@ def spread_notes(grid: Grid) -> list[str]:
     return [*said, "Bold: the best of its column."] if grid.best else said
 
 
-def source_notes(published: PublishedRows) -> list[str]:
+def source_notes(published: PublishedNumbers) -> list[str]:
     """Where published numbers are from, and what they are."""
     return [
         f"Source: {published.source}.",

@@ -143,7 +143,7 @@ def test_the_overview_is_first_everywhere_and_only_where_there_are_two_tasks(tmp
     page = Page(outputs["two"]["index.html"])
     assert page.ids[0] == "overview"
     assert page.rows[:2] == ["colorization", "ImageNet labels"]
-    assert '<th scope="col">Detection, all: AP50 (2)</th>' in outputs["two"]["index.html"]
+    assert '<th scope="col">Object detection, all: AP50 (2)</th>' in outputs["two"]["index.html"]
     assert "(2) Object detection on VOC2007 test, plain, dc5 conv5." in outputs["two"]["index.html"]
 
 

@@ -45,12 +45,12 @@ def test_a_row_has_all_tasks_of_a_backbone_and_a_number_is_the_mean_over_seeds()
     )
     assert shown(overview) == {
         "colorization": {
-            "Classification, head: mAP (1)": (40.0, 41.0, 42.0),
-            "Classification, all: mAP (1)": (40.0, 41.0, 42.0),
-            "Detection, all: AP50 (2)": (50.0, 53.0),
-            "Segmentation, all: mIoU (3)": (30.0,),
+            "Fine-tuning, head: mAP (1)": (40.0, 41.0, 42.0),
+            "Fine-tuning, all: mAP (1)": (40.0, 41.0, 42.0),
+            "Object detection, all: AP50 (2)": (50.0, 53.0),
+            "Semantic segmentation, all: mIoU (3)": (30.0,),
         },
-        "random": {"Classification, all: mAP (1)": (20.0,)},
+        "random": {"Fine-tuning, all: mAP (1)": (20.0,)},
     }
     assert statistics.stdev((50, 53)) == pytest.approx(2.121, abs=1e-3)
     text = " ".join(markdown([], overview).split())
@@ -88,7 +88,7 @@ def test_numbers_of_another_data_set_protocol_setting_training_or_measure_are_in
         [segmented(), detected(value=40.0), detected(backbone="b", value=60.0, **change)]
     )
     detections = [
-        [values for head, values in of.items() if head.startswith("Detection")]
+        [values for head, values in of.items() if head.startswith("Object detection")]
         for of in shown(overview).values()
     ]
     assert detections == [[(40.0,)], [(60.0,)]]
@@ -120,7 +120,7 @@ def test_settings_that_all_rows_share_are_told_in_the_notes_too():
 def test_a_second_measure_of_the_same_runs_is_left_to_their_own_table():
     both = [finetuned(metric="mAP_11_point", value=49.0), finetuned()]
     overview = make_overview([*both, segmented()])
-    assert shown(overview)["colorization"]["Classification, all: mAP (1)"] == (50.0,)
+    assert shown(overview)["colorization"]["Fine-tuning, all: mAP (1)"] == (50.0,)
     assert len(overview.columns) == 2
 
 

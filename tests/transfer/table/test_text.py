@@ -124,5 +124,5 @@ def test_the_overview_is_one_table_with_a_hostile_name_letter_by_letter():
 
 def test_a_head_of_several_parts_stands_over_several_lines_in_latex():
     text = latex([], overview_of("[all]"))
-    assert r"& \shortstack[r]{{Detection,}\\{[all]:}\\{AP50 (2)}} &" in text
+    assert r"& \shortstack[r]{{Object detection,}\\{[all]:}\\{AP50 (2)}} &" in text
     assert r"\shortstack[r]{{Segmentation,}\\{all:}\\{mIU}} \\" in text
