@@ -67,7 +67,7 @@ def write_sample_voc(folder: Path, num_train: int = 60, num_val: int = 30, seed:
     ):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
-    cut_outs = {name: _cut_out(*of) for name, of in _OBJECTS.items()}
+    cut_outs = {name: _cut_out(photograph, outline) for name, (photograph, outline) in _OBJECTS.items()}
     for split, count in (("train", num_train), ("val", num_val)):
         rng = random.Random(f"{seed}/{split}")
         backgrounds = [bundled_photograph(name) for name in _BACKGROUNDS[split]]
@@ -78,12 +78,12 @@ def write_sample_voc(folder: Path, num_train: int = 60, num_val: int = 30, seed:
             picture.save(folder / "JPEGImages" / f"{name}.jpg", quality=92)
             mask.save(folder / "SegmentationClass" / f"{name}.png")
             (folder / "Annotations" / f"{name}.xml").write_bytes(_annotation(name, placed))
-            shown[name] = [of.name for of in placed]
+            shown[name] = [thing.name for thing in placed]
         for kind in ("Main", "Segmentation"):
             (folder / "ImageSets" / kind / f"{split}.txt").write_text("".join(f"{name}\n" for name in shown))
-        for of_class in CLASSES:
-            lines = [f"{name} {1 if of_class in classes else -1:2d}\n" for name, classes in shown.items()]
-            (folder / "ImageSets" / "Main" / f"{of_class}_{split}.txt").write_text("".join(lines))
+        for class_name in CLASSES:
+            lines = [f"{name} {1 if class_name in classes else -1:2d}\n" for name, classes in shown.items()]
+            (folder / "ImageSets" / "Main" / f"{class_name}_{split}.txt").write_text("".join(lines))
 
 
 def _cut_out(photograph: str, outline: str) -> Image.Image:
@@ -133,19 +133,24 @@ def _compose(
 
 
 def _annotation(name: str, placed: Sequence[_Placed]) -> bytes:
-    """VOC's XML, whose boxes begin at 1 and include their last pixel."""
+    """VOC's XML, whose boxes start at 1 and include their last pixel."""
     root = ElementTree.Element("annotation")
     ElementTree.SubElement(root, "filename").text = f"{name}.jpg"
     size = ElementTree.SubElement(root, "size")
     for key, value in (("width", WIDTH), ("height", HEIGHT), ("depth", 3)):
         ElementTree.SubElement(size, key).text = str(value)
     ElementTree.SubElement(root, "segmented").text = "1"
-    for of in placed:
+    for thing in placed:
         entry = ElementTree.SubElement(root, "object")
-        for key, text in (("name", of.name), ("pose", "Unspecified"), ("truncated", "0"), ("difficult", "0")):
+        for key, text in (
+            ("name", thing.name),
+            ("pose", "Unspecified"),
+            ("truncated", "0"),
+            ("difficult", "0"),
+        ):
             ElementTree.SubElement(entry, key).text = text
         box = ElementTree.SubElement(entry, "bndbox")
-        for key, value in zip(("xmin", "ymin", "xmax", "ymax"), of.box, strict=True):
+        for key, value in zip(("xmin", "ymin", "xmax", "ymax"), thing.box, strict=True):
             ElementTree.SubElement(box, key).text = str(value + 1 if key in ("xmin", "ymin") else value)
     ElementTree.indent(root)
     return ElementTree.tostring(root)

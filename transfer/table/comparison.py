@@ -1,4 +1,4 @@
-"""Records that may be compared, side by side: a table of each task, data set, protocol, metric and selection."""
+"""Records that may be compared, side by side: a table per task, data set, protocol, metric and selection."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -71,8 +71,11 @@ class Grid:
     @cached_property
     def best(self) -> dict[str, str]:
         """column -> its highest mean as printed; columns with one number alone are not there."""
-        means = {of: [row.cells[of].mean for row in self.rows if of in row.cells] for of in self.columns}
-        return {column: f"{max(of):.1f}" for column, of in means.items() if len(of) > 1}
+        means = {
+            column: [row.cells[column].mean for row in self.rows if column in row.cells]
+            for column in self.columns
+        }
+        return {column: f"{max(values):.1f}" for column, values in means.items() if len(values) > 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,21 +98,21 @@ class Table(Grid):
 
 
 def make_tables(records: Iterable[Record]) -> list[Table]:
-    """A table of each task, data set, protocol, metric and selection, in order of appearance, `last` before `best`.
+    """A table per task, data set, protocol, metric and selection, in order of appearance, `last` before `best`.
 
     Raises:
         ValueError: one name and seed stand for two networks, or for two values of the same number.
     """
-    of_tables: dict[tuple[str, ...], list[Record]] = {}
+    by_table: dict[tuple[str, ...], list[Record]] = {}
     for record in _each_number_once(records):
         key = (record.task, record.data, record.protocol, record.metric, record.selection)
-        of_tables.setdefault(key, []).append(record)
-    subjects = list(dict.fromkeys(key[:3] for key in of_tables))
-    measures = list(dict.fromkeys(key[:4] for key in of_tables))
+        by_table.setdefault(key, []).append(record)
+    subjects = list(dict.fromkeys(key[:3] for key in by_table))
+    measures = list(dict.fromkeys(key[:4] for key in by_table))
     ordered = sorted(
-        of_tables, key=lambda key: (subjects.index(key[:3]), measures.index(key[:4]), key[4] == "best")
+        by_table, key=lambda key: (subjects.index(key[:3]), measures.index(key[:4]), key[4] == "best")
     )
-    return [_table(of_tables[key]) for key in ordered]
+    return [_table(by_table[key]) for key in ordered]
 
 
 def _each_number_once(records: Iterable[Record]) -> list[Record]:
@@ -118,11 +121,11 @@ def _each_number_once(records: Iterable[Record]) -> list[Record]:
     for record in records:
         test = (record.task, record.data, record.protocol)
         network = (*test, record.backbone, record.seed)
-        said = f"{', '.join(test)}: backbone {record.backbone!r} with seed {record.seed}"
+        subject = f"{', '.join(test)}: backbone {record.backbone!r} with seed {record.seed}"
         weights = networks.setdefault(network, record.weights)
         if weights != record.weights:
             raise ValueError(
-                f"{said} is two networks, of weights {weights[:12]} and {record.weights[:12]}; give each a name of "
+                f"{subject} is two networks, of weights {weights[:12]} and {record.weights[:12]}; give each a name of "
                 "its own by --backbone.name, or leave one of them out"
             )
         settings = json.dumps(dict(record.settings), sort_keys=True)
@@ -130,7 +133,7 @@ def _each_number_once(records: Iterable[Record]) -> list[Record]:
         known = numbers.setdefault(number, record)
         if known.value != record.value:
             raise ValueError(
-                f"{said} has two values of {record.metric} at {record.stage}, {known.value:g} and {record.value:g}, "
+                f"{subject} has two values of {record.metric} at {record.stage}, {known.value:g} and {record.value:g}, "
                 f"with the same weights {weights[:12]} and settings {settings}; leave out the folder of one of the runs"
             )
     return list(numbers.values())
@@ -149,7 +152,8 @@ def _table(records: list[Record]) -> Table:
         columns.sort(key=lambda column: int(column.split()[0]))
     # Each training of a backbone has one column, so that the columns have no order of their own.
     columns.sort(key=lambda column: {"head": -1, "all": 1}.get(column, 0))
-    common = [of for of in ordered[0][1:] if len(ordered) > 1 and all(of in row[1:] for row in ordered)]
+    shared = set.intersection(*(set(row[1:]) for row in ordered)) if len(ordered) > 1 else set()
+    common = [setting for setting in ordered[0][1:] if setting in shared]
     return Table(
         task=first.task,
         data=first.data,
@@ -160,11 +164,11 @@ def _table(records: list[Record]) -> Table:
         rows=tuple(
             Row(
                 backbone,
-                tuple(of for of in variant if of not in common),
+                tuple(setting for setting in variant if setting not in common),
                 {
-                    of: _chosen(values[backbone, *variant][of])
-                    for of in columns
-                    if of in values[backbone, *variant]
+                    column: _chosen(values[backbone, *variant][column])
+                    for column in columns
+                    if column in values[backbone, *variant]
                 },
             )
             for backbone, *variant in ordered
@@ -182,8 +186,8 @@ def in_order(rates: Iterable[float | None]) -> tuple[float | None, ...]:
 
 def _row_of(record: Record) -> tuple[str, ...]:
     stage = [record.stage] if COLUMN in record.settings else []
-    others = {of: value for of, value in record.settings.items() if of not in (CHOSEN, AVERAGED, COLUMN)}
-    return (record.backbone, *stage, *(f"{of.replace('_', ' ')} = {value}" for of, value in others.items()))
+    others = {key: value for key, value in record.settings.items() if key not in (CHOSEN, AVERAGED, COLUMN)}
+    return (record.backbone, *stage, *(f"{key.replace('_', ' ')} = {value}" for key, value in others.items()))
 
 
 def _column_of(record: Record) -> str:

@@ -67,10 +67,10 @@ def latex(tables: Sequence[Table], overview: Overview | None = None) -> str:
     r"""The overview, if there is one, and all tables, each a float to \input in a paper."""
     blocks = [r"% In the preamble: \usepackage{booktabs} \usepackage[T1]{fontenc}"]
     if overview is not None:
-        said = [*overview_words.notes(overview), *overview_words.column_notes(overview)]
+        all_notes = [*overview_words.notes(overview), *overview_words.column_notes(overview)]
         rows = _measured(overview, overview_words.heads(overview), LATEX)
         blocks += [
-            _float(f"{overview_words.SUBJECT}: {overview_words.MEASURE}.", rows, said),
+            _float(f"{overview_words.SUBJECT}: {overview_words.MEASURE}.", rows, all_notes),
             _latex_published(PASCAL_SIDE_BY_SIDE, overview_words.pascal_notes(overview)),
         ]
     for table in tables:
@@ -119,16 +119,16 @@ def _markdown_overview(overview: Overview) -> list[str]:
     ]
 
 
-def _markdown_published(published: PublishedNumbers, said: Sequence[str]) -> list[str]:
+def _markdown_published(published: PublishedNumbers, notes: Sequence[str]) -> list[str]:
     return [
         f"### {markdown_escape(published_heading(published))}",
         _markdown_table(_published(published, MARKDOWN)),
-        markdown_escape(" ".join(said)),
+        markdown_escape(" ".join(notes)),
     ]
 
 
-def _latex_published(published: PublishedNumbers, said: Sequence[str]) -> str:
-    return _float(f"{published_heading(published)}.", _published(published, LATEX), said)
+def _latex_published(published: PublishedNumbers, notes: Sequence[str]) -> str:
+    return _float(f"{published_heading(published)}.", _published(published, LATEX), notes)
 
 
 def _measured(grid: Grid, heads: Iterable[str], marking: Marking) -> Rows:
@@ -165,7 +165,7 @@ def _markdown_table(rows: Rows) -> str:
     def line(row: list[str]) -> str:
         cells = [
             row[0].ljust(widths[0]),
-            *(of.rjust(width) for of, width in zip(row[1:], widths[1:], strict=True)),
+            *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
         ]
         return f"| {' | '.join(cells)} |"
 
@@ -173,7 +173,7 @@ def _markdown_table(rows: Rows) -> str:
     return "\n".join([line(rows[0]), line(rule), *map(line, rows[1:])])
 
 
-def _float(caption: str, rows: Rows, said: Sequence[str]) -> str:
+def _float(caption: str, rows: Rows, notes: Sequence[str]) -> str:
     # Braces around a row's first cell: after \\ and \midrule a bracket would begin an argument.
     head, *body = (" & ".join([f"{{{row[0]}}}", *row[1:]]) + r" \\" for row in rows)
     return "\n".join(
@@ -189,7 +189,7 @@ def _float(caption: str, rows: Rows, said: Sequence[str]) -> str:
             r"\bottomrule",
             r"\end{tabular}",
             r"\par\smallskip",
-            rf"\parbox{{\linewidth}}{{\footnotesize {latex_escape(' '.join(said))}}}",
+            rf"\parbox{{\linewidth}}{{\footnotesize {latex_escape(' '.join(notes))}}}",
             r"\end{table}",
         ]
     )

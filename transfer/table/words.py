@@ -43,14 +43,14 @@ def measure(table: Table) -> str:
 
 def notes(table: Table) -> list[str]:
     """What must be read with the numbers."""
-    said, rates = spread_notes(table), table.learning_rates
+    lines, rates = spread_notes(table), table.learning_rates
     common = [*table.common, *(f"learning rate = {rate(lr)}" for lr in rates if len(rates) == 1 and lr)]
     if common:
-        said.append(f"All with {', '.join(common)}.")
+        lines.append(f"All with {', '.join(common)}.")
     if len(rates) > 1:
         chosen = "; ".join(f"{row.label}: {_chosen_rates(row.cells)}" for row in table.rows)
-        said.append(f"{tried_rates(cell for row in table.rows for cell in row.cells.values())} {chosen}.")
-    return said
+        lines.append(f"{tried_rates(cell for row in table.rows for cell in row.cells.values())} {chosen}.")
+    return lines
 
 
 def beside(table: Table) -> list[PublishedResults]:
@@ -107,11 +107,11 @@ def metric_name(name: str) -> str:
 def spread_notes(grid: Grid) -> list[str]:
     """What ± and bold mean."""
     if all(row.most == 1 for row in grid.rows):
-        said = ["One seed each: no deviation is known."]
+        lines = ["One seed each: no deviation is known."]
     else:
         over = {"seeds": "seeds", "draws": "seeds and draws of the few training images"}[grid.count]
-        said = [f"Mean ± sample standard deviation over {over}; a single value has none."]
-    return [*said, "Bold: the best of its column."] if grid.best else said
+        lines = [f"Mean ± sample standard deviation over {over}; a single value has none."]
+    return [*lines, "Bold: the best of its column."] if grid.best else lines
 
 
 def source_notes(published: PublishedNumbers) -> list[str]:
