@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transfer.backbone import LiveBackbone, OpenedBackbone, frozen, open_backbone
-    from transfer.config import BackboneConfig, DataConfig
-    from transfer.data.labelled import LabelledImages, label_images
+    from transfer.config import BackboneConfig, DataConfig, DownstreamTest
+    from transfer.data.labelled import LabelledImages, label_images, open_labelled
     from transfer.finetuning.run import finetune
     from transfer.linear_probes.run import linear
     from transfer.linear_svms.run import svm
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BackboneConfig",
     "DataConfig",
+    "DownstreamTest",
     "LabelledImages",
     "LiveBackbone",
     "OpenedBackbone",
@@ -26,6 +27,7 @@ __all__ = [
     "label_images",
     "linear",
     "open_backbone",
+    "open_labelled",
     "svm",
 ]
 
@@ -36,8 +38,10 @@ _MODULES = {
     "open_backbone": "transfer.backbone",
     "BackboneConfig": "transfer.config",
     "DataConfig": "transfer.config",
+    "DownstreamTest": "transfer.config",
     "LabelledImages": "transfer.data.labelled",
     "label_images": "transfer.data.labelled",
+    "open_labelled": "transfer.data.labelled",
     "Record": "transfer.results",
     "finetune": "transfer.finetuning.run",
     "knn": "transfer.nearest_neighbours.run",
