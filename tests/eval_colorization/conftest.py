@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.small_run import finish, small
+from tests.end_to_end.small_run import trained
 from tests.eval_colorization.reporting import save_photos
 
 if TYPE_CHECKING:
@@ -37,17 +37,13 @@ def browser() -> "Iterator[Browser]":
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small trained network: a run directory of `pretext train`, classification over the 313 bins."""
-    run_dir = tmp_path_factory.mktemp("runs") / "small"
-    finish(small(run_dir))
-    return run_dir
+    return trained(tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="session")
 def regression_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, trained by regression."""
-    run_dir = tmp_path_factory.mktemp("runs") / "regression"
-    finish(small(run_dir, task="colorization_regression"))
-    return run_dir
+    return trained(tmp_path_factory.mktemp("runs") / "regression", task="colorization_regression")
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pretext.networks import NETWORKS, build_network
 from pretext.pretrained import load_pretrained
-from tests.end_to_end.small_run import finish, small
+from tests.end_to_end.small_run import trained
 from transfer.backbone import (
     OpenedBackbone,
     choose_stages,
@@ -69,8 +69,7 @@ def test_the_hash_depends_on_every_weight_and_buffer_but_not_on_the_memory_forma
 
 
 def test_a_run_and_its_checkpoint_are_one_backbone_with_the_name_of_the_run(tmp_path: Path) -> None:
-    run = tmp_path / "grey_to_colour"
-    finish(small(run, steps=1))
+    run = trained(tmp_path / "grey_to_colour", steps=1)
     by_run = open_backbone(BackboneConfig(model=str(run)), 0)
     by_file = open_backbone(BackboneConfig(model=str(run / "checkpoints" / "last.pt")), 0)
     assert by_run.name == by_file.name == "grey_to_colour"
