@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     "turing-export": Command(
         config=TuringConfig,
-        run="eval_colorization.turing.paint:export_test",
+        run="eval_colorization.turing.export:export_test",
         help="make a visual Turing test: a folder to send, or to serve",
     ),
     "turing-serve": Command(

@@ -1,22 +1,23 @@
-"""From the collected numbers to the results that a report shows."""
+"""From the parts of all batches to the results that a report shows."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 
-from eval_colorization.collect import Collected
 from eval_colorization.comparison import Comparison
-from eval_colorization.config import ReportConfig
+from eval_colorization.config import Subset
 from eval_colorization.distribution import network_result
-from eval_colorization.lightness import SAME_PICTURE
 from eval_colorization.measure import Measurer
 from eval_colorization.methods import Network
 from eval_colorization.metrics.auc import auc_curve
 from eval_colorization.metrics.diagnosticity import ab_entropy, colour_diagnosticity, split_by_diagnosticity
-from eval_colorization.metrics.frechet import frechet_distance
-from eval_colorization.metrics.table import METRICS
+from eval_colorization.metrics.frechet import GaussianStatistics, frechet_distance
+from eval_colorization.parts import Part
 from eval_colorization.results import (
     CONDITIONS,
     ClassResult,
@@ -25,23 +26,125 @@ from eval_colorization.results import (
     NetworkResult,
     NotComputed,
     Results,
+    Summaries,
     Summary,
 )
+from eval_colorization.squares import SAME_PICTURE
 from eval_colorization.summarise import Values, standings, summarise
 from pretext.images.labels import Labels
 from pretext.library_weights import NotAvailableError
 
+OF_THE_TRUTH = ("rebalancing_weight", "accuracy_incongruent")  # values that all methods share
+PER_IMAGE = ("positions", "grey_truth", "sha256", "bins", *OF_THE_TRUTH)
+VALUE = "value/"
+NOT_SUMMED = ("left_out_positions", "left_out_reasons", "features")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """The parts of all batches put together, images in order.
+
+    Attributes:
+        images: names of the images that were measured, and their `positions` in the set.
+        values: column -> (methods, images).
+        sums: name -> sum over all batches; a row a method where it is about methods.
+        sha256: (methods, images), of the colorized pixels.
+        features: statistics of each method's Inception features; empty where FID cannot be computed.
+        left_out: (image, reason).
+    """
+
+    methods: tuple[str, ...]
+    images: tuple[str, ...]
+    positions: Int[np.ndarray, " images"]
+    grey_truths: Bool[np.ndarray, " images"]
+    values: dict[str, Float[np.ndarray, "methods images"]]
+    sums: dict[str, np.ndarray]
+    sha256: np.ndarray
+    bin_counts: Int[np.ndarray, "images bins"]
+    features: list[GaussianStatistics]
+    left_out: list[tuple[str, str]]
+
+    @property
+    def resized(self) -> dict[str, int]:
+        """How many images of each folder had to be resized."""
+        return dict(zip(self.methods, self.sums["resized"].tolist(), strict=True))
+
+    def sha256_of(self, method: str) -> str:
+        """One hash of all its images."""
+        return hashlib.sha256("".join(self.sha256[self.methods.index(method)]).encode()).hexdigest()
+
+
+def collect(parts: Iterable[Part], comparison: Comparison) -> Collected:
+    """Put the parts of all batches, in order, together; memory grows with the numbers kept, not with the pixels.
+
+    Raises:
+        ValueError: no image could be read.
+    """
+    names = comparison.images.names
+    per_image: dict[str, list[np.ndarray]] = {}
+    sums: dict[str, np.ndarray] = {}
+    features: list[GaussianStatistics] = []
+    left_out = []
+    for part in parts:
+        left_out += [
+            (names[position], str(reason))
+            for position, reason in zip(part["left_out_positions"], part["left_out_reasons"], strict=True)
+        ]
+        if "features" in part:
+            features = features or [GaussianStatistics.empty() for _ in comparison.methods]
+            for statistics, batch in zip(features, part["features"], strict=True):
+                statistics.add(torch.from_numpy(batch))
+        for name, array in part.items():
+            if name in PER_IMAGE or name.startswith(VALUE):
+                per_image.setdefault(name, []).append(array)
+            elif name not in NOT_SUMMED:
+                sums[name] = (
+                    sums[name] + array if name in sums else array.astype(np.result_type(array, np.int64))
+                )
+    if not per_image:
+        raise ValueError(f"no image could be read: {'; '.join(f'{n} ({r})' for n, r in left_out[:5])}")
+    joined = {name: np.concatenate(arrays, axis=-1) for name, arrays in per_image.items() if name != "bins"}
+    positions = joined["positions"]
+    values = {name.removeprefix(VALUE): a for name, a in joined.items() if name.startswith(VALUE)}
+    values |= {
+        name: np.broadcast_to(joined[name], (len(comparison.methods), len(positions)))
+        for name in OF_THE_TRUTH
+        if name in joined
+    }
+    return Collected(
+        methods=tuple(comparison.methods),
+        images=tuple(names[position] for position in positions),
+        positions=positions,
+        grey_truths=joined["grey_truth"],
+        values=values,
+        sums=sums,
+        sha256=joined["sha256"],
+        bin_counts=np.concatenate(per_image["bins"]),
+        features=features,
+        left_out=left_out,
+    )
+
 
 def assemble(
-    config: ReportConfig,
+    *,
+    title: str,
+    protocol: str,
+    subset: Subset,
+    seed: int,
+    resamples: int,
     comparison: Comparison,
     measurer: Measurer,
     collected: Collected,
     manifest: dict[str, Any],
 ) -> Results:
-    """Everything that the report prints, plots and saves."""
-    methods = collected.methods
-    summaries = summarise(collected.values, methods, seed=config.seed, resamples=config.resamples)
+    """Everything that the report prints, plots and saves, but for the gallery.
+
+    Args:
+        title, protocol, subset, manifest: see `Results`.
+        seed, resamples: of the bootstrap.
+    """
+    methods, metrics = collected.methods, measurer.metrics
+    summaries = summarise(collected.values, methods, metrics, seed=seed, resamples=resamples)
     not_computed = [*measurer.learned.not_computed, *_add_fid(summaries, collected)]
     not_computed += _undefined(summaries)
     curves, rebalanced_curves = (
@@ -53,16 +156,22 @@ def assemble(
         labels = measurer.learned.labels
         classes = np.array(labels.indices)[collected.positions]
         class_names = tuple(labels.class_names[index] for index in classes)
-        diagnosticity = _diagnosticity(config, labels, classes, collected)
+
+        def summarise_chosen(values: Values, rows: Sequence[str], chosen: np.ndarray) -> Summaries:
+            return summarise(values, rows, metrics, seed=seed, resamples=resamples, chosen=chosen)
+
+        diagnosticity = _diagnosticity(labels, classes, collected, summarise_chosen)
     return Results(
-        title=config.title or f"Colorization of {config.data}",
-        protocol=protocol(config),
-        subset=config.subset,
+        title=title,
+        protocol=protocol,
+        subset=subset,
+        metrics=metrics,
         methods=tuple(
             MethodResult(
                 name=name,
                 kind=method.kind,
                 description=method.description,
+                weights=method.weights,
                 summaries=summaries[name],
                 auc_curve=curves[place],
                 auc_rebalanced_curve=rebalanced_curves[place],
@@ -84,16 +193,6 @@ def assemble(
     )
 
 
-def protocol(config: ReportConfig) -> str:
-    """Which images, how they were cut and what was measured, for people."""
-    subset = "" if config.subset == "all" else f" ({config.subset})"
-    squares = "whole images squeezed into squares" if config.protocol == "resize" else "central squares"
-    return (
-        f"{config.data}{subset}, {squares} of {config.image_size} x {config.image_size} pixels, "
-        "measured as 8-bit sRGB"
-    )
-
-
 def _other_lightness(collected: Collected) -> tuple[tuple[str, str], ...]:
     if (correlations := collected.values.get("lightness_correlation")) is None:
         return ()
@@ -110,7 +209,7 @@ def _add_fid(summaries: dict[str, dict[str, Summary]], collected: Collected) -> 
         values = np.array([frechet_distance(features, truth) for features in collected.features])
     except NotAvailableError as error:
         return [NotComputed(metric="fid", methods=(), reason=error.reason, remedy=error.remedy)]
-    standing = standings(collected.methods, values, None, METRICS["fid"].better)
+    standing = standings(collected.methods, values, None, "lower")
     for method, value in zip(collected.methods, values, strict=True):
         summaries[method]["fid"] = Summary(
             value=float(value), low=None, high=None, images=truth.count, standing=standing.get(method)
@@ -120,7 +219,7 @@ def _add_fid(summaries: dict[str, dict[str, Summary]], collected: Collected) -> 
 
 def _undefined(summaries: dict[str, dict[str, Summary]]) -> list[NotComputed]:
     """What has no meaning for a method, or for a set of one image."""
-    found = [
+    not_computed = [
         NotComputed(
             metric="cross_entropy",
             methods=tuple(name for name, metrics in summaries.items() if "cross_entropy" not in metrics),
@@ -129,7 +228,7 @@ def _undefined(summaries: dict[str, dict[str, Summary]]) -> list[NotComputed]:
         )
     ]
     if "random" not in summaries:
-        found.append(
+        not_computed.append(
             NotComputed(
                 metric="random colours",
                 methods=("random",),
@@ -137,7 +236,7 @@ def _undefined(summaries: dict[str, dict[str, Summary]]) -> list[NotComputed]:
                 remedy="compare on two images or more",
             )
         )
-    return found
+    return not_computed
 
 
 def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, ...]:
@@ -145,7 +244,9 @@ def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, 
     for number, network in enumerate(measurer.networks):
         prefix = f"network/{number}/"
         sums = {
-            name.removeprefix(prefix): sum for name, sum in collected.sums.items() if name.startswith(prefix)
+            name.removeprefix(prefix): total
+            for name, total in collected.sums.items()
+            if name.startswith(prefix)
         }
         methods = [
             name
@@ -157,9 +258,16 @@ def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, 
 
 
 def _diagnosticity(
-    config: ReportConfig, labels: Labels, classes: np.ndarray, collected: Collected
+    labels: Labels,
+    classes: np.ndarray,
+    collected: Collected,
+    summarise_chosen: Callable[[Values, Sequence[str], np.ndarray], Summaries],
 ) -> DiagnosticityResult:
-    """Of each class, and every metric in the classes of high and of low diagnosticity."""
+    """Of each class, and every metric in the classes of high and of low diagnosticity.
+
+    Args:
+        summarise_chosen: as `summarise`, of (values, methods, which images count).
+    """
     entropy = {
         int(index): ab_entropy(collected.bin_counts[classes == index].sum(axis=0))
         for index in np.unique(classes)
@@ -178,11 +286,7 @@ def _diagnosticity(
         else {index: of_class.diagnosticity for index, of_class in recognised.items()}
     )
     high, low = split_by_diagnosticity(ordered)
-    chosen = {half: np.isin(classes, indices) for half, indices in (("high", high), ("low", low)) if high}
-
-    def in_half(half: str, values: Values, methods: Sequence[str]) -> dict[str, dict[str, Summary]]:
-        return summarise(values, methods, seed=config.seed, resamples=config.resamples, chosen=chosen[half])
-
+    chosen = {name: np.isin(classes, indices) for name, indices in (("high", high), ("low", low)) if high}
     return DiagnosticityResult(
         ordered_by="ab entropy" if recognised is None else "accuracy difference",
         classes=tuple(
@@ -198,14 +302,18 @@ def _diagnosticity(
             )
             for index, bits in entropy.items()
         ),
-        halves={half: in_half(half, collected.values, collected.methods) for half in chosen},
+        halves={
+            name: summarise_chosen(collected.values, collected.methods, half) for name, half in chosen.items()
+        },
         recognised={}
         if conditions is None
         else {
-            half: {
+            name: {
                 condition: summaries["accuracy"]
-                for condition, summaries in in_half(half, {"accuracy": conditions}, CONDITIONS).items()
+                for condition, summaries in summarise_chosen(
+                    {"accuracy": conditions}, CONDITIONS, half
+                ).items()
             }
-            for half in chosen
+            for name, half in chosen.items()
         },
     )

@@ -8,8 +8,13 @@ from typing import get_args
 from PIL import Image
 
 from eval_colorization.config import Protocol
-from eval_colorization.lightness import SAME_PICTURE, lightness_correlation, lightness_grid
-from eval_colorization.squares import COMPARED, compared_box
+from eval_colorization.squares import (
+    COMPARED,
+    SAME_PICTURE,
+    compared_box,
+    lightness_correlation,
+    lightness_grid,
+)
 from pretext.images.folder import FolderSource
 from pretext.images.image_file import BrokenImageError, image_extensions
 

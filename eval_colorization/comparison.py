@@ -10,9 +10,9 @@ import torch
 
 from eval_colorization.colorized_folder import ColorizedFolder
 from eval_colorization.config import MethodConfig, Protocol, Subset
-from eval_colorization.images import ImageSet, choose_images, read_batch
-from eval_colorization.lightness import SAME_PICTURE
-from eval_colorization.methods import Method, open_methods
+from eval_colorization.images import Images, ImageSet, choose_images, describe_images, read_batch
+from eval_colorization.methods import LiveMethod, Method, open_methods
+from eval_colorization.squares import SAME_PICTURE
 from pretext.spelling import first_few
 
 TRIED_IMAGES = 16
@@ -35,30 +35,30 @@ class Comparison:
 
 def open_comparison(
     *,
-    data: str,
+    images: Images,
     subset: Subset,
     max_images: int | None,
     protocol: Protocol,
     image_size: int,
     missing: Literal["error", "leave_out"],
     seed: int,
-    methods: Mapping[str, MethodConfig],
+    methods: Mapping[str, MethodConfig | LiveMethod],
     device: torch.device,
 ) -> Comparison:
-    """Open images and methods; the arguments are the configuration's keys of the same names.
+    """Open images and methods; the arguments are those of `evaluate`.
 
     Raises:
         ValueError: no such data, method or folder; an image that a folder lacks, unless `missing` is leave_out; a
             folder of other pictures, see `_try_folders`.
     """
     opened = open_methods(methods, device)
-    source, indices = choose_images(data, subset=subset, max_images=max_images)
+    source, indices = choose_images(images, subset=subset, max_images=max_images)
     all_names = [source.name(index) for index in range(len(source))]
     names = [all_names[index] for index in indices]
     folders = {
         name: ColorizedFolder(Path(method.folder).expanduser(), all_names, names)
         for name, method in methods.items()
-        if method.folder is not None
+        if isinstance(method, MethodConfig) and method.folder is not None
     }
     lacking = {
         image: f"{name} ({folder.root}) has no such image"
@@ -72,9 +72,9 @@ def open_comparison(
     )
     if not len(kept):
         raise ValueError(
-            f"no image of {data} is in all of {', '.join(str(f.root) for f in folders.values())}"
+            f"no image of {describe_images(images)} is in all of {', '.join(str(f.root) for f in folders.values())}"
         )
-    images = ImageSet(
+    image_set = ImageSet(
         source,
         kept,
         size=image_size,
@@ -84,10 +84,10 @@ def open_comparison(
         seed=seed,
     )
     if folders:
-        _try_folders(images)
+        _try_folders(image_set)
     if len(kept) == 1:
         opened.pop("random", None)  # it takes another image's colours
-    return Comparison(methods=opened, images=images, lacking=list(lacking.items()))
+    return Comparison(methods=opened, images=image_set, lacking=list(lacking.items()))
 
 
 def _try_folders(images: ImageSet) -> None:

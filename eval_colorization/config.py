@@ -15,7 +15,7 @@ Protocol = Literal["central_crop", "resize"]
 
 @dataclass(frozen=True, kw_only=True)
 class MethodConfig:
-    """Something that paints: a trained network (`model`), or a folder that another system has painted.
+    """Something that colorizes: a trained network (`model`), or a folder of what another system has colorized.
 
     Args:
         model: shipped network (eccv16-photographs), run directory, checkpoint, .safetensors, or published .pth.
@@ -46,6 +46,7 @@ class ReportConfig:
             reports/NAME_OF_MODEL by default.
         model: a run or weights file that joins in with every decoding: shorthand for four methods.
         methods: name -> method.
+        metrics: metrics of your own, beside the built-in ones: [module:Name, ...].
         subset: all images, or of ImageNet's validation images the 10,000 of ctest10k or the first 5,000 (val5k).
         max_images: at most so many images, spread evenly over the set; null takes all.
         protocol: what of a photograph is compared: its central square (central_crop: Zhang, Isola, Efros 2016; the
@@ -54,7 +55,7 @@ class ReportConfig:
         image_size: side in pixels of the squares that are compared.
         missing: what happens when a folder lacks an image: error, or leave_out to compare all methods without it.
         labels: `folders` (an image's first folder is its class), or a CSV file of image,class; null knows no classes.
-        classifier: recognises the painted images: torchvision:NAME or timm:NAME; needs labels.
+        classifier: recognises the colorized images: torchvision:NAME or timm:NAME; needs labels.
         classifier_weights: its weights file; null takes the library's pretrained ones.
         title: heading of the report; null makes one of `data`.
         gallery_images: how many images the page shows: best, worst and median ones.
@@ -69,6 +70,7 @@ class ReportConfig:
     out: str = ""
     model: str | None = None
     methods: dict[str, MethodConfig] = field(default_factory=dict)
+    metrics: list[str] = field(default_factory=list)
     subset: Subset = "all"
     max_images: int | None = None
     protocol: Protocol = "central_crop"

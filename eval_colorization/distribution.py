@@ -33,7 +33,7 @@ class DistributionStatistics:
     """
 
     def __init__(self, trained: TrainedNetwork, device: torch.device, weighing: AbBins) -> None:
-        bins = trained.pretrained.bins
+        bins = trained.bins
         assert bins is not None
         self._trained = trained
         self._centres = bins.centres.to(device)

@@ -1,32 +1,37 @@
-"""`eval_colorization report`: open what is compared, measure batch by batch, report."""
+"""Measure how good the colours of methods are: open what is compared, measure batch by batch, put together."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
+import numpy as np
 import torch
 import yaml
+from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
-from eval_colorization.assemble import assemble
-from eval_colorization.collect import collect
-from eval_colorization.comparison import open_comparison
-from eval_colorization.config import MethodConfig, ReportConfig
-from eval_colorization.gallery import choose_images_to_show, paint_gallery
-from eval_colorization.images import ImageBatch, ImageSet, read_batches
+from eval_colorization.assemble import assemble, collect
+from eval_colorization.comparison import Comparison, open_comparison
+from eval_colorization.config import MethodConfig, Protocol, ReportConfig, Subset
+from eval_colorization.images import ImageBatch, Images, ImageSet, describe_images, read_batch, read_batches
 from eval_colorization.learned import open_learned
 from eval_colorization.manifest import identity, make_manifest
 from eval_colorization.measure import Measurer
-from eval_colorization.methods import all_decodings
-from eval_colorization.parts import Parts
+from eval_colorization.methods import LiveMethod, all_decodings, method_config, on_device
+from eval_colorization.metrics.metric import Metric, open_metrics
+from eval_colorization.metrics.table import METRICS
+from eval_colorization.parts import Parts, fingerprint
 from eval_colorization.report.write import print_table, write_report
-from eval_colorization.results import CONTROLS
+from eval_colorization.results import CONTROLS, GalleryImage, Results
+from pretext.outside import modules_to_copy
 from pretext.runtime.command_line import StoppedError
-from pretext.runtime.distributed import World, join_world
+from pretext.runtime.distributed import World, choose_device, join_world
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_lock import run_lock
 from pretext.runtime.stop_signal import StopSignal
@@ -36,8 +41,145 @@ from pretext.runtime.whole_file import make_folder, write_whole
 BATCH_SIZE = {"cpu": 4, "cuda": 32}
 
 
+def evaluate(
+    methods: Mapping[str, str | Path | MethodConfig | LiveMethod],
+    images: Images,
+    *,
+    resume_dir: str | Path | None = None,
+    world: World | None = None,
+    metrics: Sequence[str | Metric] = (),
+    subset: Subset = "all",
+    max_images: int | None = None,
+    protocol: Protocol = "central_crop",
+    image_size: int = 256,
+    missing: Literal["error", "leave_out"] = "error",
+    labels: str | None = None,
+    classifier: str | None = None,
+    classifier_weights: str | None = None,
+    title: str | None = None,
+    gallery_images: int = 24,
+    resamples: int = 1000,
+    seed: int = 0,
+    batch_size: int | None = None,
+    num_workers: int = 2,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+) -> Results:
+    """Measure all methods, and the controls grey, random colours and truth, on the same images.
+
+    Args:
+        methods: name -> what colorizes: the name or place of weights (see `load_pretrained`), a folder of pictures that
+            were colorized before, a `MethodConfig`, a `Pretrained` network, a `Colorizer`, or any function from a grey
+            PIL image to a colorized one of the same size, called in one thread at a time.
+        images: an address as for data.train of `pretext train`, a data source, or PIL images.
+        resume_dir: folder that keeps what was measured: a call with the same arguments resumes from it. None keeps
+            nothing.
+        world: processes that share the work, and a `resume_dir`; None is this one alone. Each returns the results.
+        metrics: your own, beside the built-in ones: `module:Name` addresses or `Metric`s.
+        subset, max_images, protocol, image_size, missing, labels, classifier, classifier_weights, title,
+            gallery_images, resamples, seed, batch_size, num_workers, device: see `ReportConfig`. A `Pretrained`
+            network is moved to `device`.
+
+    Raises:
+        ValueError: images, a method, a metric or a folder is not as it must be, or `resume_dir` holds another
+            evaluation.
+        StoppedError: Ctrl-C or SIGTERM; what was measured is kept in `resume_dir`.
+    """
+    if not methods:
+        raise ValueError(
+            "there is nothing to compare: name a trained network (eval_colorization report RUN), or a folder of "
+            "colorized images (--methods.NAME.folder DIR)"
+        )
+    for name in methods:
+        if name in CONTROLS:
+            raise ValueError(
+                f"{name!r} is always in a report; leave it out, or give your method another name"
+            )
+    opened_metrics = open_metrics(metrics, METRICS)
+    chosen = {
+        name: method_config(method) if isinstance(method, str | Path) else method
+        for name, method in methods.items()
+    }
+    world = world or World(0, 1, choose_device(device))
+    # On a CPU batches are measured side by side, each by one thread. That is faster than one batch by all threads, and
+    # the report does not depend on their number: with more, the order in which a sum adds up would.
+    num_threads = torch.get_num_threads() if world.device.type == "cpu" else 1
+    with threadpool_limits(1), ExitStack() as temporary:
+        comparison = open_comparison(
+            images=images,
+            subset=subset,
+            max_images=max_images,
+            protocol=protocol,
+            image_size=image_size,
+            missing=missing,
+            seed=seed,
+            methods=chosen | dict.fromkeys(CONTROLS, MethodConfig()),
+            device=world.device,
+        )
+        learned = open_learned(
+            comparison.images.names,
+            labels=labels,
+            classifier=classifier,
+            classifier_weights=classifier_weights,
+            device=world.device,
+        )
+        settings = {
+            "data": describe_images(images),
+            "methods": {
+                name: asdict(method)
+                if isinstance(method, MethodConfig)
+                else comparison.methods[name].description
+                for name, method in chosen.items()
+            },
+            "metrics": [name for name in opened_metrics if name not in METRICS],
+            "subset": subset,
+            "max_images": max_images,
+            "protocol": protocol,
+            "image_size": image_size,
+            "missing": missing,
+            "labels": labels,
+            "classifier": classifier,
+            "classifier_weights": classifier_weights,
+            "title": title,
+            "gallery_images": gallery_images,
+            "resamples": resamples,
+            "seed": seed,
+            "batch_size": batch_size,
+            "num_workers": num_workers,
+            "device": device,
+        }
+        own_metrics = {metric: _code_of(metric) for metric in metrics if isinstance(metric, str)}
+        parts = Parts(
+            Path(resume_dir or temporary.enter_context(TemporaryDirectory())),
+            identity(settings, comparison, learned, own_metrics, world.device),
+        )
+        world.on_main(parts.prepare)
+        measurer = Measurer(
+            methods=comparison.methods, metrics=opened_metrics, device=world.device, learned=learned
+        )
+        batch_size = batch_size or BATCH_SIZE[world.device.type]
+        starts = range(0, len(comparison.images), batch_size)
+        batches = [range(start, min(start + batch_size, len(comparison.images))) for start in starts]
+        _measure(measurer, comparison.images, batches, parts, world, num_workers, num_threads)
+        world.wait()
+        collected = collect(parts.read(len(batches)), comparison)
+        results = assemble(
+            title=title or f"Colorization of {describe_images(images)}",
+            protocol=_describe_squares(describe_images(images), subset, protocol, image_size),
+            subset=subset,
+            seed=seed,
+            resamples=resamples,
+            comparison=comparison,
+            measurer=measurer,
+            collected=collected,
+            manifest=make_manifest(settings, comparison, collected),
+        )
+        shown = choose_images_to_show(results, gallery_images)
+        gallery = _colorize_gallery(comparison, shown, collected.positions[shown].tolist(), world.device)
+        return replace(results, gallery=gallery)
+
+
 def make_report(config: ReportConfig) -> None:
-    """Measure all methods of `config` on its images and write the report; goes on where an earlier call stopped.
+    """`evaluate` what `config` says and write the report; resumes what an earlier call measured.
 
     Started by torchrun, each process measures its share of the batches and the first one writes.
 
@@ -46,76 +188,91 @@ def make_report(config: ReportConfig) -> None:
         StoppedError: Ctrl-C or SIGTERM; what was measured is kept.
     """
     out = Path(config.out)
-    # On a CPU batches are measured side by side, each by one thread: with more, the order in which a convolution or a
-    # sum adds up depends on their number, and with it the last bits of the report.
-    num_threads = torch.get_num_threads()
-    with threadpool_limits(1), join_world(config.device) as world, ExitStack() as held:
-        if world.device.type == "cuda":
-            num_threads = 1
-        comparison = open_comparison(
-            data=config.data,
-            subset=config.subset,
-            max_images=config.max_images,
-            protocol=config.protocol,
-            image_size=config.image_size,
-            missing=config.missing,
-            seed=config.seed,
-            methods=choose_methods(config) | dict.fromkeys(CONTROLS, MethodConfig()),
-            device=world.device,
-        )
-        images = comparison.images
-        learned = open_learned(config, images.names, world.device)
-        parts = Parts(out / "parts", identity(config, comparison, learned, world.device))
-        world.on_main(lambda: _claim(parts, out, held))
+    settings = {
+        field.name: getattr(config, field.name)
+        for field in fields(config)
+        if field.name not in ("data", "out", "model", "methods")
+    }
+    methods = choose_methods(config)
+    with join_world(config.device) as world, ExitStack() as held:
+        world.on_main(lambda: _claim(out, held))
+        results = evaluate(methods, config.data, resume_dir=out / "parts", world=world, **settings)
         if world.is_main:
             write_whole(out / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
-        measurer = Measurer(methods=comparison.methods, device=world.device, learned=learned)
-        batch_size = config.batch_size or BATCH_SIZE[world.device.type]
-        starts = range(0, len(images), batch_size)
-        batches = [range(start, min(start + batch_size, len(images))) for start in starts]
-        _measure(measurer, images, batches, parts, world, config.num_workers, num_threads)
-        world.wait()
-        if world.is_main:
-            collected = collect(parts.read(len(batches)), comparison)
-            manifest = make_manifest(config, comparison, collected)
-            results = assemble(config, comparison, measurer, collected, manifest)
-            shown = choose_images_to_show(results, config.gallery_images)
-            gallery = paint_gallery(comparison, collected.positions[shown].tolist(), shown, world.device)
-            write_report(out, results, gallery)
+            write_report(results, out)
             print_table(results)
             print(out / "index.html")
 
 
-def _claim(parts: Parts, out: Path, held: ExitStack) -> None:
+def choose_methods(config: ReportConfig) -> dict[str, MethodConfig]:
+    """The user's methods by name, with those that `model` stands for.
+
+    Raises:
+        ValueError: a name is used twice.
+    """
+    decodings = {} if config.model is None else all_decodings(config.model)
+    if twice := decodings.keys() & config.methods.keys():
+        raise ValueError(
+            f"{min(twice)!r} is one of the methods that `model` stands for; give yours another name"
+        )
+    return decodings | config.methods
+
+
+def choose_images_to_show(results: Results, num_images: int) -> list[int]:
+    """Places in `results.images` of the images to show, in order: see `best_worst_median`.
+
+    Chosen by CIEDE2000, a colour difference made for eyes and defined for every image; controls have no say.
+    """
+    rows = [place for place, method in enumerate(results.methods) if method.name not in CONTROLS]
+    return best_worst_median(results.values["ciede2000"][rows], num_images)
+
+
+def best_worst_median(differences: Float[np.ndarray, "methods images"], num_images: int) -> list[int]:
+    """At most `num_images` images, in order: all, or in turn each method's best, worst and median ones."""
+    if differences.shape[1] <= num_images:
+        return list(range(differences.shape[1]))
+    orders = np.argsort(differences, axis=1, kind="stable")
+    middle_out = sorted(range(orders.shape[1]), key=lambda rank: abs(rank - orders.shape[1] // 2))
+    chosen: dict[int, None] = {}
+    for step in range(orders.shape[1]):
+        for order in orders:
+            for rank in (step, -1 - step, middle_out[step]):
+                if len(chosen) < num_images:
+                    chosen[int(order[rank])] = None
+    return sorted(chosen)
+
+
+def _claim(out: Path, held: ExitStack) -> None:
     """Keep other processes out of the report's folder until `held` is closed, and see that it can be written."""
     make_folder(out)
     held.enter_context(run_lock(out))
-    parts.prepare()
 
 
-def choose_methods(config: ReportConfig) -> dict[str, MethodConfig]:
-    """The user's methods by name.
+def _code_of(metric: str) -> str:
+    """A fingerprint of the user's files that the metric `module:Name` is made of."""
+    return fingerprint([file.read_text(encoding="utf-8") for file in modules_to_copy(metric).values()])
 
-    Raises:
-        ValueError: there are none, or a name is used twice or belongs to a control.
-    """
-    decodings = {} if config.model is None else all_decodings(config.model)
-    methods = decodings | config.methods
-    for name in methods:
-        if name in CONTROLS:
-            raise ValueError(
-                f"{name!r} is always in a report; leave it out, or give your method another name"
-            )
-        if name in decodings and name in config.methods:
-            raise ValueError(
-                f"{name!r} is one of the methods that `model` stands for; give yours another name"
-            )
-    if not methods:
-        raise ValueError(
-            "there is nothing to compare: name a trained network (eval_colorization report RUN), or a folder of "
-            "painted images (--methods.NAME.folder DIR)"
-        )
-    return methods
+
+def _describe_squares(data: str, subset: Subset, protocol: Protocol, image_size: int) -> str:
+    """Which images, how they were cut and what was measured, for people."""
+    part = "" if subset == "all" else f" ({subset})"
+    squares = "whole images squeezed into squares" if protocol == "resize" else "central squares"
+    return f"{data}{part}, {squares} of {image_size} x {image_size} pixels, measured as 8-bit sRGB"
+
+
+def _colorize_gallery(
+    comparison: Comparison, shown: Sequence[int], positions: Sequence[int], device: torch.device
+) -> tuple[GalleryImage, ...]:
+    """The pictures of the images at the places `shown`, which are at `positions` of the comparison's set."""
+    gallery = []
+    for index, position in zip(shown, positions, strict=True):
+        canvas = on_device(read_batch(comparison.images, [position]), device)
+        pictures = {
+            name: method.colorize(canvas)[0].permute(1, 2, 0).cpu().numpy()
+            for name, method in comparison.methods.items()
+        }
+        gallery.append(GalleryImage(index=index, pictures=pictures))
+    return tuple(gallery)
 
 
 def _measure(
@@ -133,7 +290,7 @@ def _measure(
     mine = to_do[world.rank :: world.size]
     done = len(batches) - len(to_do)
     if done and world.is_main:
-        print(f"goes on: {done} of {len(batches)} batches were measured before")
+        print(f"resumes: {done} of {len(batches)} batches were measured before")
 
     def measure(number: int, batch: ImageBatch) -> ImageBatch:
         parts.write(number, measurer.measure(batch))
@@ -145,8 +302,8 @@ def _measure(
         Progress(len(mine), unit="batch", visible=world.is_main) as progress,
         ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        found = read_batches(images, [batches[number] for number in mine], num_workers=num_workers)
-        for count, batch in enumerate(_side_by_side(pool, num_threads, measure, mine, found), start=1):
+        read = read_batches(images, [batches[number] for number in mine], num_workers=num_workers)
+        for count, batch in enumerate(_side_by_side(pool, num_threads, measure, mine, read), start=1):
             for position, reason in batch.left_out:
                 progress.say(f"left out: {images.names[position]} ({reason})")
             for position, method in batch.other_lightness:
@@ -158,7 +315,7 @@ def _measure(
             if stop.received:
                 raise StoppedError(
                     f"stopped; {sum(map(parts.is_done, range(len(batches))))} of {len(batches)} batches are measured, "
-                    "give the same command to go on",
+                    "the same command resumes",
                     stop.received,
                 )
 

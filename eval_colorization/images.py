@@ -1,5 +1,6 @@
-"""The images of an evaluation: which ones, and each with its true, another's and its painted colours."""
+"""The images of an evaluation: which ones, and each with its true, another's and its colorized colours."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,7 @@ from torch.utils.data import Dataset
 
 from eval_colorization.colorized_folder import ColorizedFolder
 from eval_colorization.config import Protocol, Subset
-from eval_colorization.lightness import SAME_PICTURE
-from eval_colorization.squares import compared_square
+from eval_colorization.squares import SAME_PICTURE, compared_square
 from pretext.images.image_file import BrokenImageError
 from pretext.images.sources import ImageSource, open_source
 from pretext.images.workers import GuardedLoader
@@ -33,7 +33,7 @@ class ImageSet:
         indices: which of its images.
         protocol: see `compared_square`.
         folders: colorized images by method.
-        leave_out: leave an image out whose painted image cannot be read, instead of a ValueError.
+        leave_out: leave an image out whose colorized image cannot be read, instead of a ValueError.
         seed: decides whose colours an image lends for the random control.
     """
 
@@ -88,23 +88,23 @@ class ImageBatch:
         positions: their places in the set.
         truth: the true images.
         lenders: the images whose colours the random control takes; None for a set of one image.
-        painted: by method of a folder.
-        resized: by method, how many painted images had another size than both the original and the square.
-        lightness: by method of a folder, each painted image's `lightness_correlation` with the truth.
+        colorized: by method of a folder.
+        resized: by method, how many colorized images had another size than both the original and the square.
+        lightness: by method of a folder, each colorized image's `lightness_correlation` with the truth.
         left_out: (position, reason) of those that could not be read.
     """
 
     positions: Int64[np.ndarray, " batch"]
     truth: UInt8[Tensor, "batch 3 size size"]
     lenders: UInt8[Tensor, "batch 3 size size"] | None
-    painted: dict[str, UInt8[Tensor, "batch 3 size size"]]
+    colorized: dict[str, UInt8[Tensor, "batch 3 size size"]]
     resized: dict[str, int]
     lightness: dict[str, Float64[np.ndarray, " batch"]]
     left_out: list[tuple[int, str]]
 
     @property
     def other_lightness(self) -> list[tuple[int, str]]:
-        """(position, method) of the painted images that do not have the lightness of the truth."""
+        """(position, method) of the colorized images that do not have the lightness of the truth."""
         return [
             (int(self.positions[place]), method)
             for method, correlations in self.lightness.items()
@@ -117,8 +117,8 @@ def read_batches(
 ) -> Iterator[ImageBatch]:
     """The batches that `positions` asks for, read ahead by `num_workers` processes (0: by this one).
 
-    A true or painted image that cannot be read leaves its image out, with the reason.
-    Raises ValueError for a painted image of another size or the other protocol.
+    A true or colorized image that cannot be read leaves its image out, with the reason.
+    Raises ValueError for a colorized image of another size or the other protocol.
     """
     loader = GuardedLoader(
         _Reader(images),
@@ -146,13 +146,13 @@ class _Reader(Dataset[ImageBatch]):
 def read_batch(images: ImageSet, positions: Sequence[int]) -> ImageBatch:
     """The images at `positions`; see `read_batches`."""
     kept, truths, lenders, left_out = [], [], [], []
-    painted: dict[str, list[Tensor]] = {name: [] for name in images.folders}
+    colorized: dict[str, list[Tensor]] = {name: [] for name in images.folders}
     resized = dict.fromkeys(images.folders, 0)
     lightness: dict[str, list[float]] = {name: [] for name in images.folders}
     for position in positions:
         try:
             truth = images.truth(position)
-            pictures = _painted(images, position, truth)
+            pictures = _colorized(images, position, truth)
         except BrokenImageError as error:
             left_out.append((position, str(error)))
             continue
@@ -162,20 +162,20 @@ def read_batch(images: ImageSet, positions: Sequence[int]) -> ImageBatch:
             lenders.append(images.lender(position))
         for name, (picture, correlation) in pictures.items():
             resized[name] += picture.size not in (truth.size, (images.size, images.size))
-            painted[name].append(images.square(picture))
+            colorized[name].append(images.square(picture))
             lightness[name].append(correlation)
     return ImageBatch(
         positions=np.array(kept, np.int64),
         truth=_stack(truths, images.size),
         lenders=_stack(lenders, images.size) if len(images) > 1 else None,
-        painted={name: _stack(pictures, images.size) for name, pictures in painted.items()},
+        colorized={name: _stack(pictures, images.size) for name, pictures in colorized.items()},
         resized=resized,
         lightness={name: np.array(correlations) for name, correlations in lightness.items()},
         left_out=left_out,
     )
 
 
-def _painted(images: ImageSet, position: int, truth: Image.Image) -> dict[str, tuple[Image.Image, float]]:
+def _colorized(images: ImageSet, position: int, truth: Image.Image) -> dict[str, tuple[Image.Image, float]]:
     try:
         return {
             name: folder.open(images.names[position], truth, images.protocol)
@@ -195,21 +195,60 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+class PictureList(ImageSource):
+    """PIL images in memory as a source, named by their place.
+
+    Args:
+        pictures: of any size and mode.
+    """
+
+    def __init__(self, pictures: Sequence[Image.Image]) -> None:
+        self._pictures = [picture.convert("RGB") for picture in pictures]
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def name(self, index: int) -> str:
+        """The place, from 0000."""
+        return f"{index:04d}"
+
+    def open(self, index: int, short_side: int | None = None) -> Image.Image:
+        """The picture in RGB."""
+        return self._pictures[index]
+
+    def stamp(self, index: int) -> str:
+        """A hash of the pixels."""
+        return hashlib.sha256(self._pictures[index].tobytes()).hexdigest()
+
+
+Images = str | Path | ImageSource | Sequence[Image.Image]
+
+
+def describe_images(images: Images) -> str:
+    """The address of images, or what they are if they have none."""
+    if isinstance(images, str | Path):
+        return str(images)
+    return f"{len(images)} images of {type(images).__qualname__}"
+
+
 def choose_images(
-    data: str, *, subset: Subset, max_images: int | None
+    images: Images, *, subset: Subset, max_images: int | None
 ) -> tuple[ImageSource, Int64[np.ndarray, " images"]]:
-    """The source that `data` names, and the indices in it of the images to measure.
+    """The source that `images` names or is, and the indices in it of the images to measure.
 
     ctest10k and val5k find ImageNet's validation images by the number in their file names, wherever they lie.
 
     Raises:
         ValueError: no such source, or images of the subset are not in it.
     """
-    source = open_source(data, split="validation")
+    if isinstance(images, str | Path):
+        source = open_source(str(images), split="validation")
+    else:
+        source = images if isinstance(images, ImageSource) else PictureList(images)
     indices = np.arange(len(source))
     if subset != "all":
         numbers = np.load(CTEST10K) + 1 if subset == "ctest10k" else np.arange(1, VAL5K_IMAGES + 1)
-        indices = _imagenet_validation(source, numbers, f"{data}, subset {subset}")
+        indices = _imagenet_validation(source, numbers, f"{describe_images(images)}, subset {subset}")
     if max_images is not None and max_images < len(indices):
         if max_images < 1:
             raise ValueError(f"max_images must be at least 1 but is {max_images}")

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 import torch
 
-from eval_colorization.config import ReportConfig
 from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
 from eval_colorization.metrics.recognition import Classifier, open_classifier
 from eval_colorization.results import NotComputed
@@ -30,15 +29,22 @@ class Learned:
     @property
     def names(self) -> list[str]:
         """The metrics that can be computed."""
-        found = {"lpips": self.lpips, "fid": self.inception, "accuracy": self.classifier}
-        return [name for name, metric in found.items() if metric is not None]
+        metrics = {"lpips": self.lpips, "fid": self.inception, "accuracy": self.classifier}
+        return [name for name, metric in metrics.items() if metric is not None]
 
 
-def open_learned(config: ReportConfig, names: Sequence[str], device: torch.device) -> Learned:
-    """Open all that is there, for the images `names`.
+def open_learned(
+    names: Sequence[str],
+    *,
+    labels: str | None,
+    classifier: str | None,
+    classifier_weights: str | None,
+    device: torch.device,
+) -> Learned:
+    """Open all that is there, for the images `names`; the other arguments are those of `evaluate`.
 
     Raises:
-        ValueError: a file that `config` names is not as it must be, or a classifier is named without labels.
+        ValueError: a file that is named is not as it must be, or a classifier is named without labels.
     """
     not_computed = []
 
@@ -51,41 +57,38 @@ def open_learned(config: ReportConfig, names: Sequence[str], device: torch.devic
             )
             return None
 
-    labels = opened("diagnosticity", lambda: _labels(config, names))
-    classifier = opened("accuracy", lambda: _classifier(config, device))
-    if labels is not None and classifier is not None:
-        labels.check_outputs(classifier.num_classes)
+    classes = opened("diagnosticity", lambda: _labels(labels, names))
+    recogniser = opened("accuracy", lambda: _classifier(classifier, classifier_weights, labels, device))
+    if classes is not None and recogniser is not None:
+        classes.check_outputs(recogniser.num_classes)
     return Learned(
         lpips=opened("lpips", lambda: Lpips(device)),
         inception=opened("fid", lambda: InceptionFeatures(device)),
-        labels=labels,
-        classifier=classifier,
+        labels=classes,
+        classifier=recogniser,
         not_computed=tuple(not_computed),
     )
 
 
-def _labels(config: ReportConfig, names: Sequence[str]) -> Labels:
-    if config.labels is None:
+def _labels(labels: str | None, names: Sequence[str]) -> Labels:
+    if labels is None:
         raise NotAvailableError(
             "the images' classes are not known", "set labels: folders, or to a CSV file of image,class"
         )
-    return (
-        labels_from_folders(names)
-        if config.labels == "folders"
-        else labels_from_csv(Path(config.labels), names)
-    )
+    return labels_from_folders(names) if labels == "folders" else labels_from_csv(Path(labels), names)
 
 
-def _classifier(config: ReportConfig, device: torch.device) -> Classifier:
-    if config.classifier is None:
+def _classifier(
+    classifier: str | None, weights: str | None, labels: str | None, device: torch.device
+) -> Classifier:
+    if classifier is None:
         raise NotAvailableError(
             "no classifier is named",
             "set classifier: torchvision:vgg16 (the paper's) and labels; its weights are downloaded or set by "
             "classifier_weights",
         )
-    if config.labels is None:
+    if labels is None:
         raise ValueError(
             "a classifier recognises classes: set labels: folders, or to a CSV file of image,class"
         )
-    weights = None if config.classifier_weights is None else Path(config.classifier_weights)
-    return open_classifier(config.classifier, weights, device)
+    return open_classifier(classifier, None if weights is None else Path(weights), device)

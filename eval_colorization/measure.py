@@ -1,4 +1,4 @@
-"""From a batch of images to numbers: every method painted and every metric taken, once."""
+"""From a batch of images to numbers: every method colorized and every metric taken, once."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,29 +14,12 @@ from eval_colorization.images import ImageBatch
 from eval_colorization.learned import Learned
 from eval_colorization.methods import Canvas, Method, Network, is_grey, on_device
 from eval_colorization.metrics.auc import auc, error_counts, nearest_bins, rebalancing_weights
-from eval_colorization.metrics.ciede2000 import ciede2000
-from eval_colorization.metrics.colourfulness import colourfulness, colourfulness_absolute
 from eval_colorization.metrics.diagnosticity import incongruent_colours
-from eval_colorization.metrics.errors import ab_rmse, mse, psnr
-from eval_colorization.metrics.palette import dominant_colours, palette_distance
-from eval_colorization.metrics.saturation import saturation_distance, saturation_histogram
-from eval_colorization.metrics.ssim import ssim
+from eval_colorization.metrics.metric import Metric, Pictures, measure_images
 from eval_colorization.parts import Part
 from pretext.color.bins import AbBins, AbHistogram
-from pretext.color.lab import lab_to_rgb, rgb_to_lab
+from pretext.color.lab import lab_to_rgb
 from pretext.colorizer import to_8_bits
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Truth:
-    """What is taken of the true images once, for all methods."""
-
-    rgb: Tensor
-    lab: Tensor
-    weight: Tensor
-    colourfulness: Tensor
-    saturation: Tensor
-    palette: Tensor
 
 
 @dataclass(eq=False)
@@ -46,7 +29,7 @@ class Measurer:
     `measure` returns a part, arrays by name, for the k images that could be read:
 
     left_out_positions, left_out_reasons: of the others;
-    positions (k), grey_truth (k), rebalancing_weight (k), sha256 (methods, k) of the painted pixels;
+    positions (k), grey_truth (k), rebalancing_weight (k), sha256 (methods, k) of the colorized pixels;
     value/METRIC (methods, k), NaN where a method has no such thing;
     value/lightness_correlation (methods, k), if a method is a folder: see `ColorizedFolder.open`;
     auc_counts, auc_weighted_counts (methods, 152), ab_histogram (methods, 256, 256), resized (methods): sums;
@@ -57,13 +40,14 @@ class Measurer:
     """
 
     methods: Mapping[str, Method]
+    metrics: Mapping[str, Metric]
     device: torch.device
     learned: Learned
     bins: AbBins = field(default_factory=AbBins.published)
 
     def __post_init__(self) -> None:
         trained = dict.fromkeys(m.trained for m in self.methods.values() if isinstance(m, Network))
-        self.networks = [network for network in trained if network.pretrained.bins is not None]
+        self.networks = [network for network in trained if network.bins is not None]
         self._statistics = [
             DistributionStatistics(network, self.device, self.bins) for network in self.networks
         ]
@@ -80,19 +64,11 @@ class Measurer:
         if not len(batch.positions):
             return left_out
         canvas = on_device(batch, self.device)
-        rgb = canvas.truth / 255
-        truth = _Truth(
-            rgb=rgb,
-            lab=canvas.lab,
-            weight=rebalancing_weights(canvas.lab[:, 1:], self.bins),
-            colourfulness=colourfulness(rgb),
-            saturation=saturation_histogram(rgb),
-            palette=dominant_colours(canvas.lab),
-        )
+        weight = rebalancing_weights(canvas.pictures.ab, self.bins)
         part: Part = left_out | {
             "positions": batch.positions,
             "grey_truth": is_grey(canvas).cpu().numpy(),
-            "rebalancing_weight": truth.weight.double().mean(dim=(1, 2)).cpu().numpy(),
+            "rebalancing_weight": weight.double().mean(dim=(1, 2)).cpu().numpy(),
             "resized": np.array([batch.resized.get(name, 0) for name in self.methods]),
             "bins": self._bin_counts(canvas),
         }
@@ -104,48 +80,45 @@ class Measurer:
         if self._recognises:
             turned = to_8_bits(lab_to_rgb(incongruent_colours(canvas.lab))) / 255
             part["accuracy_incongruent"] = self._accuracy(turned, batch).double().cpu().numpy()
-        rows = [self._measure_method(method.paint(canvas), truth, batch) for method in self.methods.values()]
+        rows = [
+            self._measure_method(method.colorize(canvas), canvas, weight) for method in self.methods.values()
+        ]
         part |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
         part |= self._measure_networks(canvas)
         return part
 
-    def _measure_method(self, painted: UInt8[Tensor, "k 3 s s"], truth: _Truth, batch: ImageBatch) -> Part:
-        rgb = painted / 255
-        lab = rgb_to_lab(rgb)
-        ab, true_ab = lab[:, 1:], truth.lab[:, 1:]
-        squares = mse(rgb, truth.rgb)
-        colours = colourfulness(rgb)
-        counts = error_counts(ab, true_ab, None)
-        weighted = error_counts(ab, true_ab, truth.weight)
-        values = {
-            "psnr": psnr(squares),
-            "mse": squares,
-            "ab_rmse": ab_rmse(ab, true_ab),
-            "auc": auc(counts),
-            "auc_rebalanced": auc(weighted),
-            "ciede2000": ciede2000(lab, truth.lab),
-            "ssim": ssim(rgb, truth.rgb),
-            "colourfulness": colours,
-            "colourfulness_difference": colours - truth.colourfulness,
-            "colourfulness_absolute": colourfulness_absolute(rgb),
-            "saturation_distance": saturation_distance(saturation_histogram(rgb), truth.saturation),
-            "palette_distance": palette_distance(dominant_colours(lab), truth.palette),
+    def _measure_method(
+        self,
+        colorized: UInt8[Tensor, "k 3 s s"],
+        canvas: Canvas,
+        weight: Float[Tensor, "k s s"],
+    ) -> Part:
+        pictures, truth = Pictures(colorized), canvas.pictures
+        counts = error_counts(pictures.ab, truth.ab, None)
+        weighted = error_counts(pictures.ab, truth.ab, weight)
+        values = {"auc": auc(counts), "auc_rebalanced": auc(weighted)}
+        values |= {
+            name: measure_images(name, metric, pictures, truth)
+            for name, metric in self.metrics.items()
+            if metric.measure is not None
         }
         if self.learned.lpips is not None:
-            values["lpips"] = self.learned.lpips(rgb, truth.rgb)
+            values["lpips"] = self.learned.lpips(pictures.rgb, truth.rgb)
         if self._recognises:
-            values["accuracy"] = self._accuracy(rgb, batch)
+            values["accuracy"] = self._accuracy(pictures.rgb, canvas.batch)
         histogram = AbHistogram()
-        histogram.add(ab)
-        row = {f"value/{name}": value.double().cpu().numpy() for name, value in values.items()}
+        histogram.add(pictures.ab)
+        row = {
+            f"value/{name}": values[name].double().cpu().numpy() for name in self.metrics if name in values
+        }
         row["auc_counts"] = counts.sum(dim=0).cpu().numpy()
         row["auc_weighted_counts"] = weighted.sum(dim=0).cpu().numpy()
         row["ab_histogram"] = histogram.counts.numpy().astype(np.int32)
         row["sha256"] = np.array(
-            [hashlib.sha256(image.tobytes()).hexdigest() for image in painted.cpu().numpy()]
+            [hashlib.sha256(image.tobytes()).hexdigest() for image in colorized.cpu().numpy()]
         )
         if self.learned.inception is not None:
-            row["features"] = self.learned.inception(painted).float().cpu().numpy()
+            row["features"] = self.learned.inception(colorized).float().cpu().numpy()
         return row
 
     @property
@@ -161,7 +134,7 @@ class Measurer:
 
     def _bin_counts(self, canvas: Canvas) -> np.ndarray:
         num_bins = len(self.bins.centres)
-        nearest = nearest_bins(canvas.lab[:, 1:], self.bins).flatten(1)
+        nearest = nearest_bins(canvas.pictures.ab, self.bins).flatten(1)
         return np.stack([torch.bincount(bins, minlength=num_bins).cpu().numpy() for bins in nearest])
 
     def _measure_networks(self, canvas: Canvas) -> Part:

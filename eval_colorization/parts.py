@@ -1,4 +1,4 @@
-"""What was measured so far: one file a batch, so that an evaluation that was stopped goes on where it was."""
+"""What was measured so far: one file per batch, so that an evaluation that was stopped resumes."""
 
 import hashlib
 import json

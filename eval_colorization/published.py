@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eval_colorization.config import Subset
-from eval_colorization.metrics.table import Better
+from eval_colorization.metrics.metric import Better
 from pretext.quoted import FromMemory
 
 

@@ -1,5 +1,6 @@
 """What an evaluation found: everything that a report prints, plots and saves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -7,12 +8,14 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from eval_colorization.config import Subset
+from eval_colorization.metrics.metric import Metric
 
-Kind = Literal["network", "folder", "grey", "random", "truth"]
+Kind = Literal["network", "folder", "function", "grey", "random", "truth"]
 CONTROLS = ("grey", "random", "truth")
 CONDITIONS = ("truth", "grey", "incongruent")  # colours in which the true images are recognised
 
 Standing = Literal["best", "level", "behind"]
+Summaries = Mapping[str, Mapping[str, "Summary"]]  # method -> metric -> summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,7 @@ class MethodResult:
     Attributes:
         name: as the user named it; grey, random and truth for the controls.
         description: one line: where its images come from.
+        weights: SHA-256 of its network's weights, by which records of the same network are joined; None without one.
         summaries: by metric, of those that could be computed for it.
         auc_curve: share of pixels with an ab error of at most t, for t = 0..150.
         auc_rebalanced_curve: the same with rebalanced pixels.
@@ -49,6 +53,7 @@ class MethodResult:
     name: str
     kind: Kind
     description: str
+    weights: str | None
     summaries: dict[str, Summary]
     auc_curve: Float[np.ndarray, "thresholds"]
     auc_rebalanced_curve: Float[np.ndarray, "thresholds"]
@@ -126,7 +131,7 @@ class DiagnosticityResult:
 
     ordered_by: Literal["accuracy difference", "ab entropy"]
     classes: tuple[ClassResult, ...]
-    halves: dict[str, dict[str, dict[str, Summary]]]
+    halves: dict[str, Summaries]
     recognised: dict[str, dict[str, Summary]]
 
 
@@ -141,6 +146,14 @@ class NotComputed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GalleryImage:
+    """The pictures of one image to look at: RGB, 8 bits, by method; `index` is its place in `Results.images`."""
+
+    index: int
+    pictures: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """One evaluation.
 
@@ -148,21 +161,24 @@ class Results:
         title: of the report.
         protocol: which images these are and how they were cut, as one sentence's end: "... compared on" it.
         subset: of ImageNet's validation images, as configured.
+        metrics: all that a report knows by name, computed or not: the built-in ones, then the user's own.
         methods: the user's first, then grey, random and truth.
         images: their names, in order.
         labels: the images' classes, where known.
         grey_truths: images whose truth is grey.
         values: column of per_image.csv -> (methods, images); NaN where not computed.
-        sha256: (methods, images), of each painted image's pixels.
+        sha256: (methods, images), of each colorized image's pixels.
         networks: of the methods that decode a distribution.
         left_out: (image, reason) of those that no number is made of.
         other_lightness: (image, method) of colorized images without the truth's lightness; they are in all numbers.
         manifest: how to make the same numbers again: configuration, versions, hashes, command.
+        gallery: the images to look at, in the order shown at first.
     """
 
     title: str
     protocol: str
     subset: Subset
+    metrics: Mapping[str, Metric]
     methods: tuple[MethodResult, ...]
     images: tuple[str, ...]
     labels: tuple[str, ...] | None
@@ -175,11 +191,24 @@ class Results:
     left_out: tuple[tuple[str, str], ...]
     other_lightness: tuple[tuple[str, str], ...]
     manifest: dict[str, Any]
+    gallery: tuple[GalleryImage, ...] = ()
 
+    @property
+    def summaries(self) -> dict[str, dict[str, Summary]]:
+        """method -> metric -> summary, of the whole set."""
+        return {method.name: method.summaries for method in self.methods}
 
-@dataclass(frozen=True, kw_only=True)
-class GalleryImage:
-    """The pictures of one image to look at: RGB, 8 bits, by method; `index` is its place in `Results.images`."""
+    @property
+    def computed_metrics(self) -> list[str]:
+        """The metrics that at least one method has, in the order of `metrics`."""
+        return [key for key in self.metrics if any(key in method.summaries for method in self.methods)]
 
-    index: int
-    pictures: dict[str, np.ndarray]
+    @property
+    def per_image_metrics(self) -> dict[str, str]:
+        """metric -> its column of `values`, in the order of `metrics`; of those that share a column the first."""
+        metrics: dict[str, str] = {}
+        for key, metric in self.metrics.items():
+            column = metric.column or key
+            if column in self.values and column not in metrics.values():
+                metrics[key] = column
+        return metrics

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from eval_colorization.bootstrap import percentile_interval, resampled_means, weighted_mean
-from eval_colorization.metrics.table import METRICS, Better, Metric
+from eval_colorization.metrics.metric import Better, Metric
 from eval_colorization.results import Standing, Summary
 
 Values = Mapping[str, Float[np.ndarray, "methods images"]]
@@ -15,12 +15,13 @@ Values = Mapping[str, Float[np.ndarray, "methods images"]]
 def summarise(
     values: Values,
     methods: Sequence[str],
+    metrics: Mapping[str, Metric],
     *,
     seed: int,
     resamples: int,
     chosen: Bool[np.ndarray, " images"] | None = None,
 ) -> dict[str, dict[str, Summary]]:
-    """method -> metric -> Summary, of the metrics that `values` has columns for, over the `chosen` images.
+    """method -> metric -> Summary, of those `metrics` that `values` has columns for, over the `chosen` images.
 
     The intervals of all metrics and methods come from the same resamples of the images. A method without any
     finite value is left out, unless all its values are infinite: then so is their mean.
@@ -33,10 +34,10 @@ def summarise(
     """
     if chosen is not None:
         values = {name: column[:, chosen] for name, column in values.items()}
-    metrics = {name: metric for name, metric in METRICS.items() if column_of(name, metric) in values}
+    metrics = {name: metric for name, metric in metrics.items() if (metric.column or name) in values}
     terms, weights = [], []
     for name, metric in metrics.items():
-        column = values[column_of(name, metric)]
+        column = values[metric.column or name]
         finite = np.where(np.isfinite(column), column, np.nan)
         terms.append(finite**2 if metric.pooling == "root mean square" else finite)
         weights.append(values[metric.weights] if metric.weights else np.ones_like(column))
@@ -48,7 +49,7 @@ def summarise(
     lows, highs = percentile_interval(resampled)
     summaries: dict[str, dict[str, Summary]] = {method: {} for method in methods}
     for row, (name, metric) in enumerate(metrics.items()):
-        column = values[column_of(name, metric)]
+        column = values[metric.column or name]
         standing = standings(methods, means[row], resampled[:, row], metric.better)
         for place, method in enumerate(methods):
             value, low, high = (float(array[row, place]) for array in (means, lows, highs))
@@ -104,8 +105,3 @@ def _badness(
         return np.abs(values)
     assert truth is not None
     return np.abs(values - values[..., [truth]])
-
-
-def column_of(name: str, metric: Metric) -> str:
-    """The column of per_image.csv that a metric is made from."""
-    return metric.column or name

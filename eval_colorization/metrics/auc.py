@@ -14,7 +14,7 @@ THRESHOLDS = range(151)
 
 
 def error_counts(
-    painted_ab: Float[Tensor, "batch 2 height width"],
+    colorized_ab: Float[Tensor, "batch 2 height width"],
     truth_ab: Float[Tensor, "batch 2 height width"],
     weight: Float[Tensor, "batch height width"] | None = None,
 ) -> Num[Tensor, "batch 152"]:
@@ -27,7 +27,7 @@ def error_counts(
         int64 counts without `weight`, float64 sums of the weights with it. On a GPU the order in which weights
         are added changes from run to run, and with it the last digit of a sum.
     """
-    a, b = (painted_ab.float() - truth_ab.float()).unbind(1)
+    a, b = (colorized_ab.float() - truth_ab.float()).unbind(1)
     columns = len(THRESHOLDS) + 1
     column = torch.hypot(a, b).ceil_().clamp_(max=columns - 1).long()
     column += columns * torch.arange(len(column), device=column.device)[:, None, None]

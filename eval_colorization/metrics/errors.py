@@ -5,11 +5,11 @@ from torch import Tensor
 
 
 def mse(
-    painted_rgb: Float[Tensor, "batch 3 height width"], truth_rgb: Float[Tensor, "batch 3 height width"]
+    colorized_rgb: Float[Tensor, "batch 3 height width"], truth_rgb: Float[Tensor, "batch 3 height width"]
 ) -> Float64[Tensor, "batch"]:
     """Mean squared error over pixels and channels, RGB in [0, 1]: in [0, 1], 0 for equal images."""
     height, width = truth_rgb.shape[-2:]
-    return _squared_error(painted_rgb, truth_rgb) / (3 * height * width)
+    return _squared_error(colorized_rgb, truth_rgb) / (3 * height * width)
 
 
 def psnr(mse: Float[Tensor, "*images"]) -> Float64[Tensor, "*images"]:
@@ -18,7 +18,7 @@ def psnr(mse: Float[Tensor, "*images"]) -> Float64[Tensor, "*images"]:
 
 
 def ab_rmse(
-    painted_ab: Float[Tensor, "batch 2 height width"], truth_ab: Float[Tensor, "batch 2 height width"]
+    colorized_ab: Float[Tensor, "batch 2 height width"], truth_ab: Float[Tensor, "batch 2 height width"]
 ) -> Float64[Tensor, "batch"]:
     """Root of the mean over pixels of the squared distance in the ab plane, in ab units.
 
@@ -26,11 +26,12 @@ def ab_rmse(
     prints a figure smaller by the factor sqrt(2).
     """
     height, width = truth_ab.shape[-2:]
-    return (_squared_error(painted_ab, truth_ab) / (height * width)).sqrt()
+    return (_squared_error(colorized_ab, truth_ab) / (height * width)).sqrt()
 
 
 def _squared_error(
-    painted: Float[Tensor, "batch channels height width"], truth: Float[Tensor, "batch channels height width"]
+    colorized: Float[Tensor, "batch channels height width"],
+    truth: Float[Tensor, "batch channels height width"],
 ) -> Float64[Tensor, "batch"]:
-    rows = (painted.float() - truth.float()).square_().sum(dim=-1)
+    rows = (colorized.float() - truth.float()).square_().sum(dim=-1)
     return rows.double().sum(dim=(-2, -1))

@@ -32,11 +32,11 @@ class Lpips:
     @torch.inference_mode()
     def __call__(
         self,
-        painted_rgb: Float[Tensor, "batch 3 height width"],
+        colorized_rgb: Float[Tensor, "batch 3 height width"],
         truth_rgb: Float[Tensor, "batch 3 height width"],
     ) -> Float[Tensor, "batch"]:
         """The distance of each pair: RGB in [0, 1], sides of at least 32 pixels. 0 for identical images."""
-        return self._network(painted_rgb, truth_rgb, normalize=True).flatten()
+        return self._network(colorized_rgb, truth_rgb, normalize=True).flatten()
 
 
 class InceptionFeatures:

@@ -1,4 +1,4 @@
-"""Recognition of painted images: does a classifier that was trained on true colours still know what they show?
+"""Recognition of colorized images: does a classifier that was trained on true colours still know what they show?
 
 The paper's figure is the top-1 accuracy of VGG-16 (section 3.2, "semantic interpretability").
 """

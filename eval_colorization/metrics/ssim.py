@@ -14,7 +14,7 @@ TAPS = [value / sum(_GAUSSIAN) for value in _GAUSSIAN]
 
 
 def ssim(
-    painted_rgb: Float[Tensor, "batch 3 height width"], truth_rgb: Float[Tensor, "batch 3 height width"]
+    colorized_rgb: Float[Tensor, "batch 3 height width"], truth_rgb: Float[Tensor, "batch 3 height width"]
 ) -> Float64[Tensor, "batch"]:
     """Mean SSIM over pixels and channels, RGB in [0, 1]: at most 1, which is for equal images.
 
@@ -32,10 +32,10 @@ def ssim(
         )
     # With the half sum s and the half difference d of the images x and y, every term of SSIM comes from the means
     # and variances of s and d: xy = s^2 - d^2 and x^2 + y^2 = 2 (s^2 + d^2). Two images are filtered, not five.
-    painted, truth = painted_rgb.float().flatten(), truth_rgb.float().flatten()
+    colorized, truth = colorized_rgb.float().flatten(), truth_rgb.float().flatten()
     # Around mid-grey squares are small, so that a variance, which is their difference, keeps its digits.
-    mean_sum, variance_sum = _moments((painted + truth).sub_(1).div_(2), width)
-    mean_difference, variance_difference = _moments((painted - truth).div_(2), width)
+    mean_sum, variance_sum = _moments((colorized + truth).sub_(1).div_(2), width)
+    mean_difference, variance_difference = _moments((colorized - truth).div_(2), width)
 
     mean_sum, mean_difference = mean_sum.add_(0.5).square_(), mean_difference.square_()
     similarity = (2 * (mean_sum - mean_difference)).add_(C1)

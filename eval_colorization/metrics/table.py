@@ -1,36 +1,12 @@
 """Every metric of a report: what it is called, which way is better, and how a set's number comes from its images."""
 
-from dataclasses import dataclass
-from typing import Literal
-
-Better = Literal["higher", "lower", "nearer zero", "nearer truth"]
-Pooling = Literal["mean", "root mean square", "set"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """One metric.
-
-    Args:
-        label: as printed.
-        unit: as printed behind the label; empty where there is none.
-        better: which values are better; of `nearer truth` the truth's own value is the aim.
-        digits: decimals printed.
-        how: the protocol in one line, for the report.
-        column: the column of per_image.csv it is made from; its own name where empty.
-        pooling: over images: mean (of the finite values), root mean square, or a figure of the whole set.
-        weights: column of the images' weights in the mean.
-    """
-
-    label: str
-    unit: str = ""
-    better: Better
-    digits: int
-    how: str
-    column: str = ""
-    pooling: Pooling = "mean"
-    weights: str = ""
-
+from eval_colorization.metrics.ciede2000 import ciede2000
+from eval_colorization.metrics.colourfulness import colourfulness_absolute
+from eval_colorization.metrics.errors import ab_rmse, mse, psnr
+from eval_colorization.metrics.metric import Metric
+from eval_colorization.metrics.palette import palette_distance
+from eval_colorization.metrics.saturation import saturation_distance
+from eval_colorization.metrics.ssim import ssim
 
 METRICS = {
     "psnr": Metric(
@@ -39,14 +15,22 @@ METRICS = {
         better="higher",
         digits=2,
         how="RGB, 8 bits; mean over images, without those identical to the truth, where it is infinite",
+        measure=lambda colorized, truth: psnr(mse(colorized.rgb, truth.rgb)),
     ),
-    "mse": Metric(label="MSE", better="lower", digits=5, how="RGB in [0, 1]; mean over pixels and channels"),
+    "mse": Metric(
+        label="MSE",
+        better="lower",
+        digits=5,
+        how="RGB in [0, 1]; mean over pixels and channels",
+        measure=lambda colorized, truth: mse(colorized.rgb, truth.rgb),
+    ),
     "ab_rmse": Metric(
         label="ab-RMSE",
         better="lower",
         digits=2,
         how="root of the mean squared L2 distance in ab over all pixels of the set; 1/sqrt(2) of it per channel",
         pooling="root mean square",
+        measure=lambda colorized, truth: ab_rmse(colorized.ab, truth.ab),
     ),
     "auc": Metric(
         label="AuC",
@@ -72,20 +56,25 @@ METRICS = {
         column="auc_rebalanced",
     ),
     "ciede2000": Metric(
-        label="CIEDE2000", better="lower", digits=2, how="mean colour difference over pixels, D65"
+        label="CIEDE2000",
+        better="lower",
+        digits=2,
+        how="mean colour difference over pixels, D65",
+        measure=lambda colorized, truth: ciede2000(colorized.lab, truth.lab),
     ),
     "ssim": Metric(
         label="SSIM",
         better="higher",
         digits=4,
         how="Wang et al. 2004 on RGB: Gaussian window, sigma 1.5; mean over channels",
+        measure=lambda colorized, truth: ssim(colorized.rgb, truth.rgb),
     ),
     "lpips": Metric(label="LPIPS", better="lower", digits=4, how="AlexNet, version 0.1"),
     "fid": Metric(
         label="FID",
         better="lower",
         digits=2,
-        how="Inception features (2048) of painted against true images of this set; biased upwards in small sets",
+        how="Inception features (2048) of colorized against true images of this set; biased upwards in small sets",
         pooling="set",
     ),
     "colourfulness": Metric(
@@ -93,24 +82,28 @@ METRICS = {
         better="nearer truth",
         digits=2,
         how="Hasler and Susstrunk 2003, signed opponent channels, RGB 0..255",
+        measure=lambda colorized, truth: colorized.colourfulness,
     ),
     "colourfulness_difference": Metric(
         label="colourfulness - truth's",
         better="nearer zero",
         digits=2,
         how="signed, image by image",
+        measure=lambda colorized, truth: colorized.colourfulness - truth.colourfulness,
     ),
     "colourfulness_absolute": Metric(
         label="colourfulness, absolute variant",
         better="nearer truth",
         digits=2,
         how="with the absolute values of the opponent channels, as popular code and some papers print it",
+        measure=lambda colorized, truth: colourfulness_absolute(colorized.rgb),
     ),
     "saturation_distance": Metric(
         label="saturation distance",
         better="lower",
         digits=4,
         how="1-Wasserstein distance of the HSV saturation histograms, image by image",
+        measure=lambda colorized, truth: saturation_distance(colorized.saturation, truth.saturation),
     ),
     "palette_distance": Metric(
         label="palette distance",
@@ -118,6 +111,7 @@ METRICS = {
         digits=2,
         how="mean CIE76 difference of the five dominant colours, matched at best; found by steps after Chang and Mukai "
         "2022, the choice of five our own",
+        measure=lambda colorized, truth: palette_distance(colorized.palette, truth.palette),
     ),
     "cross_entropy": Metric(
         label="cross-entropy",

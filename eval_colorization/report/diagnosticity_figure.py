@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval_colorization.report.figure_style import draw_point, method_styles
-from eval_colorization.results import CONDITIONS, ClassResult, MethodResult, Results, Summary
+from eval_colorization.report.looks import draw_point, method_styles
+from eval_colorization.results import CONDITIONS, ClassResult, MethodResult, Results, Summaries, Summary
 from pretext.figure_style import COLOURS, GROUND, INK, WIDTH, house_style, literal
 
-Halves = dict[str, dict[str, dict[str, Summary]]]
+Halves = Mapping[str, Summaries]
 HALVES = {"high": (COLOURS[1], "^"), "low": (COLOURS[0], "v")}
 
 

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eval_colorization.metrics.metric import ARROWS
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.report.ab_histogram_figure import draw_ab_histograms
 from eval_colorization.report.diagnosticity_figure import draw_diagnosticity
-from eval_colorization.report.figure_style import draw_point, method_styles
-from eval_colorization.report.printing import ARROWS, computed_metrics
+from eval_colorization.report.looks import draw_point, method_styles
 from eval_colorization.results import Results, Summary
 from pretext.figure_style import COLOURS, INK, NEUTRAL, WIDTH, house_style, literal
 
@@ -91,8 +91,7 @@ def draw_figures(results: Results) -> dict[str, Drawing]:
 
 def draw_metric_intervals(results: Results) -> Figure:
     """The main metrics, a panel each: every method's value with its interval."""
-    computed = computed_metrics(results)
-    metrics = [key for key in MAIN_METRICS if key in computed]
+    metrics = [key for key in results.computed_metrics if key in MAIN_METRICS or key not in METRICS]
     methods = [method for method in results.methods if method.kind != "truth"]
     truth = {
         key: s for method in results.methods if method.kind == "truth" for key, s in method.summaries.items()
@@ -106,7 +105,7 @@ def draw_metric_intervals(results: Results) -> Figure:
         for axes in panels[len(metrics) :]:
             axes.set_axis_off()
         for axes, key in zip(panels, metrics, strict=False):
-            metric = METRICS[key]
+            metric = results.metrics[key]
             axes.grid(axis="y", visible=False)
             axes.set_title(
                 f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}  {ARROWS[metric.better]}"

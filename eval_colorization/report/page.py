@@ -1,67 +1,60 @@
 """The page that a researcher publishes: one HTML file with everything in it."""
 
 import base64
-import hashlib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from eval_colorization.lightness import SAME_PICTURE
-from eval_colorization.metrics.table import METRICS
+from eval_colorization.metrics.metric import ARROWS
 from eval_colorization.published import published_beside
-from eval_colorization.report.figure_style import method_styles
 from eval_colorization.report.figures import Drawing
-from eval_colorization.report.printing import (
-    ARROWS,
+from eval_colorization.report.looks import method_styles
+from eval_colorization.results import (
+    CONDITIONS,
+    CONTROLS,
+    GalleryImage,
+    MethodResult,
+    Results,
     Summaries,
-    computed_metrics,
-    per_image_metrics,
-    printed,
-    summaries_of,
+    Summary,
 )
-from eval_colorization.results import CONDITIONS, CONTROLS, GalleryImage, MethodResult, Results, Summary
+from eval_colorization.squares import SAME_PICTURE
 from pretext.figure_style import INK, inline_svg
+from pretext.html_page import render_page as render_template
 from pretext.quoted import NOTE, mark
 from pretext.runtime.run_dir import flatten
 
-PAGE = Path(__file__).parent / "page"
+TEMPLATES = Path(__file__).parent / "templates"
 TABLE_COLUMNS = 7  # so many fit the page, on screen and on paper
 
 
-def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Mapping[str, Drawing]) -> str:
+def render_report(results: Results, drawings: Mapping[str, Drawing]) -> str:
     """The report as one HTML file that loads nothing and runs no script but its own.
 
     Args:
         results: what is printed.
-        gallery: the images to look at, in the order shown at first.
-        drawings: name -> figure; those of `eval_colorization.figures` have their places.
+        drawings: name -> figure; those of `draw_figures` have their places.
     """
-    environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "interval": _interval, "mark": mark}
-    style, script = (Markup((PAGE / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
     looks = method_styles(results.methods)
-    return environment.get_template("report.html").render(
+    return render_template(
+        TEMPLATES / "report.html",
+        files=("style.css", "script.js"),
+        policy="img-src data:; style-src-attr 'unsafe-inline'",
+        filters={"number": _number, "interval": _interval, "mark": mark},
         results=results,
         controls=CONTROLS,
         all_conditions=CONDITIONS,
         arrows=ARROWS,
-        metrics=METRICS,
+        metrics=results.metrics,
         colours={name: "currentColor" if look.colour == INK else look.colour for name, look in looks.items()},
-        tables=_tables(summaries_of(results), results),
+        tables=_tables(results.summaries, results),
         halves={
             half: _tables(summaries, results)
             for half, summaries in (results.diagnosticity.halves if results.diagnosticity else {}).items()
@@ -70,19 +63,13 @@ def render_page(results: Results, gallery: Sequence[GalleryImage], drawings: Map
             name: {"drawing": drawing, "svg": Markup(inline_svg(drawing.figure, name))}
             for name, drawing in drawings.items()
         },
-        gallery=[_row(image, results) for image in gallery],
-        first_metric=next(iter(per_image_metrics(results))),
-        data=_data(results, gallery),
+        gallery=[_row(image, results) for image in results.gallery],
+        first_metric=next(iter(results.per_image_metrics)),
+        data=_data(results),
         same_picture=SAME_PICTURE,
         published=published_beside(results.subset),
         from_memory=NOTE,
         manifest=flatten(results.manifest),
-        style=style,
-        script=script,
-        policy=(
-            "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-            f"script-src '{_hash(script)}'; style-src-elem '{_hash(style)}'; style-src-attr 'unsafe-inline'"
-        ),
     )
 
 
@@ -100,19 +87,22 @@ def picture_uri(rgb: UInt8[np.ndarray, "height width 3"]) -> str:
 def _tables(summaries: Summaries, results: Results) -> list[dict[str, Any]]:
     """The table of methods, cut into tables of about equal width: the methods' cells by metric."""
     computed = [
-        key for key in computed_metrics(results) if any(key in of_method for of_method in summaries.values())
+        key for key in results.computed_metrics if any(key in of_method for of_method in summaries.values())
     ]
     width = math.ceil(len(computed) / math.ceil(len(computed) / TABLE_COLUMNS)) if computed else 1
     return [
         {
             "metrics": computed[first : first + width],
-            "cells": {key: _cells(summaries, key) for key in computed[first : first + width]},
+            "cells": {
+                key: _cells(summaries, key, results.metrics[key].digits)
+                for key in computed[first : first + width]
+            },
         }
         for first in range(0, len(computed), width)
     ]
 
 
-def _cells(summaries: Summaries, metric: str) -> dict[str, dict[str, Any]]:
+def _cells(summaries: Summaries, metric: str, digits: int) -> dict[str, dict[str, Any]]:
     """method -> what its cell of the column `metric` shows."""
     most = max(of_method[metric].images for of_method in summaries.values() if metric in of_method)
     return {
@@ -120,7 +110,7 @@ def _cells(summaries: Summaries, metric: str) -> dict[str, dict[str, Any]]:
             "summary": of_method[metric],
             "standing": of_method[metric].standing,
             "fewer": of_method[metric].images < most,
-            "interval": _interval(of_method[metric], METRICS[metric].digits),
+            "interval": _interval(of_method[metric], digits),
         }
         for method, of_method in summaries.items()
         if metric in of_method
@@ -138,7 +128,7 @@ def _row(image: GalleryImage, results: Results) -> dict[str, Any]:
     ordered = sorted(
         enumerate(results.methods), key=lambda numbered: {"grey": 0, "truth": 2}.get(numbered[1].kind, 1)
     )
-    metric, column = next(iter(per_image_metrics(results).items()))
+    metric, column = next(iter(results.per_image_metrics.items()))
 
     def cell(place: int, method: MethodResult) -> dict[str, Any]:
         value = float(results.values[column][place, image.index])
@@ -148,7 +138,7 @@ def _row(image: GalleryImage, results: Results) -> dict[str, Any]:
             "uri": None if picture is None else picture_uri(picture),
             "height": 1 if picture is None else picture.shape[0],
             "width": 1 if picture is None else picture.shape[1],
-            "value": _number(value, METRICS[metric].digits),
+            "value": _number(value, results.metrics[metric].digits),
         }
 
     return {
@@ -160,25 +150,25 @@ def _row(image: GalleryImage, results: Results) -> dict[str, Any]:
     }
 
 
-def _data(results: Results, gallery: Sequence[GalleryImage]) -> dict[str, Any]:
+def _data(results: Results) -> dict[str, Any]:
     """What the script sorts by and prints: the numbers of the gallery's images, by metric, image and method."""
     return {
         "methods": [method.name for method in results.methods],
         "truth": next((method.name for method in results.methods if method.kind == "truth"), None),
         "metrics": [
             {
-                "label": METRICS[key].label,
-                "unit": METRICS[key].unit,
-                "digits": METRICS[key].digits,
-                "better": METRICS[key].better,
+                "label": results.metrics[key].label,
+                "unit": results.metrics[key].unit,
+                "digits": results.metrics[key].digits,
+                "better": results.metrics[key].better,
                 "values": {
                     image.index: [
                         _json_number(float(value)) for value in results.values[column][:, image.index]
                     ]
-                    for image in gallery
+                    for image in results.gallery
                 },
             }
-            for key, column in per_image_metrics(results).items()
+            for key, column in results.per_image_metrics.items()
         ],
     }
 
@@ -193,8 +183,4 @@ def _number(value: float, digits: int) -> str:
     """As printed in the page: 27.31, −0.50, ∞, –."""
     if math.isnan(value):
         return "\N{EN DASH}"
-    return printed(value, digits).replace("inf", "∞").replace("-", "\N{MINUS SIGN}")
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"{value:.{digits}f}".replace("inf", "∞").replace("-", "\N{MINUS SIGN}")

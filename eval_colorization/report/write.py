@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,36 @@ import numpy as np
 
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.report.figures import MAIN_METRICS, draw_figures
-from eval_colorization.report.page import render_page
-from eval_colorization.report.printing import computed_metrics, printed
-from eval_colorization.results import CONTROLS, GalleryImage, Results
+from eval_colorization.report.page import render_report
+from eval_colorization.results import CONTROLS, Results
 from pretext.figure_style import save_figure
-from pretext.runtime.whole_file import write_whole
+from pretext.runtime.whole_file import make_folder, write_whole
 
-PER_IMAGE = ("values", "sha256")
-TABLE_METRICS = (*MAIN_METRICS[:-2], "fid", *MAIN_METRICS[-2:])
+PER_IMAGE = ("values", "sha256", "gallery")
+TABLE_METRICS = (*MAIN_METRICS, "fid")
 
 
-def write_report(out: Path, results: Results, gallery: Sequence[GalleryImage]) -> None:
-    """Write `report.json`, `per_image.csv`, `figures/*.png`, `figures/*.pdf` and `index.html` into the folder `out`.
+def write_report(results: Results, folder: str | Path) -> None:
+    """Write `report.json`, `per_image.csv`, `figures/*.png`, `figures/*.pdf` and `index.html` into `folder`.
 
     Each file is written whole, so whoever reads it finds the last report's or this one's.
+
+    Args:
+        results: of `evaluate`.
+        folder: made if it is not there.
+
+    Raises:
+        ValueError: the folder cannot be made.
+        OSError: a file cannot be written.
     """
-    (out / "figures").mkdir(parents=True, exist_ok=True)
+    out = Path(folder)
+    make_folder(out / "figures")
     write_whole(out / "report.json", json.dumps(report_json(results), indent=1, allow_nan=False) + "\n")
     write_whole(out / "per_image.csv", per_image_csv(results))
     drawings = draw_figures(results)
     for name, drawing in drawings.items():
         save_figure(drawing.figure, out / "figures" / name)
-    write_whole(out / "index.html", render_page(results, gallery, drawings))
+    write_whole(out / "index.html", render_report(results, drawings))
 
 
 def report_json(results: Results) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def report_json(results: Results) -> dict[str, Any]:
     report["diagnosticity"] = asdict(results.diagnosticity) if results.diagnosticity else None
     report["metrics"] = {
         key: {"label": of.label, "unit": of.unit, "better": of.better, "how": of.how}
-        for key, of in METRICS.items()
+        for key, of in results.metrics.items()
     }
     return _plain(report)
 
@@ -76,15 +83,17 @@ def per_image_csv(results: Results) -> str:
 
 def print_table(results: Results) -> None:
     """Print the methods with their main metrics, the best but for the truth marked by a star, and what is missing."""
-    computed = computed_metrics(results)
-    shown = [key for key in TABLE_METRICS if key in computed]
-    rows = [["", *(METRICS[key].label for key in shown)], ["", *(METRICS[key].unit for key in shown)]]
+    shown = [key for key in results.computed_metrics if key in TABLE_METRICS or key not in METRICS]
+    rows = [
+        ["", *(results.metrics[key].label for key in shown)],
+        ["", *(results.metrics[key].unit for key in shown)],
+    ]
     for method in sorted(results.methods, key=lambda method: method.kind in CONTROLS):
         row = [method.name]
         for key in shown:
             summary = method.summaries.get(key)
             star = "*" if summary and summary.standing == "best" else " "
-            row.append(f"{printed(summary.value, METRICS[key].digits) if summary else '-'}{star}")
+            row.append(f"{summary.value:.{results.metrics[key].digits}f}{star}" if summary else "- ")
         rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -92,7 +101,7 @@ def print_table(results: Results) -> None:
         print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
     print("* the best but for the truth; intervals and all other metrics are in the report")
     for missing in results.not_computed:
-        label = METRICS[missing.metric].label if missing.metric in METRICS else missing.metric
+        label = results.metrics[missing.metric].label if missing.metric in results.metrics else missing.metric
         methods = f" of {', '.join(missing.methods)}" if missing.methods else ""
         print(f"not computed: {label}{methods}: {missing.reason}; to get it: {missing.remedy}")
     if results.left_out:

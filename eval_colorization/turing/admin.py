@@ -1,17 +1,13 @@
 """What the researcher sees while a test is being taken: live counts, links, all answers as CSV."""
 
-import csv
-import io
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from jinja2 import Environment, FileSystemLoader
+from typing import Any
 
 from eval_colorization.turing.key import Key
-from eval_colorization.turing.page import PAGE
-from eval_colorization.turing.spreadsheet import harmless
+from eval_colorization.turing.spreadsheet import csv_text
 
 COLUMNS = (
     "participant", "form", "trial", "kind", "photo", "method", "left", "right", "chosen", "fooled", "seconds",
@@ -60,45 +56,41 @@ def count(connection: sqlite3.Connection, key: Key) -> Counts:
     return Counts(invited=invited, by_form=by_form, by_method=by_method)
 
 
-def render_admin(counts: Counts, key: Key, *, base_url: str, token: str, nonce: str) -> str:
-    """The admin page.
-
-    Args:
-        base_url: where the participants' links begin, without a slash at the end.
-        token: goes into the form that makes invitations.
-        nonce: of the style and the script, for the Content-Security-Policy.
-    """
-    environment = Environment(loader=FileSystemLoader(PAGE), autoescape=True)
-    return environment.get_template("admin.html").render(
-        counts=counts, key=key, base_url=base_url, token=token, nonce=nonce
-    )
-
-
 def answers_csv(connection: sqlite3.Connection, key: Key) -> str:
-    """All answers so far, one row each, in the order of participants and positions.
+    """All answers so far, one row per answer, in the order of participants and positions.
 
     `fooled` is 1 where the participant took the real photo for the fake one, else 0.
     """
     trials = {(form.form, trial.trial): trial for form in key.forms for trial in form.trials}
-    file = io.StringIO()
-    table = csv.writer(file)
-    table.writerow(COLUMNS)
-    for participant, form, trial_id, left, right, chosen, seconds, received in connection.execute(
+    answers = connection.execute(
         "SELECT participant, form, trial, left_image, right_image, chosen, seconds, received"
         " FROM answers JOIN participants USING (participant) ORDER BY created, participant, position"
-    ):
-        trial = trials[form, trial_id]
-        fields = (
-            participant,
-            form,
-            trial_id,
-            trial.kind,
-            trial.photo,
-            trial.method or "",
-            left,
-            right,
-            chosen,
-        )
-        fooled = int(chosen == trial.real)
-        table.writerow([*map(harmless, fields), fooled, f"{seconds:.3f}", received])
-    return file.getvalue()
+    )
+
+    def row(
+        participant: str,
+        form: str,
+        name: str,
+        left: str,
+        right: str,
+        chosen: str,
+        seconds: float,
+        received: str,
+    ) -> dict[str, Any]:
+        trial = trials[form, name]
+        return {
+            "participant": participant,
+            "form": form,
+            "trial": name,
+            "kind": trial.kind,
+            "photo": trial.photo,
+            "method": trial.method or "",
+            "left": left,
+            "right": right,
+            "chosen": chosen,
+            "fooled": int(chosen == trial.real),
+            "seconds": f"{seconds:.3f}",
+            "received": received,
+        }
+
+    return csv_text(COLUMNS, (row(*answer) for answer in answers))

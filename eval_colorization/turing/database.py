@@ -1,7 +1,6 @@
 """The answers of a served test in SQLite: who was invited, which form they see in which order, what they chose.
 
-The functions take a connection inside a transaction that someone else began (`writer.Writer` while serving)
-and look before they write: one that raises has changed nothing.
+The functions take a connection inside a `transaction`, which undoes what one that raises has changed.
 """
 
 import json
@@ -82,6 +81,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """What the block changes is on the disk when it ends, and undone when it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        yield
+
+
+@contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that sees one moment of the database and cannot change it."""
     address = f"{path.resolve().as_uri()}?mode=ro"
@@ -112,7 +119,7 @@ def prepare_database(path: Path, test_id: str, key_sha256: str) -> None:
         )
     if stored[1] != key_sha256:
         raise ValueError(
-            f"{path} was begun with another key.json of test {test_id} (SHA-256 {stored[1][:12]}..., "
+            f"{path} was created with another key.json of test {test_id} (SHA-256 {stored[1][:12]}..., "
             f"now {key_sha256[:12]}...); put the first key.json back, or name another file with --database"
         )
 

@@ -1,11 +1,11 @@
 """`turing-export`: a folder that is a finished visual Turing test.
 
-    OUT/key.json        which image is the painted one; stays with the researcher
+    OUT/key.json        which image is the colorized one; stays with the researcher
     OUT/crowd.csv       the trials for crowd-work platforms
     OUT/form-01/        the test of one participant: index.html and images/
 
 The protocol is that of Zhang, Isola, Efros (2016), section 3.1. Nothing in a form's folder tells a real photo from a
-painted one: both are written by the same encoder, without compression and so in equally many bytes, in random order,
+colorized one: both are written by the same encoder, without compression and so in equally many bytes, in random order,
 with one time stamp, under random names.
 """
 
@@ -16,6 +16,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,17 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
+from eval_colorization.comparison import Comparison, open_comparison
+from eval_colorization.config import TuringConfig
+from eval_colorization.images import read_batch
+from eval_colorization.manifest import describe_software
+from eval_colorization.methods import is_grey, on_device
+from eval_colorization.squares import describe_resizing
 from eval_colorization.turing.key import Form, Key, Kind, Trial, write_key
-from eval_colorization.turing.page import render_page
+from eval_colorization.turing.pages import participant_page
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
+from pretext.runtime.distributed import choose_device
+from pretext.runtime.progress import Progress
 
 Picture = UInt8[np.ndarray, "256 256 3"]
 
@@ -35,12 +44,81 @@ TIME_STAMP = 946_684_800  # 2000-01-01, of every file and folder of a form
 RAINBOW_CHROMA = 70.0
 
 
+def export_test(config: TuringConfig) -> None:
+    """Write the test that `config` describes, and say what can be done with it.
+
+    Photographs that cannot be read, or are grey (their colorized version could not be mistaken), or whose colorized
+    version has another lightness, are left out and named.
+
+    Raises:
+        ValueError: data, a method or a folder is not as it must be, or too few photographs are left.
+    """
+    device = choose_device(config.device)
+    comparison = open_comparison(
+        images=config.data,
+        subset=config.subset,
+        max_images=config.max_images,
+        protocol=config.protocol,
+        image_size=SIDE,
+        missing=config.missing,
+        seed=config.seed,
+        methods=config.methods,
+        device=device,
+    )
+    images = comparison.images
+    positions: dict[str, int] = {}
+    left_out = dict(comparison.lacking)
+    with Progress(len(images), unit="photo") as progress:
+        for position, name in enumerate(images.names):
+            batch = read_batch(images, [position])
+            if batch.left_out:
+                left_out[name] = batch.left_out[0][1]
+            elif is_grey(on_device(batch, device))[0]:
+                left_out[name] = "it is grey"
+            elif batch.other_lightness:
+                left_out[name] = f"{batch.other_lightness[0][1]} has another lightness"
+            else:
+                positions[name] = position
+            progress.advance()
+    for name, reason in left_out.items():
+        print(f"left out: {name} ({reason})")
+
+    def colorize(photo: str) -> dict[str, np.ndarray]:
+        canvas = on_device(read_batch(images, [positions[photo]]), device)
+        colorized = {name: method.colorize(canvas) for name, method in comparison.methods.items()}
+        pictures = colorized | {"truth": canvas.truth}
+        return {name: images[0].permute(1, 2, 0).cpu().numpy() for name, images in pictures.items()}
+
+    out = Path(config.out)
+    key = write_test(
+        out,
+        photos=list(positions),
+        methods=list(comparison.methods),
+        colorize=colorize,
+        manifest=_manifest(config, comparison, left_out),
+        practice_trials=config.practice_trials,
+        test_trials=config.test_trials,
+        vigilance_trials=config.vigilance_trials,
+        display_seconds=config.display_seconds,
+        seed=config.seed,
+        base_url=config.base_url,
+    )
+    print(
+        f"{len(key.forms)} forms, one a participant; every pair of photograph and method is in one of them\n"
+        f"  send       {out}/form-01 as a zip archive; its page, opened as a file, saves the answers in a file\n"
+        f"  or serve   eval_colorization turing-serve {out} --invitations {2 * len(key.forms)}\n"
+        f"  or crowd   {out}/crowd.csv\n"
+        f"  then       eval_colorization turing-score ANSWERS --key {out}/key.json --out {out}/score\n"
+        f"keep {out}/key.json to yourself: it says which images are colorized"
+    )
+
+
 def write_test(
     out: Path,
     *,
     photos: Sequence[str],
     methods: Sequence[str],
-    paint: Callable[[str], Mapping[str, Picture]],
+    colorize: Callable[[str], Mapping[str, Picture]],
     manifest: Mapping[str, Any],
     practice_trials: int = 10,
     test_trials: int = 40,
@@ -61,9 +139,9 @@ def write_test(
 
     Args:
         out: must not exist, or be empty; it appears whole or not at all.
-        photos: names that `paint` understands.
+        photos: names that `colorize` understands.
         methods: names of the colorization systems.
-        paint: photo -> {"truth": real photo, method: painted photo, ...}; called once for each photo used.
+        colorize: photo -> {"truth": real photo, method: colorized photo, ...}; called once for each photo used.
         manifest: how the images were made, for the key.
         practice_trials: trials with feedback, not counted.
         test_trials: counted trials of a form.
@@ -96,9 +174,9 @@ def write_test(
         ),
     )
     with _whole_folder(out) as folder:
-        _write_images(folder, key, paint)
+        _write_images(folder, key, colorize)
         for form in key.forms:
-            page = render_page(local_test(key, form))
+            page = participant_page(local_test(key, form))
             (folder / form.form / "index.html").write_text(page, encoding="utf-8", newline="\n")
         for path in folder.rglob("*"):
             os.utime(path, (TIME_STAMP, TIME_STAMP))
@@ -137,8 +215,21 @@ def rainbow(photo: Picture) -> Picture:
     rgb = torch.tensor(photo).permute(2, 0, 1) / 255
     hue = torch.linspace(0, 2 * torch.pi, rgb.shape[2]).expand(rgb.shape[1:])
     ab = RAINBOW_CHROMA * torch.stack([hue.cos(), hue.sin()])
-    painted = lab_to_rgb(fit_chroma_to_gamut(torch.cat([rgb_to_lab(rgb)[:1], ab])))
-    return (painted * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    colorized = lab_to_rgb(fit_chroma_to_gamut(torch.cat([rgb_to_lab(rgb)[:1], ab])))
+    return (colorized * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _manifest(config: TuringConfig, comparison: Comparison, left_out: dict[str, str]) -> dict[str, Any]:
+    return {
+        **describe_software(),
+        "config": asdict(config),
+        "resize filter": describe_resizing(config.protocol),
+        "left out": left_out,
+        "methods": {
+            name: {"what": method.description} | ({"sha256": method.weights} if method.weights else {})
+            for name, method in comparison.methods.items()
+        },
+    }
 
 
 def _check(
@@ -202,7 +293,7 @@ def _trial(kind: Kind, photo: str, method: str | None) -> Trial:
     )
 
 
-def _write_images(folder: Path, key: Key, paint: Callable[[str], Mapping[str, Picture]]) -> None:
+def _write_images(folder: Path, key: Key, colorize: Callable[[str], Mapping[str, Picture]]) -> None:
     """Write all forms' images, one photo at a time, photos and their images in random order."""
     chance = secrets.SystemRandom()
     shown: dict[str, list[tuple[Path, Trial]]] = {}
@@ -212,7 +303,7 @@ def _write_images(folder: Path, key: Key, paint: Callable[[str], Mapping[str, Pi
         for trial in form.trials:
             shown.setdefault(trial.photo, []).append((images, trial))
     for photo in chance.sample(list(shown), len(shown)):
-        pictures = paint(photo)
+        pictures = colorize(photo)
         truth = pictures["truth"]
         files: list[tuple[Path, Picture]] = []
         for images, trial in shown[photo]:

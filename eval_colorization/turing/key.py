@@ -1,4 +1,4 @@
-"""The sealed answer key of a visual Turing test: which image of each trial is the painted one."""
+"""The sealed answer key of a visual Turing test: which image of each trial is the colorized one."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ Kind = Literal["practice", "test", "vigilance"]
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One showing of a real photo beside a painted one.
+    """One showing of a real photo beside a colorized one.
 
     `practice` trials give feedback and do not count; in `vigilance` trials the fake is obvious, and they only
     tell whether the participant paid attention; `test` trials count.

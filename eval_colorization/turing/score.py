@@ -1,26 +1,35 @@
 """`eval_colorization turing-score`: from the answers of a visual Turing test to fooling rates."""
 
-import csv
-import dataclasses
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from eval_colorization.published import fooling_rates
+from eval_colorization.published import CTEST10K, fooling_rates
 from eval_colorization.turing.answers import Participant, Problem, read_answers
-from eval_colorization.turing.fooling import PairScore, measure_fooling, split_participants
+from eval_colorization.turing.fooling import (
+    FoolingScore,
+    MethodScore,
+    PairScore,
+    Quartiles,
+    measure_fooling,
+    split_participants,
+)
 from eval_colorization.turing.key import read_key
 from eval_colorization.turing.score_figures import draw_fooling_rates, draw_response_times
-from eval_colorization.turing.score_text import PUBLISHED_SOURCE, exclusions_text, problems_text, score_text
-from eval_colorization.turing.spreadsheet import harmless
-from pretext.quoted import mark
+from eval_colorization.turing.spreadsheet import csv_text
+from pretext.quoted import NOTE, mark
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.whole_file import write_whole
 
 FORMAT = 1
+
+# 256 px, 1 s, 40 participants a method.
+PUBLISHED_SOURCE = f"{CTEST10K.source}; other images and participants"
+EXTREMES = 5  # pairs that fooled most, and least
+MAX_LINES = 20  # of one list
 
 
 def score(
@@ -29,7 +38,7 @@ def score(
     """Print the fooling rates and write score.json, trials.csv, per_image.csv and the figures into `out`.
 
     The rate is that of Zhang, Isola, Efros 2016, section 3.1: the share of test trials in which the real photo
-    is taken for the painted one, with a bootstrap interval over participants and trials. Who counts is told at
+    is taken for the colorized one, with a bootstrap interval over participants and trials. Who counts is told at
     `split_participants`, what happens to faulty files at `read_answers`; both are printed.
 
     Args:
@@ -63,8 +72,8 @@ def score(
         "key_sha256": hashlib.sha256(key_path.read_bytes()).hexdigest(),
         "min_vigilance": min_vigilance,
         "seed": seed,
-        **dataclasses.asdict(result),
-        "problems": [_problem_row(problem) for problem in sheet.problems],
+        **asdict(result),
+        "problems": [{"file": str(problem.file), "what": problem.what} for problem in sheet.problems],
         "published": {
             "source": PUBLISHED_SOURCE,
             "fooling_rates": fooling_rates(),
@@ -74,8 +83,8 @@ def score(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "score.json", json.dumps(summary, indent=2) + "\n")
-    write_whole(out / "trials.csv", _csv_text(_trial_rows(counted)))
-    write_whole(out / "per_image.csv", _csv_text(_pair_rows(result.pairs)))
+    for name, rows in (("trials.csv", _trial_rows(counted)), ("per_image.csv", _pair_rows(result.pairs))):
+        write_whole(out / name, csv_text(list(rows[0]), rows))
     draw_fooling_rates(result.methods, out)
     draw_response_times(counted, key.methods, out)
     print(
@@ -83,44 +92,135 @@ def score(
     )
 
 
-def _problem_row(problem: Problem) -> dict[str, str]:
-    return {"file": str(problem.file), "what": problem.what}
-
-
-def _trial_rows(counted: Sequence[Participant]) -> Iterable[dict[str, Any]]:
-    """One for each test trial that counts."""
-    for participant in counted:
-        for answer in participant.of_kind("test"):
-            yield {
-                "participant": participant.name,
-                "form": answer.form,
-                "trial": answer.trial.trial,
-                "position": answer.position,
-                "photo": answer.trial.photo,
-                "method": answer.trial.method,
-                "left": answer.left,
-                "right": answer.right,
-                "chosen": answer.chosen,
-                "fooled": int(answer.fooled),
-                "seconds": answer.seconds,
-            }
-
-
-def _pair_rows(pairs: Sequence[PairScore]) -> Iterable[dict[str, Any]]:
-    """The pairs, those that fooled most first; the rate in percent."""
-    for rank, pair in enumerate(pairs, start=1):
-        rate = round(100 * pair.fooled / pair.shown, 2)
-        yield {"rank": rank, **dataclasses.asdict(pair), "fooling_rate": rate}
-
-
-def _csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows of the same keys, one at least, under a header."""
-    rows = list(rows)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        {name: harmless(value) if isinstance(value, str) else value for name, value in row.items()}
-        for row in rows
+def score_text(result: FoolingScore) -> str:
+    """The tables of fooling rates, ours and the published ones, and all that qualifies them."""
+    counted = [p for p in result.participants if p.excluded is None]
+    early = sum(p.test_trials_of_form is not None and p.test_trials < p.test_trials_of_form for p in counted)
+    # Among equals those shown most, at this end too.
+    least = sorted(result.pairs[EXTREMES:], key=lambda pair: (pair.fooled / pair.shown, -pair.shown))
+    lines = [
+        f"{len(counted)} of {len(result.participants)} participants count, {result.trials} test trials"
+        + (f"; {early} of the participants did not finish" if early else ""),
+        "",
+        *_aligned(
+            ["method", "fooling rate", "95 % interval", "trials", "participants"],
+            [_method_row(method) for method in result.methods],
+        ),
+        "  50 % would mean that nobody can tell colorized from real.",
+        "",
+        *_aligned(
+            ["response time in seconds", "median", "quartiles", "answers"],
+            [
+                ["fooled", *_times_row(result.seconds_fooled)],
+                ["not fooled", *_times_row(result.seconds_not_fooled)],
+            ],
+        ),
+        "",
+        f"said to be the left one: {result.left_share:.1f} % (50 % without a side bias)",
+        f"agreement on the same pair: {_agreement(result)}",
+        f"obvious fakes recognised: {_share(result.vigilance)}; practice: {_share(result.practice)} (all participants)",
+        "",
+        *_pair_table("fooled most", result.pairs[:EXTREMES]),
+    ]
+    if least:
+        lines += ["", *_pair_table("fooled least", least[:EXTREMES])]
+    published = _aligned(
+        ["published", "fooling rate"],
+        [[name, f"{rate:.1f} %{mark(rate) or ' '}"] for name, rate in fooling_rates().items()],
     )
-    return text.getvalue()
+    return "\n".join([*lines, "", *map(str.rstrip, published), f"  {PUBLISHED_SOURCE}.", f"  {NOTE}"])
+
+
+def exclusions_text(excluded: Mapping[str, str]) -> str:
+    """Who does not count, and why; nothing if everybody does."""
+    return _listing("participants excluded", [f"{name!r}: {why}" for name, why in excluded.items()])
+
+
+def problems_text(problems: Sequence[Problem]) -> str:
+    """What was wrong with the files; nothing if nothing was."""
+    return _listing("problems with the answers", [f"{problem.file}: {problem.what}" for problem in problems])
+
+
+def _listing(title: str, entries: Sequence[str]) -> str:
+    if not entries:
+        return ""
+    more = [f"  ... and {len(entries) - MAX_LINES} more"] if len(entries) > MAX_LINES else []
+    return "\n".join([f"\n{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:MAX_LINES]), *more])
+
+
+def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]], num_names: int = 1) -> list[str]:
+    """A table whose first `num_names` columns are names, to the left, and the others numbers, to the right."""
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if column < num_names else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    ]
+
+
+def _method_row(score: MethodScore) -> list[str]:
+    if score.fooling_rate is None:
+        return [score.method, "n/a", "n/a", "0", "0"]
+    return [
+        score.method,
+        f"{score.fooling_rate:.1f} %",
+        f"{score.low:.1f} to {score.high:.1f}",
+        str(score.trials),
+        str(score.participants),
+    ]
+
+
+def _times_row(times: Quartiles | None) -> list[str]:
+    if times is None:
+        return ["n/a", "n/a", "0"]
+    return [f"{times.median:.2f}", f"{times.lower:.2f} to {times.upper:.2f}", str(times.num)]
+
+
+def _pair_table(title: str, pairs: Sequence[PairScore]) -> list[str]:
+    rows = [[pair.photo, pair.method, f"{pair.fooled} of {pair.shown}"] for pair in pairs]
+    return _aligned([title, "method", "fooled"], rows, num_names=2)
+
+
+def _agreement(result: FoolingScore) -> str:
+    if not result.pairs_with_two_answers:
+        return "n/a, no pair has two answers"
+    if result.alpha is None:
+        return "n/a, all answers are alike"
+    return f"Krippendorff's alpha {result.alpha:.2f} over {result.pairs_with_two_answers} pairs"
+
+
+def _share(right_of: tuple[int, int]) -> str:
+    right, answered = right_of
+    return f"{right} of {answered} ({100 * right / answered:.1f} %)" if answered else "n/a, none was answered"
+
+
+def _trial_rows(counted: Sequence[Participant]) -> list[dict[str, Any]]:
+    """One per test trial that counts."""
+    return [
+        {
+            "participant": participant.name,
+            "form": answer.form,
+            "trial": answer.trial.trial,
+            "position": answer.position,
+            "photo": answer.trial.photo,
+            "method": answer.trial.method,
+            "left": answer.left,
+            "right": answer.right,
+            "chosen": answer.chosen,
+            "fooled": int(answer.fooled),
+            "seconds": answer.seconds,
+        }
+        for participant in counted
+        for answer in participant.of_kind("test")
+    ]
+
+
+def _pair_rows(pairs: Sequence[PairScore]) -> list[dict[str, Any]]:
+    """The pairs, those that fooled most first; the rate in percent."""
+    return [
+        {"rank": rank, **asdict(pair), "fooling_rate": round(100 * pair.fooled / pair.shown, 2)}
+        for rank, pair in enumerate(pairs, start=1)
+    ]

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from eval_colorization.turing.database import invite, prepare_database, stored_admin_token
+from eval_colorization.turing.database import (
+    connect,
+    invite,
+    prepare_database,
+    stored_admin_token,
+    transaction,
+)
 from eval_colorization.turing.key import Key, read_key
-from eval_colorization.turing.writer import Writer
 from pretext.runtime.command_line import RunFailedError, StoppedError
 
 try:
@@ -37,7 +42,7 @@ def serve(
     invitations: int = 0,
     admin_token: str | None = None,
 ) -> None:
-    """Serve the test in `folder` until Ctrl-C or SIGTERM; the same command goes on with it.
+    """Serve the test in `folder` until Ctrl-C or SIGTERM; the same command resumes it.
 
     Prints a link for each new invitation and the admin page's link, with the address it listens on; behind a
     reverse proxy, or for 0.0.0.0, put the public address in its place (the admin page shows links as it is
@@ -68,14 +73,19 @@ def serve(
     database = database or folder / "answers.sqlite"
     prepare_database(database, key.test_id, hashlib.sha256((folder / "key.json").read_bytes()).hexdigest())
     token = admin_token or stored_admin_token(database)
-    with listening(host, port) as listener, until_signal(database), Writer(database) as writer:
+    with (
+        listening(host, port) as listener,
+        until_signal(database),
+        contextlib.closing(connect(database)) as connection,
+    ):
         address = _address(host, listener.getsockname()[1])
-        new = writer.submit(lambda connection: invite(connection, invitations)).result()
+        with transaction(connection):
+            new = invite(connection, invitations)
         for invitation in new:
             print(f"{address}/t/{invitation}")
         print(f"Admin page: {address}/admin?token={token}", flush=True)
         config = uvicorn.Config(
-            make_app(folder, key, database, writer, token),
+            make_app(folder, key, database, connection, token),
             backlog=BACKLOG,
             lifespan="off",
             ws="none",
@@ -125,7 +135,7 @@ def until_signal(database: Path) -> Iterator[None]:
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise StoppedError(
-            f"stopped; every acknowledged answer is in {database}, the same command goes on", number
+            f"stopped; every acknowledged answer is in {database}, the same command resumes", number
         )
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,7 +1,7 @@
 """The web application of the visual Turing test: the participants' routes and the researcher's.
 
 A participant is who holds an invitation's link, and can ask for three things: the page, the images of their own
-form, and to have an answer stored. What tells real from painted, test from vigilance trials, or names a method
+form, and to have an answer stored. What tells real from colorized, test from vigilance trials, or names a method
 or a photo leaves the server only towards the researcher; a practice trial's fake is told when it was answered.
 """
 
@@ -11,11 +11,10 @@ import re
 import secrets
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable
-from html import escape
 from http import HTTPStatus
 from pathlib import Path
-from string import Template
 from typing import TypeVar
 from urllib.parse import parse_qs
 
@@ -27,7 +26,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eval_colorization.turing.admin import answers_csv, count, render_admin
+from eval_colorization.turing.admin import answers_csv, count
 from eval_colorization.turing.database import (
     ConflictingAnswerError,
     Participation,
@@ -39,10 +38,10 @@ from eval_colorization.turing.database import (
     parse_answer,
     reading,
     record_answer,
+    transaction,
 )
 from eval_colorization.turing.key import Key
-from eval_colorization.turing.page import PAGE, render_page
-from eval_colorization.turing.writer import Writer
+from eval_colorization.turing.pages import admin_page, notice_page, participant_page
 
 Result = TypeVar("Result")
 
@@ -58,9 +57,11 @@ HEADERS = {
 }
 
 
-def make_app(folder: Path, key: Key, database: Path, writer: Writer, admin_token: str) -> ASGIApp:
-    """The application for the test in `folder`; `writer` writes to the file `database`."""
-    site = _Site(folder, key, database, writer, admin_token)
+def make_app(
+    folder: Path, key: Key, database: Path, connection: sqlite3.Connection, admin_token: str
+) -> ASGIApp:
+    """The application for the test in `folder`; `connection` writes to the file `database`."""
+    site = _Site(folder, key, database, connection, admin_token)
     app = Starlette(
         routes=[
             Route("/t/{invitation}", site.page, methods=["GET"]),
@@ -85,11 +86,13 @@ def make_app(folder: Path, key: Key, database: Path, writer: Writer, admin_token
 class _Site:
     """The routes' functions and what they share."""
 
-    def __init__(self, folder: Path, key: Key, database: Path, writer: Writer, admin_token: str) -> None:
+    def __init__(
+        self, folder: Path, key: Key, database: Path, connection: sqlite3.Connection, admin_token: str
+    ) -> None:
         self.folder = folder
         self.key = key
         self.database = database
-        self.writer = writer
+        self.connection, self.lock = connection, threading.Lock()
         self.admin_token = admin_token
         self.cookie = f"turing_{key.test_id}"  # cookies know no ports: two tests on one machine share the jar
         self.images = {
@@ -111,7 +114,7 @@ class _Site:
         found = await self._write(lambda connection: open_form(connection, invitation, self.key))
         # The page itself carries the policy for its content; this part can only stand in a header.
         headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
-        return HTMLResponse(render_page(self._test(invitation, found)), headers=headers)
+        return HTMLResponse(participant_page(self._test(invitation, found)), headers=headers)
 
     def _test(self, invitation: str, found: Participation) -> dict[str, object]:
         """What the page is told about a participant's trials."""
@@ -175,7 +178,7 @@ class _Site:
         self._check_token(request.cookies.get(self.cookie, ""))
         counts = await self._read(lambda connection: count(connection, self.key))
         nonce = secrets.token_urlsafe(16)
-        page = render_admin(
+        page = admin_page(
             counts, self.key, base_url=str(request.base_url).rstrip("/"), token=self.admin_token, nonce=nonce
         )
         policy = (
@@ -209,11 +212,16 @@ class _Site:
             )
 
     async def _write(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """In the writer's next transaction; a participant's short questions go there too."""
-        return await asyncio.wrap_future(self.writer.submit(work))
+        """What `work` returns, when its transaction is on the disk; one after the other."""
+
+        def run() -> Result:
+            with self.lock, transaction(self.connection):
+                return work(self.connection)
+
+        return await asyncio.to_thread(run)
 
     async def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """For the long queries of the admin page: beside the writer, who goes on."""
+        """For the long queries of the admin page, beside those who write."""
 
         def run() -> Result:
             with reading(self.database) as connection:
@@ -231,10 +239,8 @@ def _refusal(status: int, reason: str) -> Response:
 
 
 def _notice(title: str, text: str, status: int = 200, refresh: str | None = None) -> Response:
-    head = f'<meta http-equiv="refresh" content="0; url={refresh}">' if refresh else ""
-    page = Template((PAGE / "notice.html").read_text(encoding="utf-8"))
     return HTMLResponse(
-        page.substitute(title=escape(title), text=escape(text), refresh=head),
+        notice_page(title, text, refresh),
         status_code=status,
         headers={
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

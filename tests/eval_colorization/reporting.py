@@ -24,7 +24,7 @@ def save_photos(folder):
     return folder
 
 
-def painted(photos, out, change=lambda pixels: pixels, extension=".png"):
+def colorize_photos(photos, out, change=lambda pixels: pixels, extension=".png"):
     """A folder of another system: every photograph, changed."""
     for file in photos.rglob("*.png"):
         target = out / file.relative_to(photos).with_suffix(extension)

@@ -6,7 +6,7 @@ import skimage.data
 from PIL import Image
 
 from eval_colorization.colorized_folder import ColorizedFolder, match_names
-from eval_colorization.lightness import SAME_PICTURE
+from eval_colorization.squares import SAME_PICTURE
 from pretext.colorize_files import plan_outputs
 from pretext.images.image_file import BrokenImageError
 from tests.eval_colorization.recolouring import recoloured

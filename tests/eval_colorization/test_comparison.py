@@ -7,12 +7,12 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 from torchvision import transforms
 
-from tests.eval_colorization.reporting import SIDE, options, painted, pale, read, rows
+from tests.eval_colorization.reporting import SIDE, colorize_photos, options, pale, read, rows
 
 
 def squares(photos, out, cut, change=pale):
     """A folder of another system that cut every photograph to a square first."""
-    painted(photos, out, change)
+    colorize_photos(photos, out, change)
     for file in out.rglob("*.png"):
         with Image.open(file) as picture:
             square = cut(picture)
@@ -31,7 +31,7 @@ def test_whole_images_and_squares_are_measured_by_the_protocol(evaluate, photos,
     """As torchvision cuts and scikit-image measures them; torchvision alone resamples a crop without its surround."""
     cut = CUTS[protocol]
     folders = {
-        "whole": painted(photos, tmp_path / "whole", pale),
+        "whole": colorize_photos(photos, tmp_path / "whole", pale),
         "squares": squares(photos, tmp_path / "squares", cut),
     }
     named = [x for name, folder in folders.items() for x in (f"--methods.{name}.folder", folder)]
@@ -65,7 +65,7 @@ def test_squares_cut_by_the_other_protocol_are_an_error_wherever_they_lie(
     evaluate, photos, tmp_path, monkeypatch, tried
 ):
     monkeypatch.setattr("eval_colorization.comparison.TRIED_IMAGES", tried)
-    folder = painted(photos, tmp_path / "colorized", pale)
+    folder = colorize_photos(photos, tmp_path / "colorized", pale)
     squares(photos / "coffee", folder / "coffee", CUTS["resize"])
     out = tmp_path / "report"
     status, _, complaint = evaluate("report", *options(photos, out, "--methods.other.folder", folder))
@@ -76,7 +76,7 @@ def test_squares_cut_by_the_other_protocol_are_an_error_wherever_they_lie(
 
 
 def test_a_folder_of_other_photographs_is_an_error_before_anything_is_measured(evaluate, photos, tmp_path):
-    folder = painted(photos, tmp_path / "colorized", pale)
+    folder = colorize_photos(photos, tmp_path / "colorized", pale)
     (folder / "chelsea").rename(folder / "moved")
     (folder / "coffee").rename(folder / "chelsea")
     (folder / "astronaut").rename(folder / "coffee")
@@ -86,11 +86,11 @@ def test_a_folder_of_other_photographs_is_an_error_before_anything_is_measured(e
     assert status == 2
     assert f"{folder} does not hold colorized versions of these photographs: of 6 tried 6 have" in complaint
     assert "astronaut/0.png" in complaint
-    assert not out.exists()
+    assert not (out / "parts").exists()
 
 
 def test_a_few_images_of_another_lightness_are_measured_and_named(evaluate, photos, tmp_path):
-    folder = painted(photos, tmp_path / "colorized", pale)
+    folder = colorize_photos(photos, tmp_path / "colorized", pale)
     with Image.open(folder / "coffee" / "150.png") as picture:
         mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     mirrored.save(folder / "coffee" / "150.png")

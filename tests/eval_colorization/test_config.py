@@ -25,10 +25,10 @@ def test_a_method_can_be_added_or_changed_on_the_command_line():
         "--out",
         "y",
         "--methods.DeOldify.folder",
-        "painted",
+        "colorized",
         "--methods.mine.model",
         "run",
     ]
     config = parse_config("test", ReportConfig, [*argv, "--methods.mine.decoding", "mode"])
-    assert config.methods["DeOldify"].folder == "painted"
+    assert config.methods["DeOldify"].folder == "colorized"
     assert (config.methods["mine"].model, config.methods["mine"].decoding) == ("run", "mode")

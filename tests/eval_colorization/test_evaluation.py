@@ -17,7 +17,7 @@ from torchvision import models
 from eval_colorization.metrics.recognition import Classifier
 from eval_colorization.metrics.table import METRICS
 from tests.end_to_end.small_run import finish, start
-from tests.eval_colorization.reporting import SIDE, options, painted, pale, read, rows, save_photos
+from tests.eval_colorization.reporting import SIDE, colorize_photos, options, pale, read, rows, save_photos
 from tests.runtime.test_run_lock import hold
 
 LAUNCHER = (sys.executable, "-m", "eval_colorization")
@@ -40,7 +40,7 @@ def report(run, tmp_path_factory):
     """A report on the small network and a folder that holds the truth, and what was printed; not to be changed."""
     root = tmp_path_factory.mktemp("report")
     photos = save_photos(root / "photos")
-    folder = painted(photos, root / "perfect")
+    folder = colorize_photos(photos, root / "perfect")
     argv = ["report", run, *options(photos, root / "report", "--methods.perfect.folder", folder)]
     return root / "report", finish(list(map(str, argv)), launcher=LAUNCHER)
 
@@ -141,7 +141,7 @@ def test_labels_give_diagnosticity_by_entropy_and_every_metric_in_both_halves(
         assert diagnosticity["halves"][half]["mode"]["ssim"]["value"] < 1
 
 
-def test_a_classifier_of_the_users_own_recognises_truth_grey_and_painted_images(
+def test_a_classifier_of_the_users_own_recognises_truth_grey_and_colorized_images(
     evaluate, run, photos, tmp_path
 ):
     """A linear-looking one: an untrained SqueezeNet of three classes. That it is opened and asked is what counts."""
@@ -236,7 +236,7 @@ def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(
 
 
 @pytest.mark.slow
-def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, photos, tmp_path):
+def test_a_report_that_was_killed_resumes_with_the_same_numbers(evaluate, run, photos, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for out, number in ((whole, None), (killed, signal.SIGKILL), (killed, signal.SIGTERM), (killed, None)):
         argv = ["report", str(run), *map(str, options(photos, out))]
@@ -251,7 +251,7 @@ def test_a_report_that_was_killed_goes_on_with_the_same_numbers(evaluate, run, p
             output += process.stdout.read()
         if out is whole or "index.html" in output:
             assert process.returncode == 0, output
-    assert "goes on: " in output
+    assert "resumes: " in output
     assert numbers(whole) == numbers(killed)
 
 
@@ -275,18 +275,18 @@ def test_another_evaluation_is_not_mixed_into_a_report(evaluate, run, report):
     assert "give --out another folder" in complaint
 
 
-def test_a_repainted_folder_is_not_taken_for_the_old_one(evaluate, photos, tmp_path):
-    folder = painted(photos, tmp_path / "painted")
+def test_a_recolorized_folder_is_not_taken_for_the_old_one(evaluate, photos, tmp_path):
+    folder = colorize_photos(photos, tmp_path / "colorized")
     argv = ["report", *options(photos, tmp_path / "report", "--methods.other.folder", folder)]
     assert evaluate(*argv)[0] == 0
-    painted(photos, folder, pale)
+    colorize_photos(photos, folder, pale)
     status, _, complaint = evaluate(*argv)
     assert status == 2
     assert "folders.other" in complaint
 
 
 def test_a_missing_image_is_an_error_that_names_it_or_is_left_out_and_named(evaluate, photos, tmp_path):
-    folder = painted(photos, tmp_path / "painted", pale, ".webp")
+    folder = colorize_photos(photos, tmp_path / "colorized", pale, ".webp")
     (folder / "astronaut" / "0.webp").unlink()
     Image.new("RGB", (5, 5)).save(folder / "extra.png")
     out = tmp_path / "report"
@@ -302,10 +302,10 @@ def test_a_missing_image_is_an_error_that_names_it_or_is_left_out_and_named(eval
     assert report["manifest"]["methods"]["pale"]["files without an original, ignored"] == ["extra.png"]
 
 
-def test_broken_images_are_left_out_and_named_and_broken_painted_ones_are_an_error(
+def test_broken_images_are_left_out_and_named_and_broken_colorized_ones_are_an_error(
     evaluate, photos, tmp_path
 ):
-    folder = painted(photos, tmp_path / "painted")
+    folder = colorize_photos(photos, tmp_path / "colorized")
     (photos / "coffee" / "150.png").write_bytes(b"no picture")
     out = tmp_path / "report"
     argv = ["report", *options(photos, out, "--methods.other.folder", folder)]
@@ -321,7 +321,7 @@ def test_broken_images_are_left_out_and_named_and_broken_painted_ones_are_an_err
 
 
 def test_an_image_of_another_size_is_resized_and_counted_or_refused(evaluate, photos, tmp_path):
-    folder = painted(photos, tmp_path / "painted")
+    folder = colorize_photos(photos, tmp_path / "colorized")
     with Image.open(folder / "coffee" / "0.png") as picture:
         picture.resize((75, 50)).save(folder / "coffee" / "0.png")
     out = tmp_path / "report"

@@ -1,6 +1,6 @@
 import numpy as np
 
-from eval_colorization.gallery import best_worst_median
+from eval_colorization.evaluation import best_worst_median
 
 ASCENDING = np.arange(101.0)
 

@@ -14,13 +14,13 @@ from tests.eval_colorization.metrics.photographs import photographs
 CPU = torch.device("cpu")
 
 
-def canvas_of(truth, lenders=None, painted=None):
+def canvas_of(truth, lenders=None, colorized=None):
     return on_device(
         ImageBatch(
             positions=np.arange(len(truth)),
             truth=truth,
             lenders=lenders,
-            painted=painted or {},
+            colorized=colorized or {},
             lightness={},
             resized={},
             left_out=[],
@@ -32,7 +32,7 @@ def canvas_of(truth, lenders=None, painted=None):
 @pytest.fixture(scope="module")
 def canvas():
     truth = photographs(64, 64)
-    return canvas_of(truth, lenders=truth.roll(1, dims=0), painted={"other": truth.flip(1)})
+    return canvas_of(truth, lenders=truth.roll(1, dims=0), colorized={"other": truth.flip(1)})
 
 
 def lab(rgb):
@@ -40,39 +40,39 @@ def lab(rgb):
 
 
 def test_the_truth_is_the_truth(canvas):
-    assert torch.equal(open_methods({"truth": MethodConfig()}, CPU)["truth"].paint(canvas), canvas.truth)
+    assert torch.equal(open_methods({"truth": MethodConfig()}, CPU)["truth"].colorize(canvas), canvas.truth)
 
 
 def test_grey_keeps_the_lightness_and_has_no_colour(canvas):
-    painted = open_methods({"grey": MethodConfig()}, CPU)["grey"].paint(canvas)
-    assert torch.equal(painted, painted.roll(1, dims=1)), "red, green and blue are equal"
-    grey = lab(painted)
+    colorized = open_methods({"grey": MethodConfig()}, CPU)["grey"].colorize(canvas)
+    assert torch.equal(colorized, colorized.roll(1, dims=1)), "red, green and blue are equal"
+    grey = lab(colorized)
     assert (grey[:, :1] - canvas.lab[:, :1]).abs().max() < 0.5  # the rounding of 8 bits
     assert grey[:, 1:].abs().max() < 0.02
 
 
 def test_random_colours_are_those_of_the_lender_where_the_gamut_has_them(canvas):
-    painted = lab(open_methods({"random": MethodConfig()}, CPU)["random"].paint(canvas))
+    colorized = lab(open_methods({"random": MethodConfig()}, CPU)["random"].colorize(canvas))
     lent = canvas.lab.roll(1, dims=0)
-    assert (painted[:, :1] - canvas.lab[:, :1]).abs().max() < 1.5
-    difference = torch.linalg.vector_norm(painted[:, 1:] - lent[:, 1:], dim=1)
+    assert (colorized[:, :1] - canvas.lab[:, :1]).abs().max() < 1.5
+    difference = torch.linalg.vector_norm(colorized[:, 1:] - lent[:, 1:], dim=1)
     assert difference.median() < 1
-    lost = torch.linalg.vector_norm(lent[:, 1:], dim=1) - torch.linalg.vector_norm(painted[:, 1:], dim=1)
+    lost = torch.linalg.vector_norm(lent[:, 1:], dim=1) - torch.linalg.vector_norm(colorized[:, 1:], dim=1)
     assert (lost[difference > 3] > 0).all(), "a colour may only lose chroma"
 
 
 def test_a_folder_gives_its_images(canvas, tmp_path):
     method = open_methods({"other": MethodConfig(folder=str(tmp_path))}, CPU)["other"]
-    assert torch.equal(method.paint(canvas), canvas.truth.flip(1))
+    assert torch.equal(method.colorize(canvas), canvas.truth.flip(1))
 
 
-def test_a_network_paints_what_pretext_colorize_paints(canvas, run):
+def test_a_network_colorizes_as_pretext_colorize_does(canvas, run):
     pretrained = load_pretrained(run)
     method = open_methods({"mean": MethodConfig(model=str(run), decoding="mean")}, CPU)["mean"]
     colorizer = Colorizer(pretrained.network, pretrained.bins, size=pretrained.image_size, decoding="mean")
-    for truth, painted in zip(canvas.truth, method.paint(canvas), strict=True):
+    for truth, colorized in zip(canvas.truth, method.colorize(canvas), strict=True):
         expected = np.asarray(colorizer(Image.fromarray(truth.permute(1, 2, 0).numpy()))).astype(int)
-        assert np.abs(painted.permute(1, 2, 0).numpy() - expected).max() <= 1  # of 255: another batch size
+        assert np.abs(colorized.permute(1, 2, 0).numpy() - expected).max() <= 1  # of 255: another batch size
 
 
 def test_a_network_that_several_methods_decode_looks_at_a_batch_once(canvas, run):
@@ -80,7 +80,7 @@ def test_a_network_that_several_methods_decode_looks_at_a_batch_once(canvas, run
     assert list(methods) == ["annealed mean", "mean", "mode", "top-5 mean"]
     calls = []
     with methods["mode"].trained.pretrained.network.register_forward_hook(lambda *_: calls.append(1)):
-        pictures = [method.paint(canvas) for method in methods.values()]
+        pictures = [method.colorize(canvas) for method in methods.values()]
     assert len(calls) == 1
     assert all(not torch.equal(pictures[0], other) for other in pictures[1:])
 

@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from eval_colorization.bootstrap import percentile_interval, resampled_means
+from eval_colorization.metrics.table import METRICS
 from eval_colorization.summarise import standings, summarise
 
 
 def summaries(**values):
     columns = {name: np.array(column, dtype=float) for name, column in values.items()}
-    return summarise(columns, ["one", "other"], seed=0, resamples=200)
+    return summarise(columns, ["one", "other"], METRICS, seed=0, resamples=200)
 
 
 def test_a_mean_has_the_interval_of_its_bootstrap():
@@ -48,6 +49,7 @@ def test_chosen_images_alone_count():
     found = summarise(
         {"mse": np.array([[1.0, 2.0, 9.0]])},
         ["one"],
+        METRICS,
         seed=0,
         resamples=10,
         chosen=np.array([True, True, False]),
@@ -75,12 +77,12 @@ def test_a_method_without_a_value_has_no_standing():
     assert standing("lower", a=np.nan) == {}
 
 
-def test_methods_are_told_apart_on_the_same_images_though_their_intervals_overlap():
+def test_methods_differ_significantly_on_the_same_images_though_their_intervals_overlap():
     """b is worse than a by 0.01 on every image; images differ by far more. c differs from a without a direction."""
     rng = np.random.default_rng(0)
     a = rng.normal(0.8, 0.1, 60)
     ssim = np.array([a, a - 0.01 + rng.normal(0, 0.002, 60), a - 0.001 + rng.normal(0, 0.05, 60)])
-    found = summarise({"ssim": ssim}, ["a", "b", "c"], seed=0, resamples=500)
+    found = summarise({"ssim": ssim}, ["a", "b", "c"], METRICS, seed=0, resamples=500)
     assert found["b"]["ssim"].high > found["a"]["ssim"].low
     assert [found[method]["ssim"].standing for method in "abc"] == ["best", "behind", "level"]
 
@@ -91,7 +93,7 @@ def test_equal_methods_are_called_behind_in_at_most_5_percent_of_simulations():
     behind = 0
     for seed in range(200):
         ssim = rng.normal(0.8, 0.1, 60) + rng.normal(0, 0.02, (2, 60))
-        found = summarise({"ssim": ssim}, ["a", "b"], seed=seed, resamples=200)
+        found = summarise({"ssim": ssim}, ["a", "b"], METRICS, seed=seed, resamples=200)
         behind += "behind" in [found[method]["ssim"].standing for method in "ab"]
     assert (
         2 <= behind <= 22

@@ -1,18 +1,16 @@
 """The page of all results: one HTML file with everything in it."""
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pretext.figure_style import inline_svg
+from pretext.html_page import render_page as render_template
 from transfer.results import Record
 from transfer.table import overview_words, words
 from transfer.table.comparison import Table
@@ -20,7 +18,7 @@ from transfer.table.figure import figure_names, looks
 from transfer.table.overview import Overview
 from transfer.table.published import PASCAL_SIDE_BY_SIDE
 
-PAGE = Path(__file__).parent / "page"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render_page(
@@ -36,16 +34,10 @@ def render_page(
         figures: file name -> figure, of `figure_names`.
         records: those that the tables are made of.
     """
-    environment = Environment(
-        loader=FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = Markup((PAGE / "style.css").read_text(encoding="utf-8"))
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    return environment.get_template("table.html").render(
+    return render_template(
+        TEMPLATES / "table.html",
+        files=("style.css",),
+        policy="img-src data:; style-src-attr 'unsafe-inline'",
         sections=[
             {"subject": subject, "tables": list(of_subject)}
             for subject, of_subject in groupby(tables, words.subject)
@@ -63,11 +55,6 @@ def render_page(
         records=records,
         weights=_weights(records),
         versions=_versions(records),
-        style=style,
-        policy=(
-            "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; "
-            f"style-src-elem 'sha256-{digest}'; style-src-attr 'unsafe-inline'"
-        ),
     )
 
 

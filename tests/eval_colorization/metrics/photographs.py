@@ -1,4 +1,4 @@
-"""Real photographs and paintings of them, for the tests of the metrics."""
+"""Real photographs and colorizations of them, for the tests of the metrics."""
 
 import skimage.data
 import torch
@@ -12,8 +12,8 @@ def photographs(height: int, width: int) -> Tensor:
     return torch.stack([torch.from_numpy(detail.copy()).permute(2, 0, 1) for detail in details])
 
 
-def painted_and_truth(height: int = 96, width: int = 80) -> tuple[Tensor, Tensor]:
+def colorized_and_truth(height: int = 96, width: int = 80) -> tuple[Tensor, Tensor]:
     """float32 RGB in [0, 1] of 8 bits: each photograph mixed with its neighbour, and the photograph itself."""
     truth = photographs(height, width) / 255
-    painted = ((0.7 * truth + 0.3 * truth.roll(1, dims=0)) * 255).round() / 255
-    return painted, truth
+    colorized = ((0.7 * truth + 0.3 * truth.roll(1, dims=0)) * 255).round() / 255
+    return colorized, truth

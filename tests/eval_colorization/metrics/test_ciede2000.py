@@ -8,7 +8,7 @@ from torch import Tensor
 
 from eval_colorization.metrics.ciede2000 import ciede2000, difference_map
 from pretext.color.lab import rgb_to_lab
-from tests.eval_colorization.metrics.photographs import painted_and_truth
+from tests.eval_colorization.metrics.photographs import colorized_and_truth
 
 # Table 1 of Sharma, Wu, Dalal (2005): L, a, b of two colours and their difference to four digits.
 PUBLISHED_PAIRS = (
@@ -67,13 +67,13 @@ def test_every_pixel_of_random_colours_agrees_with_scikit_image() -> None:
 
 
 def test_the_mean_over_photographs_agrees_with_scikit_image() -> None:
-    lab1, lab2 = map(rgb_to_lab, painted_and_truth())
+    lab1, lab2 = map(rgb_to_lab, colorized_and_truth())
     expected = reference(lab1, lab2).mean(dim=(1, 2))
     torch.testing.assert_close(ciede2000(lab1, lab2), expected, atol=0, rtol=1e-5)
 
 
 def test_equal_images_do_not_differ_and_a_change_of_sides_changes_nothing() -> None:
-    lab1, lab2 = map(rgb_to_lab, painted_and_truth())
+    lab1, lab2 = map(rgb_to_lab, colorized_and_truth())
     assert torch.equal(ciede2000(lab2, lab2), torch.zeros(len(lab2), dtype=torch.float64))
     torch.testing.assert_close(ciede2000(lab1, lab2), ciede2000(lab2, lab1), atol=0, rtol=1e-5)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from eval_colorization.metrics.colourfulness import colourfulness, colourfulness_absolute
-from tests.eval_colorization.metrics.photographs import painted_and_truth
+from tests.eval_colorization.metrics.photographs import colorized_and_truth
 
 
 def test_an_image_half_red_half_blue_has_the_figures_computed_by_hand() -> None:
@@ -20,7 +20,7 @@ def test_an_image_half_red_half_blue_has_the_figures_computed_by_hand() -> None:
 
 
 def test_photographs_agree_with_the_published_formula_in_numpy() -> None:
-    _, truth = painted_and_truth()
+    _, truth = colorized_and_truth()
     red, green, blue = 255 * truth.double().numpy().transpose(1, 0, 2, 3)
     for function, change in ((colourfulness, np.asarray), (colourfulness_absolute, np.abs)):
         rg, yb = change(red - green), change((red + green) / 2 - blue)
@@ -30,7 +30,7 @@ def test_photographs_agree_with_the_published_formula_in_numpy() -> None:
 
 
 def test_grey_has_none_and_one_colour_has_only_its_mean() -> None:
-    grey = painted_and_truth()[1][:, :1].expand(-1, 3, -1, -1)
+    grey = colorized_and_truth()[1][:, :1].expand(-1, 3, -1, -1)
     assert (colourfulness(grey) == 0).all()
     red = torch.zeros(1, 3, 16, 16)
     red[:, 0] = 1

@@ -6,14 +6,14 @@ import skimage.metrics
 import torch
 
 from eval_colorization.metrics.errors import ab_rmse, mse, psnr
-from tests.eval_colorization.metrics.photographs import painted_and_truth
+from tests.eval_colorization.metrics.photographs import colorized_and_truth
 
 
 def test_mse_and_psnr_agree_with_scikit_image() -> None:
-    painted, truth = painted_and_truth()
-    errors = mse(painted, truth)
+    colorized, truth = colorized_and_truth()
+    errors = mse(colorized, truth)
     ratios = psnr(errors)
-    for i, (one, other) in enumerate(zip(painted.double().numpy(), truth.double().numpy(), strict=True)):
+    for i, (one, other) in enumerate(zip(colorized.double().numpy(), truth.double().numpy(), strict=True)):
         expected = skimage.metrics.mean_squared_error(other, one)
         assert errors[i].item() == pytest.approx(expected, rel=1e-6)
         expected = skimage.metrics.peak_signal_noise_ratio(other, one, data_range=1)
@@ -27,14 +27,14 @@ def test_one_level_of_error_everywhere_is_48_decibels() -> None:
 
 
 def test_equal_images_have_no_error_and_an_infinite_ratio() -> None:
-    _, truth = painted_and_truth()
+    _, truth = colorized_and_truth()
     assert (mse(truth, truth) == 0).all()
     assert (psnr(mse(truth, truth)) == torch.inf).all()
 
 
 def test_ab_rmse_is_the_distance_of_both_channels_and_sqrt_2_of_the_mean_over_channels() -> None:
     truth = torch.zeros(2, 2, 5, 7)
-    painted = torch.tensor([[3.0, 4.0], [30.0, 40.0]])[:, :, None, None].expand(2, 2, 5, 7)
-    assert ab_rmse(painted, truth).tolist() == [5, 50]
-    per_channel = (painted - truth).square().mean(dim=(1, 2, 3)).sqrt().double()
-    torch.testing.assert_close(ab_rmse(painted, truth), per_channel * 2**0.5, atol=0, rtol=1e-6)
+    colorized = torch.tensor([[3.0, 4.0], [30.0, 40.0]])[:, :, None, None].expand(2, 2, 5, 7)
+    assert ab_rmse(colorized, truth).tolist() == [5, 50]
+    per_channel = (colorized - truth).square().mean(dim=(1, 2, 3)).sqrt().double()
+    torch.testing.assert_close(ab_rmse(colorized, truth), per_channel * 2**0.5, atol=0, rtol=1e-6)

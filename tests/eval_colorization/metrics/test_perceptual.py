@@ -14,7 +14,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
 from pretext.library_weights import NotAvailableError
 from tests.eval_colorization.learned_weights import ALEXNET, INCEPTION
-from tests.eval_colorization.metrics.photographs import painted_and_truth, photographs
+from tests.eval_colorization.metrics.photographs import colorized_and_truth, photographs
 
 CPU = torch.device("cpu")
 PACKAGES: dict[type, str] = {
@@ -42,16 +42,16 @@ def inception(torch_home: Path) -> InceptionFeatures:
 
 
 def test_lpips_is_torchmetrics_image_by_image(lpips: Lpips) -> None:
-    painted, truth = painted_and_truth()
-    distance = lpips(painted, truth)
+    colorized, truth = colorized_and_truth()
+    distance = lpips(colorized, truth)
     assert (distance > 0).all()
-    for pair in zip(painted.split(1), truth.split(1), distance, strict=True):
+    for pair in zip(colorized.split(1), truth.split(1), distance, strict=True):
         reference = learned_perceptual_image_patch_similarity(*pair[:2], net_type="alex", normalize=True)
         torch.testing.assert_close(pair[2], reference)
 
 
 def test_lpips_of_identical_images_is_0_also_in_a_batch_of_one(lpips: Lpips) -> None:
-    _, truth = painted_and_truth()
+    _, truth = colorized_and_truth()
     assert torch.equal(lpips(truth, truth), torch.zeros(4))
     assert torch.equal(lpips(truth[:1], truth[:1]), torch.zeros(1))
 

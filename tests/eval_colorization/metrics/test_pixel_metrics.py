@@ -14,28 +14,28 @@ from eval_colorization.metrics.saturation import saturation_distance, saturation
 from eval_colorization.metrics.ssim import ssim
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
-from tests.eval_colorization.metrics.photographs import painted_and_truth
+from tests.eval_colorization.metrics.photographs import colorized_and_truth
 
 BINS = AbBins.published()
 
 
-def rebalanced_auc(painted: Tensor, truth: Tensor) -> Tensor:
+def rebalanced_auc(colorized: Tensor, truth: Tensor) -> Tensor:
     weight = rebalancing_weights(truth[:, 1:], BINS)
-    return auc(error_counts(painted[:, 1:], truth[:, 1:], weight))
+    return auc(error_counts(colorized[:, 1:], truth[:, 1:], weight))
 
 
 OF_RGB: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": mse,
     "ssim": ssim,
-    "colourfulness": lambda painted, truth: colourfulness(painted),
-    "colourfulness_absolute": lambda painted, truth: colourfulness_absolute(painted),
-    "saturation": lambda painted, truth: saturation_distance(
-        saturation_histogram(painted), saturation_histogram(truth)
+    "colourfulness": lambda colorized, truth: colourfulness(colorized),
+    "colourfulness_absolute": lambda colorized, truth: colourfulness_absolute(colorized),
+    "saturation": lambda colorized, truth: saturation_distance(
+        saturation_histogram(colorized), saturation_histogram(truth)
     ),
 }
 OF_LAB: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ab_rmse": lambda painted, truth: ab_rmse(painted[:, 1:], truth[:, 1:]),
-    "auc": lambda painted, truth: auc(error_counts(painted[:, 1:], truth[:, 1:])),
+    "ab_rmse": lambda colorized, truth: ab_rmse(colorized[:, 1:], truth[:, 1:]),
+    "auc": lambda colorized, truth: auc(error_counts(colorized[:, 1:], truth[:, 1:])),
     "auc_rebalanced": rebalanced_auc,
     "ciede2000": ciede2000,
 }
@@ -43,8 +43,8 @@ METRICS = OF_RGB | OF_LAB
 
 
 def images_for(name: str, height: int = 96, width: int = 80) -> tuple[Tensor, Tensor]:
-    painted, truth = painted_and_truth(height, width)
-    return (painted, truth) if name in OF_RGB else (rgb_to_lab(painted), rgb_to_lab(truth))
+    colorized, truth = colorized_and_truth(height, width)
+    return (colorized, truth) if name in OF_RGB else (rgb_to_lab(colorized), rgb_to_lab(truth))
 
 
 @pytest.fixture
@@ -65,23 +65,23 @@ def test_a_score_is_the_same_to_the_bit_in_any_batch_and_on_any_number_of_thread
     name: str, height: int, width: int, one_to_three_threads: Iterator[int]
 ) -> None:
     metric = METRICS[name]
-    painted, truth = images_for(name, height, width)
-    expected = metric(painted, truth)
+    colorized, truth = images_for(name, height, width)
+    expected = metric(colorized, truth)
     for _ in one_to_three_threads:
-        assert torch.equal(metric(painted, truth), expected)
+        assert torch.equal(metric(colorized, truth), expected)
         for size in (1, 3):
-            batches = zip(painted.split(size), truth.split(size), strict=True)
+            batches = zip(colorized.split(size), truth.split(size), strict=True)
             assert torch.equal(torch.cat([metric(*batch) for batch in batches]), expected)
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_memory_layout_does_not_matter(name: str) -> None:
     metric = METRICS[name]
-    painted, truth = images_for(name)
-    expected = metric(painted, truth)
-    last = [images.contiguous(memory_format=torch.channels_last) for images in (painted, truth)]
+    colorized, truth = images_for(name)
+    expected = metric(colorized, truth)
+    last = [images.contiguous(memory_format=torch.channels_last) for images in (colorized, truth)]
     torch.testing.assert_close(metric(*last), expected, atol=1e-6, rtol=1e-6)
-    wide = [torch.cat([images, images], dim=-1)[..., : truth.shape[-1]] for images in (painted, truth)]
+    wide = [torch.cat([images, images], dim=-1)[..., : truth.shape[-1]] for images in (colorized, truth)]
     assert not wide[0].is_contiguous()
     torch.testing.assert_close(metric(*wide), expected, atol=1e-6, rtol=1e-6)
 
@@ -89,16 +89,16 @@ def test_memory_layout_does_not_matter(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("name", METRICS)
 def test_half_precision_images_are_measured_in_full_precision(name: str, dtype: torch.dtype) -> None:
-    painted, truth = (images.to(dtype) for images in images_for(name))
+    colorized, truth = (images.to(dtype) for images in images_for(name))
     with torch.autocast("cpu", torch.bfloat16):
-        score = METRICS[name](painted, truth)
-    assert torch.equal(score, METRICS[name](painted.float(), truth.float()))
+        score = METRICS[name](colorized, truth)
+    assert torch.equal(score, METRICS[name](colorized.float(), truth.float()))
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_no_metric_writes_into_its_images(name: str) -> None:
-    painted, truth = images_for(name)
-    before = painted.clone(), truth.clone()
-    METRICS[name](painted, truth)
-    assert torch.equal(painted, before[0])
+    colorized, truth = images_for(name)
+    before = colorized.clone(), truth.clone()
+    METRICS[name](colorized, truth)
+    assert torch.equal(colorized, before[0])
     assert torch.equal(truth, before[1])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from eval_colorization.metrics.saturation import saturation_distance, saturation_histogram
-from tests.eval_colorization.metrics.photographs import painted_and_truth
+from tests.eval_colorization.metrics.photographs import colorized_and_truth
 
 LEVELS = np.arange(256) / 255
 
@@ -18,7 +18,7 @@ def hsv_saturation(rgb: Tensor) -> np.ndarray:
 
 
 def test_the_histogram_is_that_of_scikit_images_saturations() -> None:
-    _, truth = painted_and_truth()
+    _, truth = colorized_and_truth()
     levels = np.rint(hsv_saturation(truth) * 255).astype(int)
     expected = torch.stack([torch.from_numpy(np.bincount(image, minlength=256)) for image in levels])
     histogram = saturation_histogram(truth)
@@ -28,7 +28,7 @@ def test_the_histogram_is_that_of_scikit_images_saturations() -> None:
 
 
 def test_the_distance_is_scipys_of_the_same_histograms() -> None:
-    first, second = map(saturation_histogram, painted_and_truth())
+    first, second = map(saturation_histogram, colorized_and_truth())
     expected = [
         scipy.stats.wasserstein_distance(LEVELS, LEVELS, one, other)
         for one, other in zip(first, second, strict=True)
@@ -37,12 +37,12 @@ def test_the_distance_is_scipys_of_the_same_histograms() -> None:
 
 
 def test_the_distance_is_that_of_the_exact_saturations_to_less_than_a_level() -> None:
-    painted, truth = painted_and_truth()
+    colorized, truth = colorized_and_truth()
     expected = [
         scipy.stats.wasserstein_distance(one, other)
-        for one, other in zip(hsv_saturation(painted), hsv_saturation(truth), strict=True)
+        for one, other in zip(hsv_saturation(colorized), hsv_saturation(truth), strict=True)
     ]
-    distance = saturation_distance(saturation_histogram(painted), saturation_histogram(truth))
+    distance = saturation_distance(saturation_histogram(colorized), saturation_histogram(truth))
     np.testing.assert_allclose(distance.numpy(), expected, atol=1 / 255)
 
 
@@ -56,6 +56,6 @@ def test_grey_and_pure_colours_are_1_apart_and_black_counts_as_grey() -> None:
 
 
 def test_histograms_of_sets_of_different_sizes_are_compared_by_their_shares() -> None:
-    first, second = map(saturation_histogram, painted_and_truth())
+    first, second = map(saturation_histogram, colorized_and_truth())
     once, thrice = saturation_distance(first[0], second[0]), saturation_distance(3 * first[0], second[0])
     assert thrice.item() == pytest.approx(once.item(), abs=1e-12)

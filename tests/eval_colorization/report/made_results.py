@@ -1,4 +1,4 @@
-"""An evaluation as it could have been: real photographs, painted by rules, with numbers measured or made up."""
+"""An evaluation as it could have been: real photographs, colorized by rules, with numbers measured or made up."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.transform import resize
 from sklearn.datasets import load_sample_image
 
+from eval_colorization.metrics.table import METRICS
 from eval_colorization.results import (
     CONDITIONS,
     ClassResult,
@@ -47,8 +48,8 @@ def photographs(size: int) -> dict[str, np.ndarray]:
     return squares
 
 
-def painted(truths: list[np.ndarray], method: str, index: int) -> np.ndarray:
-    """The image as `method` paints it, RGB in 8 bits."""
+def colorized(truths: list[np.ndarray], method: str, index: int) -> np.ndarray:
+    """The image as `method` colorizes it, RGB in 8 bits."""
     lab = rgb2lab(truths[index])
     colours = {
         METHODS[0]: gaussian_filter(lab[..., 1:], (6, 6, 0)) * 0.75,
@@ -79,12 +80,12 @@ def histogram(pictures: list[np.ndarray]) -> np.ndarray:
     return np.histogram2d(ab[:, 0], ab[:, 1], bins=(edges, edges))[0].astype(np.int64)
 
 
-def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
-    """Results of four methods and the controls over ten photographs, and all pictures of them."""
+def made_results(size: int = 64) -> Results:
+    """Results of four methods and the controls over ten photographs, with all pictures of them."""
     squares = photographs(size)
     names, truths = list(squares), list(squares.values())
     random = np.random.default_rng(0)
-    pictures = {method: [painted(truths, method, i) for i in range(len(truths))] for method in METHODS}
+    pictures = {method: [colorized(truths, method, i) for i in range(len(truths))] for method in METHODS}
     thresholds = np.arange(151)
     columns: dict[str, list[list[float]]] = {
         name: []
@@ -116,13 +117,13 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
             "colourfulness": vivid,
             "rebalancing_weight": list(1 + random.random(len(names))),
         }
-        if method == "other system":  # it painted all but the last image
+        if method == "other system":  # it colorized all but the last image
             rows = {name: [*row[:-1], np.nan] for name, row in rows.items()}
         for name, row in rows.items():
             columns[name].append(row)
         kept[method] = (curves, harder)
     values = {name: np.array(rows) for name, rows in columns.items()}
-    summaries = summarise(values, METHODS, seed=0, resamples=200)
+    summaries = summarise(values, METHODS, METRICS, seed=0, resamples=200)
     for method in METHODS:
         fid = 0.0 if method == "truth" else float(20 + 60 * random.random())
         summaries[method]["fid"] = Summary(value=fid, low=None, high=None, images=10)
@@ -139,6 +140,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
             description="outputs/other/, matched by name"
             if method == METHODS[3]
             else f"runs/sample, {method}",
+            weights=None,
             summaries=summaries[method],
             auc_curve=curves.mean(axis=0),
             auc_rebalanced_curve=harder.mean(axis=0),
@@ -150,6 +152,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
         title="Colours of a small run",
         protocol="photographs inside scikit-image and scikit-learn, as squares of 64 px",
         subset="all",
+        metrics=METRICS,
         methods=tuple(methods),
         images=tuple(names),
         labels=tuple(LABELS[name.split("/")[0]] for name in names),
@@ -188,7 +191,7 @@ def made_results(size: int = 64) -> tuple[Results, list[GalleryImage]]:
         for index in range(len(names))
     ]
     gallery[-1].pictures.pop("other system")
-    return results, gallery
+    return replace(results, gallery=tuple(gallery))
 
 
 def network(name: str) -> NetworkResult:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval_colorization.report.figure_style import method_styles
 from eval_colorization.report.figures import draw_auc_curves, draw_figures
+from eval_colorization.report.looks import method_styles
 from pretext.figure_style import INK, inline_svg, literal, save_figure
 from tests.eval_colorization.report.made_results import made_results
 
 
 @pytest.fixture(scope="module")
 def results():
-    return made_results(size=32)[0]
+    return made_results(size=32)
 
 
 @pytest.fixture(scope="module")

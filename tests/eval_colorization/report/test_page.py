@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eval_colorization.report.figures import draw_figures
-from eval_colorization.report.page import render_page
+from eval_colorization.report.page import render_report
 from eval_colorization.results import CONTROLS
 from tests.eval_colorization.report.made_results import made_results
 
@@ -22,7 +22,7 @@ def made():
 @pytest.fixture(scope="module")
 def file(made, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(render_page(*made, draw_figures(made[0])), encoding="utf-8")
+    path.write_text(render_report(made, draw_figures(made)), encoding="utf-8")
     return path
 
 
@@ -90,7 +90,7 @@ def test_the_table_sets_the_best_in_bold_and_the_controls_apart(visit, file):
 
 def test_all_that_is_missing_or_left_out_is_said_with_its_reason(visit, file, made):
     text = visit(file).locator("#numbers").inner_text()
-    for missing in made[0].not_computed:
+    for missing in made.not_computed:
         assert missing.reason in text
         assert missing.remedy in text
     assert "truncated file: 812 of 4096 bytes" in text
@@ -107,8 +107,8 @@ def test_published_numbers_that_nobody_could_read_are_marked_cell_by_cell(visit,
 
 
 def test_beside_val5k_stand_the_numbers_on_val5k(visit, made, tmp_path):
-    results = replace(made[0], subset="val5k")
-    (tmp_path / "index.html").write_text(render_page(results, [], {}), encoding="utf-8")
+    results = replace(made, subset="val5k")
+    (tmp_path / "index.html").write_text(render_report(replace(results, gallery=()), {}), encoding="utf-8")
     section = visit(tmp_path / "index.html").locator("#published")
     text = section.inner_text()
     assert "first 5,000 images of ImageNet's validation set" in text
@@ -122,7 +122,7 @@ def test_beside_val5k_stand_the_numbers_on_val5k(visit, made, tmp_path):
 def test_pictures_are_ordered_by_a_metric_of_a_method_and_those_without_a_number_come_last(
     visit, file, made, order, sign
 ):
-    results = made[0]
+    results = made
     page = visit(file)
     choose(page, order, "PSNR", "other system")
     values = results.values["psnr"][3]  # of "other system"; higher is better
@@ -138,7 +138,7 @@ def test_pictures_are_ordered_by_a_metric_of_a_method_and_those_without_a_number
 def test_colourfulness_orders_by_the_distance_from_the_truths_and_median_first_starts_in_the_middle(
     visit, file, made
 ):
-    results = made[0]
+    results = made
     page = visit(file)
     distances = np.abs(results.values["colourfulness"][0] - results.values["colourfulness"][-1])
     by_name = dict(zip(results.images, distances, strict=True))
@@ -155,26 +155,24 @@ def test_the_viewer_is_used_by_keyboard_and_gives_the_focus_back(visit, file, ma
     viewer = page.locator("#viewer")
     assert viewer.is_visible()
     name, left = page.locator("#viewer-name"), page.locator("#left-picture")
-    assert name.inner_text().startswith(made[0].images[0])
+    assert name.inner_text().startswith(made.images[0])
     assert left.get_attribute("alt").endswith(", mode")
     page.keyboard.press("ArrowRight")
-    assert name.inner_text().startswith(made[0].images[1])
+    assert name.inner_text().startswith(made.images[1])
     page.keyboard.press("ArrowDown")
-    assert left.get_attribute("alt") == f"{made[0].images[1]}, top-k mean"
+    assert left.get_attribute("alt") == f"{made.images[1]}, top-k mean"
     page.locator("#divider").focus()
     page.keyboard.press("ArrowLeft")
     assert page.locator(".stage").evaluate("stage => stage.style.getPropertyValue('--divider')") == "49%"
     page.keyboard.press("Escape")
     assert not viewer.is_visible()
-    assert (
-        page.evaluate("document.activeElement.querySelector('img').alt") == f"{made[0].images[1]}, top-k mean"
-    )
+    assert page.evaluate("document.activeElement.querySelector('img').alt") == f"{made.images[1]}, top-k mean"
 
 
 def test_the_viewer_shows_the_images_own_numbers_and_moves_its_divider_under_the_pointer(visit, file, made):
     page = visit(file)
     page.locator("#gallery .image").nth(2).locator("[data-method='mode'] button").click()
-    psnr = made[0].values["psnr"][1, 2]
+    psnr = made.values["psnr"][1, 2]
     assert page.locator("#viewer-numbers tbody tr").first.inner_text().split("\t") == [
         "PSNR (dB)",
         f"{psnr:.2f}",
@@ -204,7 +202,7 @@ def test_without_scripts_everything_but_sorting_and_the_viewer_is_there(visit, f
 
 
 def test_names_that_are_html_show_harmless(visit, made, tmp_path):
-    results, gallery = made
+    results = made
     methods = (replace(results.methods[0], name=HOSTILE, description=HOSTILE), *results.methods[1:])
     hostile = replace(
         results,
@@ -220,10 +218,12 @@ def test_names_that_are_html_show_harmless(visit, made, tmp_path):
     )
     renamed = [
         replace(image, pictures={HOSTILE: image.pictures[results.methods[0].name], **image.pictures})
-        for image in gallery
+        for image in results.gallery
     ]
     path = tmp_path / "index.html"
-    path.write_text(render_page(hostile, renamed, draw_figures(hostile)), encoding="utf-8")
+    path.write_text(
+        render_report(replace(hostile, gallery=tuple(renamed)), draw_figures(hostile)), encoding="utf-8"
+    )
     page = visit(path)
     page.locator("#gallery button").nth(1).click()
     assert page.title() == page.locator("h1").inner_text() == HOSTILE

@@ -7,7 +7,7 @@ import pytest
 
 from eval_colorization.turing.export import write_test
 from eval_colorization.turing.key import Key
-from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, paint
+from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, colorize
 from tests.eval_colorization.turing.simulation import FOOLING, make_key, simulate
 
 
@@ -19,7 +19,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         folder,
         photos=PHOTOS,
         methods=METHODS,
-        paint=paint,
+        colorize=colorize,
         manifest={"images": PHOTOS},
         practice_trials=2,
         test_trials=3,

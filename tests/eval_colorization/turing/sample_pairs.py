@@ -25,7 +25,7 @@ class Exported(NamedTuple):
     key: Key
 
 
-def paint(photo: str) -> Mapping[str, np.ndarray]:
+def colorize(photo: str) -> Mapping[str, np.ndarray]:
     """256 x 256 pixels of a photograph; the same in grey; the same with red and blue exchanged."""
     corner, name = photo.split(" of ")
     with Image.open(Path(skimage.__file__).parent / "data" / name) as file:

@@ -41,7 +41,7 @@ def make_key(
     practice: int = 2,
     vigilance: int = 4,
 ) -> Key:
-    """A Latin square: form r of a block shows photo i painted by method (i + r) mod M."""
+    """A Latin square: form r of a block shows photo i colorized by method (i + r) mod M."""
 
     def hexadecimal(digits: int) -> str:
         return rng.bytes(digits // 2).hex()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval_colorization.turing.agreement import krippendorff_alpha
+from eval_colorization.turing.fooling import krippendorff_alpha
 
 
 def test_alpha_of_krippendorff_s_nominal_example_with_missing_data_is_0_743() -> None:

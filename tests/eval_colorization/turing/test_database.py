@@ -1,6 +1,5 @@
 import random
 import sqlite3
-from concurrent.futures import CancelledError
 from contextlib import closing
 
 import pytest
@@ -19,8 +18,8 @@ from eval_colorization.turing.database import (
     record_answer,
     shuffled_plan,
     stored_admin_token,
+    transaction,
 )
-from eval_colorization.turing.writer import Writer
 from tests.eval_colorization.turing.serving import rows, write_small_test
 
 
@@ -159,7 +158,7 @@ def test_a_database_belongs_to_one_test_and_one_key(database, key, tmp_path):
     prepare_database(database, key.test_id, "0" * 64)
     with pytest.raises(ValueError, match=f"holds the answers of test {key.test_id}"):
         prepare_database(database, "another", "0" * 64)
-    with pytest.raises(ValueError, match=r"begun with another key.json .* put the first key.json back"):
+    with pytest.raises(ValueError, match=r"created with another key.json .* put the first key.json back"):
         prepare_database(database, key.test_id, "1" * 64)
     (tmp_path / "thesis.sqlite").write_text("It was a dark and stormy night. " * 40)
     with pytest.raises(ValueError, match=r"thesis.sqlite cannot be used for answers"):
@@ -187,40 +186,15 @@ def test_a_reader_cannot_write(database):
         connection.execute("DELETE FROM test")
 
 
-def test_jobs_that_wait_share_a_transaction_and_a_refused_one_fails_alone(database, key):
-    writer = Writer(database)
-    first = writer.submit(lambda connection: invite(connection, 1))
-    refused = writer.submit(lambda connection: open_form(connection, "f" * 32, key))
-    inside = writer.submit(lambda connection: connection.in_transaction)
-    seen_outside = writer.submit(lambda connection: rows(database, "SELECT * FROM participants"))
-    with writer:  # it starts to work here, with all four waiting
-        [invitation] = first.result()
-        with pytest.raises(UnknownInvitationError):
-            refused.result()
-        assert inside.result()
-        assert seen_outside.result() == []
-    assert [row[0] for row in rows(database, "SELECT * FROM participants")] == [invitation]
+def test_a_transaction_that_fails_changes_nothing_and_the_next_one_is_done(database, connection):
+    def fail_after_an_invitation():
+        with transaction(connection):
+            invite(connection, 1)
+            connection.execute("INSERT INTO nowhere VALUES (1)")
 
-
-def test_a_failure_of_the_database_is_told_to_all_in_the_transaction_and_undoes_it(database):
-    writer = Writer(database)
-    first = writer.submit(lambda connection: invite(connection, 1))
-    broken = writer.submit(lambda connection: connection.execute("INSERT INTO nowhere VALUES (1)"))
-    with writer:
-        for future in (first, broken):
-            with pytest.raises(sqlite3.OperationalError, match="no such table"):
-                future.result()
-        later = writer.submit(lambda connection: invite(connection, 2))
-        assert len(later.result()) == 2
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        fail_after_an_invitation()
+    with transaction(connection):
+        invite(connection, 2)
+        assert rows(database, "SELECT * FROM participants") == []
     assert len(rows(database, "SELECT * FROM participants")) == 2
-
-
-def test_a_job_that_was_given_up_before_its_turn_is_not_done(database):
-    writer = Writer(database)
-    given_up = writer.submit(lambda connection: invite(connection, 1))
-    assert given_up.cancel()
-    with writer:
-        pass
-    with pytest.raises(CancelledError):
-        given_up.result()
-    assert rows(database, "SELECT * FROM participants") == []

@@ -15,14 +15,14 @@ from skimage.color import rgb2lab
 
 from eval_colorization.turing.export import TIME_STAMP, local_test, rainbow, write_test
 from eval_colorization.turing.key import Key, Trial, read_key
-from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, paint
+from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, colorize
 
-Painter = Callable[[str], Mapping[str, np.ndarray]]
+ColorizePhoto = Callable[[str], Mapping[str, np.ndarray]]
 SMALL: dict[str, Any] = {"practice_trials": 1, "test_trials": 2, "vigilance_trials": 1}
 
 
-def export(out: Path, paint: Painter = paint, **changes: Any) -> Key:
-    arguments = {"photos": PHOTOS[:4], "methods": METHODS, "paint": paint, "manifest": {}, **SMALL}
+def export(out: Path, colorize: ColorizePhoto = colorize, **changes: Any) -> Key:
+    arguments = {"photos": PHOTOS[:4], "methods": METHODS, "colorize": colorize, "manifest": {}, **SMALL}
     return write_test(out, **(arguments | changes))
 
 
@@ -71,19 +71,19 @@ def test_all_forms_have_the_same_photos_for_practice_and_vigilance(exported: Exp
     assert set(practice.values()) == {2}  # four forms, two methods
 
 
-def test_photos_that_fill_no_form_are_named_and_never_painted(exported: Exported, tmp_path: Path) -> None:
+def test_photos_that_fill_no_form_are_named_and_never_colorized(exported: Exported, tmp_path: Path) -> None:
     used = {trial.photo for _, trial in trials(exported.key, "practice", "test", "vigilance")}
     unused = exported.key.manifest["unused_photos"]
     assert len(unused) == 1
     assert used | set(unused) == set(PHOTOS)
-    painted: list[str] = []
+    colorized: list[str] = []
 
     def noting(photo: str) -> Mapping[str, np.ndarray]:
-        painted.append(photo)
-        return paint(photo)
+        colorized.append(photo)
+        return colorize(photo)
 
-    key = export(tmp_path / "out", photos=PHOTOS[:5], paint=noting)
-    assert sorted(painted + key.manifest["unused_photos"]) == sorted(PHOTOS[:5])
+    key = export(tmp_path / "out", photos=PHOTOS[:5], colorize=noting)
+    assert sorted(colorized + key.manifest["unused_photos"]) == sorted(PHOTOS[:5])
 
 
 def test_the_key_on_disk_is_the_one_returned_and_keeps_the_manifest(exported: Exported) -> None:
@@ -91,11 +91,11 @@ def test_the_key_on_disk_is_the_one_returned_and_keeps_the_manifest(exported: Ex
     assert exported.key.manifest["images"] == PHOTOS
 
 
-def test_the_images_on_disk_are_those_painted(exported: Exported) -> None:
+def test_the_images_on_disk_are_those_colorized(exported: Exported) -> None:
     for form, trial in trials(exported.key, "practice", "test", "vigilance"):
-        painted = paint(trial.photo)
-        fake = rainbow(painted["truth"]) if trial.method is None else painted[trial.method]
-        for name, expected in ((trial.real, painted["truth"]), (trial.fake, fake)):
+        colorized = colorize(trial.photo)
+        fake = rainbow(colorized["truth"]) if trial.method is None else colorized[trial.method]
+        for name, expected in ((trial.real, colorized["truth"]), (trial.fake, fake)):
             with Image.open(exported.folder / form / "images" / name) as image:
                 assert np.array_equal(np.asarray(image), expected)
 
@@ -146,7 +146,7 @@ def test_sides_names_and_order_carry_no_answer_beyond_chance(tmp_path: Path) -> 
         tmp_path / "out",
         photos=[f"photo {i}" for i in range(64)],
         methods=["white"],
-        paint=lambda photo: flat,
+        colorize=lambda photo: flat,
         practice_trials=0,
         test_trials=60,
         vigilance_trials=4,
@@ -212,7 +212,7 @@ def test_the_seed_decides_which_photo_becomes_what_but_no_name(tmp_path: Path) -
 
 
 def test_a_rainbow_keeps_the_lightness_and_goes_through_all_hues() -> None:
-    truth = paint(PHOTOS[0])["truth"]
+    truth = colorize(PHOTOS[0])["truth"]
     lab = rgb2lab(rainbow(truth))
     assert np.abs(lab[..., 0] - rgb2lab(truth)[..., 0]).mean() < 0.3  # of rounding to 8 bits
     middle = (lab[..., 0] > 30) & (lab[..., 0] < 80)
@@ -223,14 +223,14 @@ def test_a_rainbow_keeps_the_lightness_and_goes_through_all_hues() -> None:
 
 def test_an_export_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def break_at_the_third(photo: str) -> Mapping[str, np.ndarray]:
-        painted.append(photo)
-        if len(painted) == 3:
+        colorized.append(photo)
+        if len(colorized) == 3:
             raise OSError("the disk is full")
-        return paint(photo)
+        return colorize(photo)
 
-    painted: list[str] = []
+    colorized: list[str] = []
     with pytest.raises(OSError, match="disk is full"):
-        export(tmp_path / "out", paint=break_at_the_third)
+        export(tmp_path / "out", colorize=break_at_the_third)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -257,12 +257,12 @@ def test_an_empty_folder_is_filled_and_a_full_one_refused(tmp_path: Path) -> Non
         ({"display_seconds": float("nan")}, "display_seconds must be positive but is nan"),
     ],
 )
-def test_an_impossible_test_is_an_error_before_anything_is_painted(
+def test_an_impossible_test_is_an_error_before_anything_is_colorized(
     tmp_path: Path, changes: dict[str, Any], complaint: str
 ) -> None:
     def never(photo: str) -> Mapping[str, np.ndarray]:
         raise AssertionError(photo)
 
     with pytest.raises(ValueError, match=complaint):
-        export(tmp_path / "out", **({"paint": never} | changes))
+        export(tmp_path / "out", **({"colorize": never} | changes))
     assert list(tmp_path.iterdir()) == []

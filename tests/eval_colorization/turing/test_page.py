@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from eval_colorization.turing.key import Form
-from eval_colorization.turing.page import render_page
+from eval_colorization.turing.pages import participant_page
 from tests.eval_colorization.turing.sample_pairs import Exported
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def test_a_reload_goes_on_at_the_same_trial(browser: "Browser", exported: Export
         given = take(page, [0, 1, 1], by_arrows, go_on_by_keyboard)
         seen = images_shown(page)
         page.reload()
-        page.get_by_text("You have answered 3 of 6 trials and go on where you stopped").wait_for()
+        page.get_by_text("You have answered 3 of 6 trials and resume where you stopped").wait_for()
         go_on_by_keyboard(page, "#start")
         assert images_shown(page) == seen
         assert page.locator("#count").inner_text() == "Trial 2 of 4"
@@ -342,7 +342,7 @@ def test_order_and_sides_are_drawn_anew_for_each_participant(browser: "Browser",
     ]
     test = {"test_id": "0" * 16, "form": "form-01", "display_seconds": 1.0, "server": None, "shuffle": True}
     (tmp_path / "index.html").write_text(
-        render_page({**test, "answered": 0, "trials": trials}), encoding="utf-8"
+        participant_page({**test, "answered": 0, "trials": trials}), encoding="utf-8"
     )
     plans = []
     for _ in range(2):
@@ -434,6 +434,6 @@ def test_no_content_can_close_the_script_block() -> None:
 
     test = {"form": "</script><script>alert(1)</script><!-- {{script.js}} \u2028 é"}
     scripts = Scripts()
-    scripts.feed(render_page(test))
+    scripts.feed(participant_page(test))
     assert len(scripts.texts) == 3
     assert json.loads(scripts.texts[0]) == test

@@ -13,8 +13,7 @@ from PIL import Image
 from eval_colorization.turing.answers import read_answers
 from eval_colorization.turing.fooling import FoolingScore, measure_fooling, split_participants
 from eval_colorization.turing.key import Key, write_key
-from eval_colorization.turing.score import score
-from eval_colorization.turing.score_text import score_text
+from eval_colorization.turing.score import score, score_text
 from pretext.runtime.command_line import RunFailedError
 from tests.eval_colorization.turing.simulation import crowd_rows, make_key, save, save_table, simulate
 

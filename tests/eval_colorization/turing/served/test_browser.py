@@ -139,7 +139,7 @@ def test_a_person_takes_the_whole_test_with_a_reload_and_the_database_holds_the_
     expect(page.locator("#stored")).to_be_visible()
 
 
-def test_nothing_that_comes_over_the_network_tells_real_from_painted(open_page, server, exported):
+def test_nothing_that_comes_over_the_network_tells_real_from_colorized(open_page, server, exported):
     page = open_page()
     responses = []
     page.on("response", lambda response: responses.append(response))

@@ -5,8 +5,8 @@ import skimage.data
 from PIL import Image
 
 from eval_colorization.config import MethodConfig, TuringConfig
+from eval_colorization.turing.export import export_test
 from eval_colorization.turing.key import read_key
-from eval_colorization.turing.paint import export_test
 from tests.eval_colorization.recolouring import recoloured
 
 

@@ -161,7 +161,7 @@ async function welcome(session) {
   byId("practice").hidden = numPractice === 0;
   byId("returning").hidden = answered === 0;
   byId("unremembered").hidden = session.remembers;
-  byId("start").textContent = answered ? "Go on" : "Start";
+  byId("start").textContent = answered ? "Resume" : "Start";
   show("welcome");
   const images = await load(trials.slice(answered));
   byId("start").disabled = false;

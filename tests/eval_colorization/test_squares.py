@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from skimage.color import rgb2lab
 from sklearn.datasets import load_sample_image
 
-from eval_colorization.lightness import SAME_PICTURE, lightness_correlation, lightness_grid
+from eval_colorization.squares import SAME_PICTURE, lightness_correlation, lightness_grid
 from tests.eval_colorization.recolouring import recoloured
 
 Transpose = Image.Transpose
