@@ -47,7 +47,7 @@ class Collected:
     Attributes:
         images: names of the images that were measured, and their `positions` in the set.
         values: column -> (methods, images).
-        sums: name -> sum over all batches; a row a method where it is about methods.
+        sums: name -> sum over all batches; one row per method where it is about methods.
         sha256: (methods, images), of the colorized pixels.
         features: statistics of each method's Inception features; empty where FID cannot be computed.
         left_out: (image, reason).

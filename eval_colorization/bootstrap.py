@@ -63,7 +63,7 @@ def percentile_interval(
 
 
 def draw_counts(num: int, resamples: int, seed: int) -> Iterator[Float[np.ndarray, "block num"]]:
-    """How often each of `num` items is drawn: a row a resample, each of sum `num`, in blocks of rows."""
+    """How often each of `num` items is drawn: one row per resample, each of sum `num`, in blocks of rows."""
     rng = np.random.default_rng(seed)
     for rows in _blocks(resamples, num):
         drawn = rng.integers(num, size=(rows, num)) + np.arange(rows)[:, None] * num

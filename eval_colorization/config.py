@@ -5,7 +5,7 @@ This module imports neither torch nor anything that does, so that `--help` and a
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pretext.config import Decoding
 
@@ -65,6 +65,15 @@ class ReportConfig:
         num_workers: processes that read images, for each process.
         device: auto takes a GPU where there is one.
     """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (
+        "out",
+        "title",
+        "gallery_images",
+        "resamples",
+        "num_workers",
+        "device",
+    )
 
     data: str
     out: str = ""

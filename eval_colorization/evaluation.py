@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-import yaml
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
@@ -33,9 +32,8 @@ from pretext.outside import modules_to_copy
 from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import World, choose_device, join_world
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_lock import run_lock
+from pretext.runtime.run_dir import RunDir
 from pretext.runtime.stop_signal import StopSignal
-from pretext.runtime.whole_file import make_folder, write_whole
 
 # On a CPU the metrics' intermediate images of a few pictures stay in its cache.
 BATCH_SIZE = {"cpu": 4, "cuda": 32}
@@ -71,7 +69,7 @@ def evaluate(
             were colorized before, a `MethodConfig`, a `Pretrained` network, a `Colorizer`, or any function from a grey
             PIL image to a colorized one of the same size, called in one thread at a time.
         images: an address as for data.train of `pretext train`, a data source, or PIL images.
-        resume_dir: folder that keeps what was measured: a call with the same arguments resumes from it. None keeps
+        resume_dir: run directory that keeps what was measured: a call with the same arguments resumes it. None keeps
             nothing.
         world: processes that share the work, and a `resume_dir`; None is this one alone. Each returns the results.
         metrics: your own, beside the built-in ones: `module:Name` addresses or `Metric`s.
@@ -103,7 +101,7 @@ def evaluate(
     # On a CPU batches are measured side by side, each by one thread. That is faster than one batch by all threads, and
     # the report does not depend on their number: with more, the order in which a sum adds up would.
     num_threads = torch.get_num_threads() if world.device.type == "cpu" else 1
-    with threadpool_limits(1), ExitStack() as temporary:
+    with threadpool_limits(1), ExitStack() as held:
         comparison = open_comparison(
             images=images,
             subset=subset,
@@ -148,10 +146,13 @@ def evaluate(
             "device": device,
         }
         own_metrics = {metric: _code_of(metric) for metric in metrics if isinstance(metric, str)}
-        parts = Parts(
-            Path(resume_dir or temporary.enter_context(TemporaryDirectory())),
-            identity(settings, comparison, learned, own_metrics, world.device),
-        )
+        if resume_dir is None:
+            folder = Path(held.enter_context(TemporaryDirectory(prefix="evaluate-")))
+        else:
+            folder = Path(resume_dir)
+            stored = {"out": str(folder), **settings}
+            world.on_main(lambda: RunDir(folder).prepare(stored, held, free=ReportConfig.FREE_KEYS))
+        parts = Parts(folder / "parts", identity(comparison, learned, own_metrics, world.device))
         world.on_main(parts.prepare)
         measurer = Measurer(
             methods=comparison.methods, metrics=opened_metrics, device=world.device, learned=learned
@@ -194,11 +195,9 @@ def make_report(config: ReportConfig) -> None:
         if field.name not in ("data", "out", "model", "methods")
     }
     methods = choose_methods(config)
-    with join_world(config.device) as world, ExitStack() as held:
-        world.on_main(lambda: _claim(out, held))
-        results = evaluate(methods, config.data, resume_dir=out / "parts", world=world, **settings)
+    with join_world(config.device) as world:
+        results = evaluate(methods, config.data, resume_dir=out, world=world, **settings)
         if world.is_main:
-            write_whole(out / "config.yaml", yaml.safe_dump(asdict(config), sort_keys=False))
             write_report(results, out)
             print_table(results)
             print(out / "index.html")
@@ -240,12 +239,6 @@ def best_worst_median(differences: Float[np.ndarray, "methods images"], num_imag
                 if len(chosen) < num_images:
                     chosen[int(order[rank])] = None
     return sorted(chosen)
-
-
-def _claim(out: Path, held: ExitStack) -> None:
-    """Keep other processes out of the report's folder until `held` is closed, and see that it can be written."""
-    make_folder(out)
-    held.enter_context(run_lock(out))
 
 
 def _code_of(metric: str) -> str:

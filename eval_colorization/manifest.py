@@ -20,25 +20,19 @@ from eval_colorization.squares import describe_resizing
 from pretext.runtime.run_dir import describe_environment
 from pretext.runtime.versions import package_version
 
-# Settings on which no measurement depends.
-FREE_SETTINGS = ("num_workers", "title", "gallery_images", "resamples")
-
 
 def identity(
-    settings: Mapping[str, Any],
     comparison: Comparison,
     learned: Learned,
     own_metrics: Mapping[str, str],
     device: torch.device,
 ) -> dict[str, Any]:
-    """All that the measurements depend on.
+    """All that the measurements depend on beside the arguments of `evaluate`.
 
     Args:
-        settings: of `evaluate`, as JSON values.
         own_metrics: the user's metrics by name: a fingerprint of their code.
     """
     return {
-        "config": {key: value for key, value in settings.items() if key not in FREE_SETTINGS},
         "models": {name: method.weights for name, method in comparison.methods.items() if method.weights},
         "folders": {
             name: fingerprint(folder.fingerprint) for name, folder in comparison.images.folders.items()

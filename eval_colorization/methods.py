@@ -145,7 +145,7 @@ class LiveFunction(Method):
         self.description = f"function {getattr(function, '__qualname__', type(function).__qualname__)}"
 
     def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """What the function returns. Raises ValueError where that is no picture of the same size."""
+        """What the function returns. Raises ValueError for anything but a picture of the same size."""
         greys = Grey().colorize(canvas).permute(0, 2, 3, 1).cpu().numpy()
         with self._lock:
             pictures = [self._function(Image.fromarray(grey)) for grey in greys]

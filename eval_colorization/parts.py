@@ -42,7 +42,7 @@ class Parts:
             ]
             if differences:
                 raise ValueError(
-                    f"{self._folder} holds measurements of another evaluation ({'; '.join(differences)}); give --out "
+                    f"{self._folder} holds measurements of another evaluation ({'; '.join(differences)}); choose "
                     f"another folder, or delete {self._folder}"
                 )
         make_folder(self._folder)

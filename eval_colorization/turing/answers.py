@@ -47,6 +47,7 @@ class Participant:
     contradicted: bool = False  # by another file of the same participant; then there are no answers
 
     def of_kind(self, kind: str) -> tuple[Answer, ...]:
+        """The answers to practice, test or vigilance trials."""
         return tuple(answer for answer in self.answers if answer.trial.kind == kind)
 
 

@@ -21,8 +21,10 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         OSError: the file could not be written; a checkpoint already at `path` is untouched.
     """
     # Through a file of Python's, as torch's own tells no reason where a write fails.
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        torch.save(state, file)
+    with whole_file(path) as temporary:
+        path.parent.mkdir(exist_ok=True)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

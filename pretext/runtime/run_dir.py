@@ -84,7 +84,6 @@ class RunDir:
             self._refuse_another(config, free, fixed_because or {})
         write_whole(self.config, yaml.safe_dump(dict(config), sort_keys=False))
         write_whole(self.environment, json.dumps(describe_environment(), indent=2))
-        self.checkpoints.mkdir(exist_ok=True)
 
     def _refuse_another(
         self, config: Mapping[str, Any], free: Collection[str], fixed_because: Mapping[str, str]

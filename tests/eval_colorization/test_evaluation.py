@@ -271,8 +271,8 @@ def test_another_evaluation_is_not_mixed_into_a_report(evaluate, run, report):
     out, _ = report
     status, _, complaint = evaluate("report", run, *options(out.parent / "photos", out, "--seed", 1))
     assert status == 2
-    assert "config.seed: 0 there, 1 now" in complaint
-    assert "give --out another folder" in complaint
+    assert "seed: 0 there, 1 now" in complaint
+    assert "choose another folder" in complaint
 
 
 def test_a_recolorized_folder_is_not_taken_for_the_old_one(evaluate, photos, tmp_path):
