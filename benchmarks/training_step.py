@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pretext.color.lab import rgb_to_lab
 from pretext.networks import build_network
-from pretext.running_losses import RunningLosses
 from pretext.runtime.distributed import World
+from pretext.runtime.running_losses import RunningLosses
 from pretext.tasks.colorization import Colorization
 
 CROP_SIZE = 176
@@ -40,7 +40,7 @@ def main() -> None:
     task.prepare_network(network)
     task.to(device)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-5)
-    running_losses = RunningLosses(World(rank=0, size=1, device=device))
+    running_losses = RunningLosses(task.loss_names, World(rank=0, size=1, device=device), way_out="")
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=on_gpu)
     rgb = torch.randint(256, (batch_size, 3, CROP_SIZE, CROP_SIZE), dtype=torch.uint8, device=device)
     lightness = rgb_to_lab(rgb / 255)[:, :1].contiguous()
@@ -56,7 +56,8 @@ def main() -> None:
             output = network(inputs)
         losses = task.losses(output, targets)
         (losses.optimised.sum() / batch_size).backward()
-        running_losses.add(0, losses)
+        sums = torch.stack([losses.by_name[name].sum() for name in task.loss_names])
+        running_losses.add(0, sums, losses.counted)
         optimizer.step()
         optimizer.zero_grad()
 

@@ -23,13 +23,13 @@ from pretext.networks import NETWORKS, Backbone, build_network
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.outside import arguments_of, name_of
 from pretext.pretrained import Pretrained, load_pretrained
-from pretext.running_losses import RunningLosses
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError, flatten
 from pretext.runtime.distributed import World, choose_precision, join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir, free_keys
+from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate
@@ -187,7 +187,9 @@ def _train(
         started = f"resumes after step {first_step} of {config.steps} in {folder.path}"
     if started:
         progress.say(started)
-    running = RunningLosses(world)
+    running = RunningLosses(
+        task.loss_names, world, way_out="Lower optim.lr or set optim.clip_norm, in a new run_dir"
+    )
     errors: list[tuple[str, str]] = []
     logged_step, clock = first_step, time.perf_counter()
     done, stopped_by = first_step, 0
@@ -249,7 +251,8 @@ def _train(
                 # Over all images of the batch, the zeros of those that do not count included, as in the released
                 # layer: so the gradient is the same however a batch is shared among processes and parts.
                 (losses.optimised.sum() / (len(batch.rgb) * config.accumulation_steps)).backward()
-            running.add(step, losses)
+            sums = torch.stack([losses.by_name[name].sum() for name in task.loss_names])
+            running.add(step, sums, losses.counted)
         if step % STATISTICS_EVERY == 0:
             statistics = statistics + task.statistics(targets)
         if config.optim.clip_norm is not None:
@@ -263,15 +266,16 @@ def _train(
 
         # ---------------------------------------------------------------------------- log
         if done % config.log_every == 0 or is_last or stopped_by:
-            running.check_finite()
+            means = running.take()
             seconds = (time.perf_counter() - clock) / (done - logged_step)
             for line in broken.add(chain.from_iterable(world.gather(errors))):
                 progress.say(line)
             errors = []
             broken.check(done * config.batch_size)
-            means, num_uncounted = running.take()
             speed = {"lr": lr, "images_per_second": config.batch_size / seconds}
-            row = means | ({task.uncounted: num_uncounted} if task.uncounted else {})
+            row = means = means if running.num_counted else {}
+            if task.uncounted:
+                row = row | {task.uncounted: running.num_images - running.num_counted}
             if log:
                 log.write(done, row | {"broken_files": len(broken.reasons)} | speed)
             progress.show(done, means | speed, seconds_left=(config.steps - done) * seconds)

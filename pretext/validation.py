@@ -53,8 +53,8 @@ def validate(
             output = model(inputs)
         losses = task.losses(output, targets)
         asked += task.statistics(targets)
-        for name, values in losses.by_name.items():
-            losses_sum[name] += values.sum().double()
+        for name in task.loss_names:
+            losses_sum[name] += losses.by_name[name].sum().double()
         for name, values in task.measure(images, output, network).items():
             measured_sum[name] += values.sum().double()
         num_counted += int(losses.counted.sum())

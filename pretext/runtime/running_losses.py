@@ -16,19 +16,24 @@ class RunningLosses:
     Args:
         names: of the losses.
         way_out: what the user should do where one is NaN or infinite.
+
+    Attributes:
+        num_counted: images that counted in what `take` returned last.
+        num_images: all images that were added for it.
     """
 
     def __init__(self, names: Sequence[str], world: World, *, way_out: str) -> None:
         self._names, self._world, self._way_out = names, world, way_out
         self._sums = torch.zeros(len(names), device=world.device)
-        self._num_images = torch.zeros((), device=world.device)
+        self._counts = torch.zeros(2, device=world.device)
+        self.num_counted = self.num_images = 0.0
         self._first_bad_steps = torch.full((len(names),), -1, device=world.device)
 
     def add(self, step: int, sums: Float[Tensor, " losses"], counted: Bool[Tensor, " batch"]) -> None:
         """The sums, over the images that are `counted`, of the losses of step `step`."""
         sums = sums.detach()
         self._sums += sums
-        self._num_images += counted.sum()
+        self._counts += torch.stack([counted.sum(), sums.new_tensor(len(counted))])
         bad = ~sums.isfinite() & (self._first_bad_steps < 0)
         self._first_bad_steps = torch.where(bad, step, self._first_bad_steps)
 
@@ -50,8 +55,9 @@ class RunningLosses:
     def take(self) -> dict[str, float]:
         """Name -> mean over the images that counted; starts anew. Raises as `check_finite`."""
         self.check_finite()
-        sums, num_images = self._world.sum(self._sums.double()), self._world.sum(self._num_images.double())
-        means = (sums / num_images.clamp(min=1)).tolist()
+        sums = self._world.sum(self._sums.double())
+        self.num_counted, self.num_images = self._world.sum(self._counts.double()).tolist()
+        means = (sums / max(self.num_counted, 1)).tolist()
         self._sums.zero_()
-        self._num_images.zero_()
+        self._counts.zero_()
         return dict(zip(self._names, means, strict=True))

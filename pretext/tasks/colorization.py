@@ -40,6 +40,7 @@ class ColorizationTask(Task):
         temperature: of the annealed mean that decodes a distribution into a colour; paper, section 2.3.
     """
 
+    loss_names = ("loss", "loss_unweighted")
     uncounted = "grey_images"
     constant_answer_name = "answering the training prior"
     panel = Panel(

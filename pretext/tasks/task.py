@@ -53,12 +53,14 @@ class Task(nn.Module, ABC):
 
     Attributes:
         output: what it asks of a network: the number of ab bins to classify into, "ab", or None for the stages alone.
+        loss_names: the losses that the log and validation report, first `loss`, which is optimised.
         uncounted: name of the number of images that do not count in the losses, where there can be some.
         constant_answer_name: what an answer that ignores the input is here, for the legend of the curves.
         panel: what the curves show beside the losses.
     """
 
     output: Output = None
+    loss_names: tuple[str, ...] = ("loss",)
     uncounted: str | None = None
     constant_answer_name: str = "a constant answer"
     panel: Panel | None = None

@@ -1,7 +1,6 @@
 """Networks, tasks and images of a user's own, through every command that meets them."""
 
 import json
-import runpy
 import sys
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pretext
 from pretext.__main__ import main
 from transfer.__main__ import main as transfer
 
-HERE = Path(__file__).parent
 TRAIN = [
     "train",
     "--task=mytasks:Rotation",
@@ -148,8 +146,3 @@ def test_a_mistake_in_naming_ones_own_is_one_line_that_says_what_to_do(project, 
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not Path("run").exists()
-
-
-@pytest.mark.parametrize("name", ["train", "colorize"])
-def test_the_examples_of_the_pages_run(project, name):
-    runpy.run_path(str(HERE / "python" / f"{name}.py"))

@@ -9,7 +9,6 @@ EXAMPLES = sorted((Path(__file__).parent / "python").glob("*.py"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_and_prints_what_it_measured(example, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
+def test_an_example_runs_and_prints_what_it_measured(example, project, capsys):
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out

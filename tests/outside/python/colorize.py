@@ -4,14 +4,11 @@ from PIL import Image
 
 import pretext
 
-photograph = Image.open("photographs/chelsea.png")
-(colorized,) = pretext.colorize([photograph])
+(colorized,) = pretext.colorize([Image.open("photographs/chelsea.png")])
 colorized.save("chelsea_colorized.png")
 
-shipped = pretext.load_pretrained("eccv16-photographs")  # or "runs/live", a checkpoint, an export
-vivid, careful = (
-    pretext.colorize(["photographs/chelsea.png"], shipped, decoding="annealed_mean", temperature=temperature)[
-        0
-    ]
-    for temperature in (0.1, 1.0)
-)
+network = pretext.load_pretrained("eccv16-photographs")  # or "runs/live", a checkpoint, an export
+for temperature in (0.1, 1.0):  # from vivid to careful
+    (colorized,) = pretext.colorize(["photographs/chelsea.png"], network, temperature=temperature)
+    colorized.save(f"chelsea_{temperature}.png")
+print(f"{network.name}, weights {network.sha256[:8]}: {colorized.width} x {colorized.height} pixels")
