@@ -174,7 +174,7 @@ class LiveColorizer(Method):
     def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
         """As `Colorizer` colorizes a file."""
         lightness = canvas.lightness.to(next(self._colorizer.network.parameters()).device)
-        return self._colorizer.paint(lightness, self._colorizer.network_output(lightness)).to(
+        return self._colorizer.colorize(lightness, self._colorizer.network_output(lightness)).to(
             canvas.lab.device
         )
 
@@ -225,7 +225,7 @@ class Network(Method):
 
     def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
         """The decoded output under the truth's lightness."""
-        return self._colorizer.paint(canvas.lightness, self.trained.output(canvas))
+        return self._colorizer.colorize(canvas.lightness, self.trained.output(canvas))
 
     def _decoding(self, config: MethodConfig, temperature: float) -> str:
         if self.trained.bins is None:

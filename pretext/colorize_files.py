@@ -63,7 +63,7 @@ def colorize_files(
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
     behind. The colorized file is sRGB and keeps transparency, resolution and EXIF as far as its format holds them. What
     a file holds beside the picture that was colorized, and what was left out of a folder, is said. A file that cannot
-    be colorized is named, and the others go on.
+    be colorized is named, and the others are colorized.
 
     Args:
         weights: what `load_pretrained` takes.

@@ -144,7 +144,7 @@ class Colorizer:
         return self.network(_resize(lightness, self.network_size(*lightness.shape[-2:])))
 
     @torch.inference_mode()
-    def paint(
+    def colorize(
         self,
         lightness: Float[Tensor, "batch 1 height width"],
         output: Float[Tensor, "batch outputs grid_height grid_width"],

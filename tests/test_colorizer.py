@@ -81,7 +81,7 @@ def test_strip_by_strip_a_picture_is_as_in_one(colorizer, size, monkeypatch):
     monkeypatch.setattr("pretext.colorizer.STRIP_PIXELS", 7 * 57)  # 7 rows of the last size, and 5 in the end
     image = Image.fromarray(skimage.data.chelsea()).resize(size)
     lightness = rgb_to_lab(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255)[:, :1]
-    whole = colorizer.paint(lightness, colorizer.network_output(lightness))[0].permute(1, 2, 0).numpy()
+    whole = colorizer.colorize(lightness, colorizer.network_output(lightness))[0].permute(1, 2, 0).numpy()
     difference = np.abs(np.asarray(colorizer(image), dtype=int) - whole)
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from pretext.color.bins import AbBins
 from pretext.export import export_weights
+from pretext.networks import build_network
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
 from tests.end_to_end.small_run import trained
 
@@ -174,6 +175,29 @@ def test_a_checkpoint_of_another_project_with_a_configuration_is_not_taken_for_a
         {"config": {"lr": 0.1}, "model": published_eccv16[0].state_dict()}, tmp_path / "with_config.pth"
     )
     assert load_pretrained(tmp_path / "with_config.pth").name == "eccv16"
+
+
+@pytest.mark.parametrize(
+    ("objective", "task"),
+    [("rebalanced_classification", "colorization"), ("regression", "colorization_regression")],
+)
+def test_a_checkpoint_from_before_there_were_tasks_opens(run, tmp_path, objective, task):
+    state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    config, bins = state.pop("config"), state.pop("task")
+    for key in ("task", "task_args"):
+        del config[key]
+    config["objective"] = {"name": objective, "temperature": 0.5}
+    if objective == "regression":
+        network = build_network("eccv16", output="ab", width=0.125)
+        state, bins = state | {"network": network.state_dict()}, None
+    torch.save(state | {"config": config, "bins": bins}, tmp_path / "old.pt")
+    opened = load_pretrained(tmp_path / "old.pt")
+    assert opened.task_name == task
+    if bins:
+        assert opened.temperature == 0.5
+        assert torch.equal(opened.bins.centres, bins["centres"])
+    else:
+        assert opened.bins is None
 
 
 def test_weights_with_a_nan_are_an_error_that_names_file_and_tensor(run, published_eccv16, tmp_path):

@@ -54,7 +54,7 @@ def fit_chroma_to_gamut(
     """Pull every colour out of the sRGB gamut towards grey until it lies inside.
 
     L and hue stay; a and b shrink by a common factor, found by bisection. Colours inside are unchanged. So an
-    image painted with predicted ab keeps its original lightness, which clipping RGB would alter.
+    image colorized with predicted ab keeps its original lightness, which clipping RGB would alter.
     """
     fitted = lab.to(torch.float32, copy=True)
     outside = ~_is_in_gamut(fitted)

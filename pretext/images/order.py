@@ -3,7 +3,7 @@
 A run is a sequence of samples at positions 0, 1, 2, ...; step s with batch size B takes positions
 [s B, (s + 1) B). Epoch e is positions [e N, (e + 1) N), in an order of its own: batches straddle epochs,
 nothing is dropped, and a set smaller than a batch comes several times in it. Neither the number of
-processes nor that of workers enters, so a run may stop anywhere and go on with others.
+processes nor that of workers enters, so a run may stop anywhere and resume with others.
 """
 
 import random

@@ -51,7 +51,7 @@ def _naming_losses(batches: Any) -> Iterator[Any]:
             # The connection is closed a moment before its process has ended.
             wait([worker.sentinel for worker in workers], timeout=5)
         for worker in workers:
-            worker.join(timeout=0.1)  # not 0, which does not wait for a process whose end has begun
+            worker.join(timeout=0.1)  # not 0, which does not wait for a process that is about to end
             if worker.exitcode:
                 code = worker.exitcode
                 how = signal.Signals(-code).name if code < 0 else f"status {code}"
