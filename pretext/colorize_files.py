@@ -3,19 +3,32 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from pretext.colorized_file import SAVE_OPTIONS, save_colorized
 from pretext.colorizer import Colorizer
 from pretext.config import DEFAULT_WEIGHTS, Decoding
 from pretext.images.folder import FolderSource, listing
-from pretext.images.image_file import BrokenImageError, open_image
+from pretext.images.image_file import BrokenImageError, OpenedImage, on_white, open_image
 from pretext.pretrained import Pretrained, load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
+from pretext.runtime.whole_file import whole_file
+
+# Formats that hold 8-bit RGB, with what keeps them near what was computed; any other is written as PNG.
+SAVE_OPTIONS: dict[str, dict[str, Any]] = {
+    ".jpg": {"quality": 95, "subsampling": 0},
+    ".jpeg": {"quality": 95, "subsampling": 0},
+    ".png": {},
+    ".webp": {"lossless": True, "exact": True},
+    ".tif": {},  # not compressed: libtiff, which would do that, does not write EXIF for Pillow
+    ".tiff": {},
+    ".bmp": {},
+}
+_OPAQUE = {".jpg", ".jpeg", ".bmp"}  # the formats that hold no transparency
 
 
 def colorize(
@@ -28,7 +41,7 @@ def colorize(
     size: int | None = None,
     device: str = "auto",
 ) -> list[Image.Image]:
-    """Each of `images`, pictures or files, colorized: same size, its lightness kept, its own colors not looked at.
+    """Each of `images`, pictures or files, colorized: same size, its lightness kept, its own colours not looked at.
 
     Args:
         weights: what `load_pretrained` takes or returns.
@@ -156,8 +169,23 @@ def _inputs(path: Path, out: Path, left_out: Counter[str]) -> Iterator[tuple[Pat
 def _colorize_file(colorizer: Colorizer, source: Path, target: Path) -> tuple[str, ...]:
     """`OpenedImage.remarks`. A function, so that no picture is held while the next one is opened."""
     opened = open_image(source)
-    save_colorized(colorizer(opened.image), opened, target)
+    _save_colorized(colorizer(opened.image), opened, target)
     return opened.remarks
+
+
+def _save_colorized(image: Image.Image, original: OpenedImage, path: Path) -> None:
+    """Write `image` in the format that the suffix of `path` names, whole or not at all.
+
+    Transparency, or white in its place, and the original's resolution, EXIF and a profile go with it as far as the
+    format holds them.
+    """
+    suffix = path.suffix.lower()
+    kept = {"dpi": original.resolution, "exif": original.exif, "icc_profile": original.profile}
+    options = SAVE_OPTIONS[suffix] | {name: value for name, value in kept.items() if value is not None}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as temporary:
+        picture = on_white(image) if suffix in _OPAQUE else image
+        picture.save(temporary, format=Image.registered_extensions()[suffix], **options)
 
 
 def _colorizer(

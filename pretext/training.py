@@ -85,6 +85,11 @@ def train(
         OSError: a file could not be written; the last checkpoint is whole.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
+    if network.output != task.output:
+        raise ValueError(
+            f"the network's output is {network.output!r}, but the task asks for {task.output!r}; construct the network "
+            "with output=task.output"
+        )
     config = resolve_config(
         task,
         network,
@@ -325,11 +330,12 @@ def _train(
             progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
     if stopped_by:
         raise StoppedError.after_step(done, config.steps, folder.last_checkpoint, stopped_by)
-    progress.say(
-        f"gallery     {folder.gallery(config.steps)}\n"
-        f"curves      {folder.curves}\n"
-        f"checkpoint  {folder.last_checkpoint}"
-    )
+    made = {
+        "gallery": folder.gallery(config.steps),
+        "curves": folder.curves,
+        "checkpoint": folder.last_checkpoint,
+    }
+    progress.say("\n".join(f"{kind:<11} {path}" for kind, path in made.items() if path.exists()))
 
 
 def resolve_config(

@@ -128,11 +128,12 @@ def open_backbone(
         name = type(getattr(network, "network", network)).__name__
         opened = OpenedBackbone(network=_copied(network), name=name, sha256=_weights_hash(network))
     if colour_input:
-        if not isinstance(opened.network, PretextBackbone):
+        wrapped = opened.network
+        if not (isinstance(wrapped, PretextBackbone) and wrapped.network.input == "lightness"):
             raise ValueError(
-                f"{opened.name} sees colours already; colour_input is for this project's networks"
+                f"{opened.name} sees colours already; colour_input is for networks that see the lightness"
             )
-        opened.network.add_colour_input()
+        wrapped.add_colour_input()
         opened = replace(opened, name=f"{opened.name}, colour input")
     return opened
 

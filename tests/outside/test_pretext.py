@@ -83,6 +83,8 @@ def test_a_run_started_from_python_resumes_and_loads_as_one_of_the_command(proje
     assert pretext.load_pretrained("run").sha256 == trained.sha256
     with pytest.raises(ValueError, match="there is no key of a training 'lrr'"):
         pretext.train(Rotation(), Tiny(), "photographs", run_dir="other", steps=1, lrr=1)
+    with pytest.raises(ValueError, match="the network's output is 'ab', but the task asks for None"):
+        pretext.train(Rotation(), Tiny(output="ab"), "photographs", run_dir="other", steps=1)
 
 
 class Pairs:
