@@ -1,4 +1,4 @@
-"""The one door to a backbone that is tested, and the proof that a test left it as it was."""
+"""Opens the backbones that are tested, from addresses, configurations and live modules; freezes them."""
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -44,7 +44,7 @@ class PretextBackbone(TransferBackbone):
     """A network of this project, which sees the lightness of the images alone, or ab too.
 
     The paper's "colour" variant (Zhang, Isola, Efros 2016, section 3.2): the first convolution takes ab beside L, by
-    weights that begin at zero, so that the network begins as the one that was trained on L. A convolution of two
+    weights that start at zero, so that the network starts as the one that was trained on L. A convolution of two
     inputs is a sum of two convolutions, so the weights on L stay those of the network, under their name.
     """
 
@@ -70,14 +70,14 @@ class PretextBackbone(TransferBackbone):
         if self.ab_convolution is None:
             return self.network.forward_stages(self.network.see(rgb), names)
         lightness, ab = rgb_to_lab(rgb).split([1, 2], dim=1)
-        of_colours = self.ab_convolution(ab / self.network.lightness_scale)
-        with self._first_convolution().register_forward_hook(lambda _, __, output: output + of_colours):
+        color_part = self.ab_convolution(ab / self.network.lightness_scale)
+        with self._first_convolution().register_forward_hook(lambda _, __, output: output + color_part):
             return self.network.forward_stages(lightness, names)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedBackbone:
-    """A backbone and what a result must say of it.
+    """A backbone, and its name and hash for the results.
 
     Attributes:
         network: in evaluation mode, on the CPU, trainable.
@@ -107,14 +107,14 @@ def open_backbone(
         backbone: an address, as `BackboneConfig.model`; a configuration; or a live module, which is copied: a network
             of this project, a `LiveBackbone`, or a module with an attribute `stages` (and `mean` and `std`) as
             `LiveBackbone` takes it.
-        seed: of the weights of random:NAME.
+        seed: for the weights of random:NAME.
         draw_crops: gives RGB in [0, 1] for `BackboneConfig.rescale`.
-        colour_input: of a network of this project, whether it sees ab too.
+        colour_input: whether a network of this project sees ab too.
 
     Raises:
         FileNotFoundError: there is no weights file.
         ValueError: no such backbone, a file that does not hold its weights, a key that means nothing for it, or a
-            module whose stages are not known or that cannot be copied.
+            module whose stages are unknown or that cannot be copied.
     """
     if isinstance(backbone, str):
         backbone = BackboneConfig(model=backbone)
@@ -206,7 +206,7 @@ def _copied(network: TransferBackbone) -> TransferBackbone:
 
 
 def _weights_hash(network: TransferBackbone) -> str:
-    """Of the user's own module without the adapter round it, as `pretext` and reports have it."""
+    """The hash of the user's own module without the adapter around it, as `pretext` and reports have it."""
     return state_hash(network.network if isinstance(network, PretextBackbone | LiveBackbone) else network)
 
 

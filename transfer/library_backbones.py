@@ -210,8 +210,7 @@ class TimmBackbone(NormalisingBackbone):
                 plain = timm.create_model(architecture)
             names, expected = _plain_names(network, plain), plain.state_dict()
             plain_weights = {name: expected[name] for name in names.values()}
-            found = find_weights(weights, read_weights(weights), plain_weights)
-            _load(network, found, names)
+            _load(network, find_weights(weights, read_weights(weights), plain_weights), names)
         self.network = network
         self._set_normalisation(config.mean, config.std)
         self.only_size = config.input_size[1:] if config.fixed_input_size else None

@@ -136,6 +136,7 @@ class Layout:
 
     @property
     def spec(self) -> StageSpec:
+        """Channels, and the stride; of a map the nearest power of two."""
         share = self.image_side / self.side
         return StageSpec(
             self.channels, round(share) if self.kind == "tokens" else 2 ** round(math.log2(share))
@@ -153,7 +154,7 @@ def find_layout(shape: Sequence[int], image_side: int, num_prefix_tokens: int | 
     """The layout of an output of this shape for a square image.
 
     Args:
-        num_prefix_tokens: where the tokens hold some; None takes as many as are over a square.
+        num_prefix_tokens: class and register tokens; None takes those beyond the largest square number.
 
     Raises:
         ValueError: the shape is neither that of a square map nor of tokens.

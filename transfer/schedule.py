@@ -1,4 +1,4 @@
-"""How long and how fast a detector or a segmentation network is trained, and what another batch makes of it."""
+"""Schedules of detectors and segmentation networks, and how they scale with the batch."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Of SGD.
+    """How long and how fast SGD trains.
 
     Attributes:
         steps: of the optimiser.
@@ -52,11 +52,12 @@ class Schedule:
     def described(self, published: "Schedule") -> str:
         """One line, with the published value where this one differs."""
 
-        def of(key: str, form: str) -> str:
+        def value_of(key: str, form: str) -> str:
             value, before = (format(getattr(schedule, key), form) for schedule in (self, published))
             return value if value == before else f"{value} (published: {before})"
 
-        return f"{of('steps', ',')} steps of {of('batch_size', ',')} images, learning rate {of('lr', 'g')}"
+        steps, batch_size, lr = value_of("steps", ","), value_of("batch_size", ","), value_of("lr", "g")
+        return f"{steps} steps of {batch_size} images, learning rate {lr}"
 
 
 @runtime_checkable
@@ -72,7 +73,7 @@ class PublishedProtocol(Protocol):
 def settings(
     schedule: Schedule, batch_norm: str, published: PublishedProtocol
 ) -> dict[str, int | float | str]:
-    """What the user set otherwise than published: a result says so."""
+    """The user's overrides of the published recipe, which a result names."""
     changes: dict[str, int | float | str] = dict(schedule.changes_from(published.schedule))
     if batch_norm != published.batch_norm:
         changes["batch_norm"] = batch_norm

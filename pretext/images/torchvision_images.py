@@ -52,7 +52,7 @@ class DatasetSource(ImageSource):
             raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 
     def stamp(self, index: int) -> str:
-        """Of the picture itself, which is opened: nothing else is known of it."""
+        """A hash of the picture, which is opened for it: nothing else is known of the data set."""
         return hashlib.sha256(self.open(index).tobytes()).hexdigest()
 
     def labels(self) -> Labels:
@@ -125,7 +125,7 @@ class TorchvisionSource(DatasetSource):
 
 
 def _picture_of(tensor: Tensor) -> Image.Image:
-    """Raises ValueError for numbers that are no colours, such as those of a data set that normalises."""
+    """Raises ValueError for values outside the range of colours, such as those of a data set that normalises."""
     low, high = (0, 255) if tensor.dtype == torch.uint8 else (0, 1)
     if tensor.min() < low or tensor.max() > high:
         raise ValueError(

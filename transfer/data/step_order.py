@@ -1,4 +1,4 @@
-"""What another framework's loop trains on and draws in a step: functions of the seed and the step, as in `pretext`."""
+"""What another framework's loop trains on and draws in a step, as functions of the seed and the step, as in `pretext`."""
 
 import random
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class StepOrder(Sampler[Sample]):
         )
 
     def skip(self, num_samples: int) -> None:
-        """Leave out the first samples of this rank, of whole steps; mmengine calls it when a run goes on."""
+        """Leave out the first samples of this rank, of whole steps; mmengine calls it when a run resumes."""
         self._steps = self._steps[num_samples // self.per_step :]
 
     def __iter__(self) -> Iterator[Sample]:
@@ -54,7 +54,7 @@ class TrainingImages(Dataset[Any]):
     """Augmented images, by their place in the run: scale, crop, mirroring and colours are a function of that.
 
     Attributes:
-        metainfo: what mmengine is told of the data, by its datasets.
+        metainfo: what mmengine's data sets say of the data.
     """
 
     def __init__(self, images: Dataset[Any], seed: int) -> None:
@@ -68,5 +68,5 @@ class TrainingImages(Dataset[Any]):
 
 
 def seed_step(seed: int, step: int, world: World) -> None:
-    """Give this rank's step random numbers of its own in torch (dropout, boxes), for a run that goes on."""
+    """Give this rank's step random numbers of its own in torch (dropout, boxes), also in a run that resumes."""
     torch.manual_seed(random.Random(f"{seed}/{step}/{world.rank}").getrandbits(63))

@@ -46,14 +46,14 @@ def extract_train_and_test(
 ) -> tuple[dict[str, Features], dict[str, Features]]:
     """`extract_features` of both, into a folder that goes with the run where `cache` is None."""
     folder = cache or run.world.on_main(lambda: run.held.enter_context(TemporaryDirectory()))
-    of_train, of_test = (
+    train_features, test_features = (
         extract_features(
             backbone,
             images,
             protocol,
             stages=stages,
             cache=Path(folder),
-            # Which is expensive for images in memory; nobody else sees a folder of our own.
+            # Expensive for images in memory, and needless in a folder that no other command sees.
             fingerprint=images.fingerprint() if cache else name,
             batch_size=batch_size,
             precision=precision,
@@ -63,7 +63,7 @@ def extract_train_and_test(
         )
         for name, images in (("train", train), ("test", test))
     )
-    return of_train, of_test
+    return train_features, test_features
 
 
 def extract_features(

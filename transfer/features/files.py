@@ -46,7 +46,7 @@ class FeatureFile:
     Args:
         folder: of the network, the images and the protocol.
         shape: (images, dimensions).
-        identity: all else that the features depend on; those of another identity are not used.
+        identity: all else that the features depend on; features with another one are not used.
     """
 
     def __init__(self, folder: Path, stage: str, shape: tuple[int, int], identity: Mapping[str, Any]) -> None:
@@ -57,10 +57,11 @@ class FeatureFile:
 
     @property
     def is_there(self) -> bool:
+        """Whether any part of it is on disk, usable or not."""
         return self.path.exists() or self._description.exists()
 
     def flaw(self) -> str | None:
-        """Why what is there cannot be used, in a few words; None if it can."""
+        """Why the features on disk cannot be used, in a few words; None if they can."""
         if not self._description.exists():
             return "they are half-written"
         stored = json.loads(self._description.read_text())
@@ -88,7 +89,7 @@ class FeatureFile:
         return np.lib.format.open_memmap(self.path, mode="r+")
 
     def finish(self, unreadable: Iterable[Unreadable]) -> None:
-        """Say that all rows are written, and which are those of unreadable images."""
+        """Mark all rows as written, and those of unreadable images as such."""
         stored = {
             "identity": self._identity,
             "bytes": self.path.stat().st_size,
@@ -103,14 +104,14 @@ class FeatureFile:
         ]
 
     def features(self) -> Features:
-        """What was extracted."""
+        """The extracted features, without those of unreadable images."""
         kept = np.ones(self._shape[0], bool)
         kept[[index for index, _, _ in self.unreadable()]] = False
         return Features(path=self.path, kept=kept)
 
 
 def check_space(files: Iterable[FeatureFile], folder: Path) -> None:
-    """Raises RunFailedError where the disk cannot take the files: a full one would kill the process without a word."""
+    """Raises RunFailedError where the disk cannot take the files: a full disk would kill the process without a message."""
     needed, free = sum(file.num_bytes for file in files), shutil.disk_usage(folder).free
     if needed > free:
         raise RunFailedError(

@@ -23,7 +23,7 @@ class FinetuneConfig:
         lr: null takes the protocol's.
         head_lr_factor: learning rate of the new head, as a multiple of lr; null takes the protocol's: 1 for
             voc07, else 10.
-        colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").
+        colour_input: let a network of this project see ab too, by weights that start at zero (the paper's "colour").
         seed: of the head, of the order and crops of the images, of the label share, and of a random backbone.
         save_every: steps between two checkpoints.
         evaluate_every: steps between two tests; the last step is always tested.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -18,19 +19,18 @@ from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import AnyBackbone, open_backbone
+from transfer.backbone import AnyBackbone, TransferBackbone, open_backbone
 from transfer.classification import RepeatedTest, classification_losses, measure
 from transfer.data.batches import LabelledBatch, crops_to_rescale_on, train_batches
-from transfer.data.labelled import AnyImages, label_images, open_labelled
-from transfer.finetuning.classifier import Classifier
+from transfer.data.labelled import AnyImages, images_by_class, label_images, open_labelled, take_label_share
 from transfer.finetuning.config import FinetuneConfig
-from transfer.finetuning.label_share import images_by_class, take_label_share
 from transfer.finetuning.protocols import resolve
-from transfer.partial_training import assert_unchanged, frozen_tensors
+from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
 from transfer.results import Record, last_and_best, results_table
 from transfer.runs import arguments_of, config_of, refuse_another, start_run
 
 LOG_EVERY = 10  # steps
+HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2016)
 
 
 def run(config: FinetuneConfig) -> list[Record]:
@@ -285,3 +285,35 @@ def finetune(
             settings=recipe.overrides(),
         )
         return run.finish(records, results_table(records), progress.say)
+
+
+class Classifier(nn.Module):
+    """The deepest stage, averaged over all positions, and a linear layer: one score for each class.
+
+    For a fully convolutional AlexNet this is fc8 at each position and the mean of its answers. Everything before
+    `train_from` is frozen, and stays in evaluation mode even in training.
+
+    Args:
+        train_from: `head`, the first stage that is trained, or `all`.
+
+    Raises:
+        ValueError: there is no such stage.
+    """
+
+    def __init__(self, backbone: TransferBackbone, num_classes: int, train_from: str) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.stage, spec = list(backbone.stages.items())[-1]
+        train_only_from(backbone, train_from, self.stage)
+        self.head = nn.Linear(spec.channels, num_classes)
+        nn.init.normal_(self.head.weight, std=HEAD_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, rgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
+        """Scores (logits) of RGB in [0, 1]."""
+        return self.head(self.backbone.forward_stages(rgb, [self.stage])[self.stage].mean((2, 3)))
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Training mode where something is trained."""
+        set_mode(self, mode)
+        return self

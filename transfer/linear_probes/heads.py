@@ -13,7 +13,7 @@ from pretext.runtime.distributed import World
 from transfer.classification import classification_losses
 from transfer.features.protocols import LinearProtocol
 
-INITIAL_STD = 0.01  # of the weights; biases begin at zero
+INITIAL_STD = 0.01  # of the weights; biases start at zero
 
 
 class FeatureNormaliser(nn.Module):
@@ -62,8 +62,8 @@ class FeatureNormaliser(nn.Module):
 class StageHeads(nn.Module):
     """The linear classifiers of one stage, one for each learning rate: one matrix product for all of them.
 
-    All begin with the same weights, which the seed and the stage's name decide: so it makes no difference which other
-    stages and learning rates are trained beside one.
+    All start from the same weights, a function of the seed and the stage's name: the result does not depend on which
+    other stages and learning rates are trained.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class SvmConfig:
         precision: of the backbone's arithmetic; bfloat16 autocasts.
         costs: to choose among by cross-validation, which one cost alone does not need; null takes
             0.5^4 ... 0.5^19 and the decades 1e-7 ... 1e2.
-        folds: of the cross-validation, at most as many as a class has images.
+        folds: of the cross-validation, at most the number of images of a class.
         shots: positive images per class for low-shot SVMs ([1, 2, 4, 8, 16, 32, 64, 96] in the paper); null trains on
             all images.
         samples: independent draws of the low-shot images.

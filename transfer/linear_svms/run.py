@@ -117,7 +117,7 @@ def svm(
                     stage=stage,
                     progress=progress,
                 )
-                of_stage = [
+                stage_records = [
                     Record(
                         task="low_shot_svm" if shots else "svm",
                         data=test.name,
@@ -134,9 +134,9 @@ def svm(
                     for settings, metrics, details in measured
                     for metric, value in metrics.items()
                 ]
-                for line in notes(of_stage):
+                for line in notes(stage_records):
                     progress.say(line)
-                records += of_stage
+                records += stage_records
         return run.finish(records, results_table(records))
 
 
@@ -246,7 +246,7 @@ def details_by_class(
 
 
 def notes(records: Sequence[Record]) -> list[str]:
-    """Lines that say what went otherwise than a reader of one stage's table expects."""
+    """What the table of one stage does not show: SVMs that did not converge, classes with too few images."""
     sets = [record for record in records if record.metric == "mAP"]
     stage, lines = sets[0].stage, []
     if unconverged := sum(record.details["not_converged"] for record in sets):

@@ -21,9 +21,9 @@ from transfer.config import BackboneConfig, DataConfig
 from transfer.data.batches import train_batches
 from transfer.data.labelled import open_labelled
 from transfer.finetuning import run as finetuning
-from transfer.finetuning.classifier import Classifier
 from transfer.finetuning.config import FinetuneConfig
 from transfer.finetuning.protocols import resolve
+from transfer.finetuning.run import Classifier
 from transfer.results import read_records
 
 CPU = World(rank=0, size=1, device=torch.device("cpu"))

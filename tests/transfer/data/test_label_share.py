@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from transfer.data.labelled import LabelledImages
-from transfer.finetuning.label_share import images_by_class, take_label_share
+from transfer.data.labelled import LabelledImages, images_by_class, take_label_share
 
 
 class Numbered:
