@@ -1,4 +1,4 @@
-"""What another framework's loop trains on and draws in a step, as functions of the seed and the step, as in `pretext`."""
+"""The samples and random numbers of a step of another framework's loop: functions of the seed and the step."""
 
 import random
 from collections.abc import Iterator

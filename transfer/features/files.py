@@ -111,7 +111,7 @@ class FeatureFile:
 
 
 def check_space(files: Iterable[FeatureFile], folder: Path) -> None:
-    """Raises RunFailedError where the disk cannot take the files: a full disk would kill the process without a message."""
+    """Raises RunFailedError where the disk cannot take the files; a full disk kills the process without a message."""
     needed, free = sum(file.num_bytes for file in files), shutil.disk_usage(folder).free
     if needed > free:
         raise RunFailedError(
