@@ -25,7 +25,9 @@ ADAPTERS = {
     "timm": ("eval_colorization.metrics.recognition", "transfer.library_backbones"),
     "starlette": ("eval_colorization.turing.web",),
     "uvicorn": ("eval_colorization.turing.serve",),
-    "detectron2": tuple(f"transfer.detection.{name}" for name in ("adapter", "loading", "evaluation", "run")),
+    "detectron2": tuple(
+        f"transfer.detection.{name}" for name in ("adapter", "loading", "evaluation", "trainer", "run")
+    ),
     "mmseg": ("transfer.segmentation.adapter", "transfer.segmentation.evaluation"),
     "mmengine": tuple(f"transfer.segmentation.{name}" for name in ("adapter", "loading", "runner")),
 }

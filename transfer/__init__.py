@@ -7,11 +7,13 @@ if TYPE_CHECKING:
     from transfer.backbone import LiveBackbone, OpenedBackbone, frozen, open_backbone
     from transfer.config import BackboneConfig, DataConfig, DownstreamTest
     from transfer.data.labelled import LabelledImages, label_images, open_labelled
+    from transfer.detection.run import detect
     from transfer.finetuning.run import finetune
     from transfer.linear_probes.run import linear
     from transfer.linear_svms.run import svm
     from transfer.nearest_neighbours.run import knn
     from transfer.results import Record
+    from transfer.segmentation.run import segment
 
 __all__ = [
     "BackboneConfig",
@@ -21,6 +23,7 @@ __all__ = [
     "LiveBackbone",
     "OpenedBackbone",
     "Record",
+    "detect",
     "finetune",
     "frozen",
     "knn",
@@ -28,6 +31,7 @@ __all__ = [
     "linear",
     "open_backbone",
     "open_labelled",
+    "segment",
     "svm",
 ]
 
@@ -43,9 +47,11 @@ _MODULES = {
     "label_images": "transfer.data.labelled",
     "open_labelled": "transfer.data.labelled",
     "Record": "transfer.results",
+    "detect": "transfer.detection.run",
     "finetune": "transfer.finetuning.run",
     "knn": "transfer.nearest_neighbours.run",
     "linear": "transfer.linear_probes.run",
+    "segment": "transfer.segmentation.run",
     "svm": "transfer.linear_svms.run",
 }
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,17 +10,13 @@ from PIL import Image
 
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
-from pretext.runtime.distributed import World
 from pretext.runtime.metrics_log import MetricsLog
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
 from transfer.backbone import OpenedBackbone
-from transfer.detection.config import DetectConfig
-from transfer.runs import refuse_another
+from transfer.runs import Run, refuse_another
 from transfer.schedule import Schedule
-from transfer.segmentation.config import SegmentConfig
 
 LOG_EVERY = 10  # steps
 
@@ -41,43 +36,45 @@ class FrameworkRun:
 
     Attributes:
         first_step: how many steps were done before, by an interrupted run in the same folder.
+        num_steps: of the whole training.
         rows: step and metrics of each test so far; on the first process.
         progress: what the user sees.
     """
 
     def __init__(
         self,
-        config: DetectConfig | SegmentConfig,
-        *,
-        run_dir: RunDir,
+        run: Run,
         schedule: Schedule,
         backbone: OpenedBackbone,
         num_images: int,
-        world: World,
+        *,
+        save_every: int,
+        evaluate_every: int,
         stop: StopSignal,
-        opened: ExitStack,
     ) -> None:
-        """Read the last checkpoint in `run_dir`, which is prepared, if there is one.
+        """Read the last checkpoint in the folder that `run` has taken, if there is one.
 
         Args:
-            config: says how often to test and to save.
             backbone, num_images: which weights the run starts from, and how many training images it has.
-            opened: when this is closed, so are the files of the run.
+            save_every: steps between two checkpoints.
+            evaluate_every: steps between two tests.
 
         Raises:
             ValueError: the checkpoint started from other weights or has other images.
         """
-        self._config, self._run_dir, self._schedule = config, run_dir, schedule
-        self._world, self._stop, self._stopped_by = world, stop, 0
+        world, run_dir = run.world, run.folder
+        self._run_dir, self._schedule, self._world, self._stop = run_dir, schedule, world, stop
+        self._save_every, self._evaluate_every, self._stopped_by = save_every, evaluate_every, 0
         self._identity = {"backbone": backbone.sha256, "num_images": num_images}
         begun = run_dir.last_checkpoint.exists()
         self._state: Mapping[str, Any] = load_checkpoint(run_dir.last_checkpoint) if begun else {}
         if begun:
             refuse_another(self._state, backbone, num_images, run_dir.path)
         self.rows: list[dict[str, Any]] = self._state.get("tests", [])
+        self.num_steps = schedule.steps
         self.step = self.first_step = self._state.get("step", 0)
-        self._log = opened.enter_context(MetricsLog(run_dir, self.step)) if world.is_main else None
-        self.progress = opened.enter_context(
+        self._log = run.held.enter_context(MetricsLog(run_dir, self.step)) if world.is_main else None
+        self.progress = run.held.enter_context(
             Progress(schedule.steps, initial=self.step, visible=world.is_main)
         )
 
@@ -104,7 +101,7 @@ class FrameworkRun:
         self._state = {}
         if self.first_step:
             self.progress.say(
-                f"resuming after step {self.first_step} of {self._schedule.steps} in {self._run_dir.path}"
+                f"resuming after step {self.first_step} of {self.num_steps} in {self._run_dir.path}"
             )
         self._logged_step, self._clock = self.step, time.perf_counter()
 
@@ -113,9 +110,9 @@ class FrameworkRun:
         self.step += 1
         self.progress.advance()
         self._stopped_by = self._stop.agreed()
-        is_last = self.step == self._schedule.steps
-        is_tested = self.step % self._config.evaluate_every == 0 or is_last
-        is_saved = self.step % self._config.save_every == 0 or is_last or bool(self._stopped_by)
+        is_last = self.step == self.num_steps
+        is_tested = self.step % self._evaluate_every == 0 or is_last
+        is_saved = self.step % self._save_every == 0 or is_last or bool(self._stopped_by)
         if self.step % LOG_EVERY == 0 or is_saved or is_tested:
             self._log_losses()
         if is_tested:
@@ -128,9 +125,9 @@ class FrameworkRun:
 
     def raise_if_stopped(self) -> None:
         """Raises StoppedError if a signal ended the training before its last step."""
-        if self._stopped_by and self.step < self._schedule.steps:
+        if self._stopped_by and self.step < self.num_steps:
             raise StoppedError.after_step(
-                self.step, self._schedule.steps, self._run_dir.last_checkpoint, self._stopped_by
+                self.step, self.num_steps, self._run_dir.last_checkpoint, self._stopped_by
             )
 
     def _log_losses(self) -> None:
@@ -139,7 +136,7 @@ class FrameworkRun:
         row = self._losses(num_steps) | {"images_per_second": self._schedule.batch_size / seconds}
         if self._log:
             self._log.write(self.step, row)
-        self.progress.show(self.step, row, seconds_left=(self._schedule.steps - self.step) * seconds)
+        self.progress.show(self.step, row, seconds_left=(self.num_steps - self.step) * seconds)
         self._logged_step, self._clock = self.step, time.perf_counter()
 
     def _test(self) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 
@@ -13,34 +14,54 @@ from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.distributed import World, join_world
 from pretext.runtime.run_dir import RunDir, free_keys
 from transfer.backbone import OpenedBackbone
-from transfer.config import BackboneConfig, DataConfig
+from transfer.config import BackboneConfig
 from transfer.results import FILE, Record, read_records, write_records
 
 Config = TypeVar("Config")
-DATA_KEYS = ("image_size", "crop_size", "num_workers", "max_broken_share")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Run:
     """A run that has started.
 
     Attributes:
-        folder: of the results.
-        is_kept: whether `folder` is the user's; a temporary one is removed when the run ends.
+        config: the dataclass that says what the run is.
+        out: the folder of the results; of a run without one a temporary folder, which is removed when it ends.
+        is_kept: whether `out` is the user's.
         held: what is closed when the run ends.
+        folder: that of `take_folder`.
     """
 
-    world: World
-    folder: RunDir
+    config: Any
+    out: str | Path
     is_kept: bool
+    world: World
     held: ExitStack
+    folder: RunDir = field(init=False)
+
+    def take_folder(self) -> RunDir:
+        """Make the folder of the results, when all is known to be right: an error before leaves none behind.
+
+        Raises:
+            ValueError: it holds another run or files of another kind, or is in use.
+        """
+        self.folder = RunDir(self.out)
+        if (self.folder.path / FILE).is_dir():
+            raise ValueError(
+                f"{self.folder.path / FILE} is a folder, but the results belong there; choose another --out"
+            )
+        self.world.on_main(
+            lambda: self.folder.prepare(asdict(self.config), self.held, free=free_keys(self.config))
+        )
+        return self.folder
 
     def finished(self, backbone: OpenedBackbone, num_images: int) -> list[Record] | None:
         """The results of an earlier run, where it wrote them; of a test that needs no other checkpoint.
 
         Raises:
-            ValueError: they are of other weights or of other data.
+            ValueError: they are of other weights or of other data, or `take_folder` raised it.
         """
+        self.take_folder()
         return self.world.on_main(lambda: self._finished(backbone, num_images))
 
     def _finished(self, backbone: OpenedBackbone, num_images: int) -> list[Record] | None:
@@ -63,14 +84,14 @@ class Run:
 
 @contextmanager
 def start_run(config: Any, out: str | Path | None) -> Iterator[Run]:
-    """Join the processes and take the folder; the caller's random state, gradient mode and settings come back.
+    """Join the processes; at the end the caller's random state, gradient mode and settings come back.
 
     Args:
         config: the dataclass that says what the run is, with `device`.
         out: the folder of the results; None leaves nothing behind.
 
     Raises:
-        ValueError: the folder holds another run or files of another kind, or is in use.
+        ValueError: there is no such device.
     """
     with ExitStack() as held:
         world = held.enter_context(join_world(config.device))
@@ -81,41 +102,34 @@ def start_run(config: Any, out: str | Path | None) -> Iterator[Run]:
         held.enter_context(torch.enable_grad())
         if out is None:
             out, is_kept = world.on_main(lambda: held.enter_context(TemporaryDirectory())), False
-        folder = RunDir(out)
-        if (folder.path / FILE).is_dir():
-            raise ValueError(
-                f"{folder.path / FILE} is a folder, but the results belong there; choose another --out"
-            )
-        world.on_main(lambda: folder.prepare(asdict(config), held, free=free_keys(config)))
-        yield Run(world=world, folder=folder, is_kept=is_kept, held=held)
+        yield Run(config=config, out=out, is_kept=is_kept, world=world, held=held)
 
 
 def config_of(cls: Callable[..., Config], arguments: Mapping[str, Any]) -> Config:
     """The configuration that says what a function was given, with live objects by the names of their types."""
-    given = {key: _plain(value) for key, value in arguments.items() if key != "config"}
+    given = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in arguments.items()
+        if key != "config"
+    }
     backbone, train, test = (given.pop(key) for key in ("backbone", "train", "test"))
-    data = {key: given.pop(key) for key in DATA_KEYS}
+    data_class = get_type_hints(cls)["data"]
+    data = {key.name: given.pop(key.name) for key in fields(data_class) if key.name in given}
     if not isinstance(backbone, BackboneConfig):
         backbone = BackboneConfig(model=_name(backbone))
     given["out"] = given["out"] or ""
-    return cls(backbone=backbone, data=DataConfig(train=_name(train), test=_name(test), **data), **given)
+    return cls(backbone=backbone, data=data_class(train=_name(train), test=_name(test), **data), **given)
 
 
-def arguments_of(config: Any) -> dict[str, Any]:
-    """The arguments of a function that are keys of its command: all but the backbone and the images."""
-    keys = {key: value for key, value in vars(config).items() if key not in ("backbone", "data")}
-    return keys | {key: getattr(config.data, key) for key in DATA_KEYS}
+def arguments_of(config: Any, function: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments of `function` that are keys of its command: all but the backbone and the images."""
+    keys = vars(config.data) | vars(config)
+    names = signature(function).parameters.keys() - {"backbone", "train", "test"}
+    return {key: value for key, value in keys.items() if key in names}
 
 
-def _plain(value: Any) -> Any:
-    """As a YAML file has it."""
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _name(thing: Any) -> str:
-    if isinstance(thing, str):
+def _name(thing: Any) -> Any:
+    if isinstance(thing, str) or (isinstance(thing, list) and all(isinstance(part, str) for part in thing)):
         return thing
     name = getattr(thing, "name", None)
     return name if isinstance(name, str) else type(thing).__name__

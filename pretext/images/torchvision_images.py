@@ -43,11 +43,18 @@ class DatasetSource(ImageSource):
 
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB, in full size whatever `short_side` is. Raises BrokenImageError."""
+        return self.open_item(index)[0]
+
+    def open_item(self, index: int) -> tuple[Image.Image, Any]:
+        """The picture in RGB, and what follows it in the item: a class, boxes, a mask. Raises BrokenImageError."""
         try:
-            picture = _first(self._dataset[index])
+            item = self._dataset[index]
+            picture = _first(item)
             if isinstance(picture, Tensor):
                 picture = _picture_of(picture)
-            return to_rgb(picture, self.name(index))
+            return to_rgb(picture, self.name(index)), item[1] if isinstance(item, tuple) and item[
+                1:
+            ] else None
         except Exception as error:  # data sets decode, unpickle and seek in ways of their own
             raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 

@@ -22,9 +22,7 @@ from tests.end_to_end.small_run import trained
 from tests.transfer.small_voc import as_coco, write_small_voc
 from transfer.config import DataConfig
 from transfer.data.labelled import open_labelled
-from transfer.detection.config import DetectionDataConfig
 from transfer.detection.data import open_detection
-from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.data import open_segmentation
 
 pytestmark = pytest.mark.slow
@@ -259,7 +257,7 @@ def used_or_named(open_data: Callable[[], object], file: Path) -> None:
 
 def open_coco(voc, file):
     train = f"coco:{voc / 'JPEGImages'}:{file}"
-    return open_detection(DetectionDataConfig(train=train, test=f"voc:{voc}:val"))
+    return open_detection(train, f"voc:{voc}:val")
 
 
 def open_csv(voc, file):
@@ -274,5 +272,5 @@ def open_classes(voc):
 def open_set(kind, voc):
     train, test = f"voc:{voc}:train", f"voc:{voc}:val"
     if kind == "boxes":
-        return open_detection(DetectionDataConfig(train=train, test=test))
-    return open_segmentation(SegmentationDataConfig(train=train, test=test))
+        return open_detection(train, test)
+    return open_segmentation(train, test)

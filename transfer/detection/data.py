@@ -1,22 +1,51 @@
-"""The images of a configuration, checked as a whole before anything is trained on them."""
+"""Images with boxes for training and for testing, checked as a whole before anything is trained on them."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
+import torch
+
+from pretext.images.image_file import BrokenImageError
+from pretext.images.torchvision_images import DatasetSource
 from pretext.spelling import first_few
-from transfer.data.checking import require_same_classes
+from transfer.data.checking import Remark, require_same_classes, shown
 from transfer.data.labelled import default_name
-from transfer.detection.annotated import DetectionImages
+from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages, clipped_corners
 from transfer.detection.coco import open_coco_boxes
 from transfer.detection.config import DetectionDataConfig
 from transfer.detection.voc import open_voc_boxes
 
 
-def open_detection(config: DetectionDataConfig) -> tuple[list[DetectionImages], DetectionImages]:
+@runtime_checkable
+class DetectionDataset(Protocol):
+    """A data set as torchvision's detection references have it: items of a picture and its target.
+
+    The picture is a PIL image or an RGB tensor in [0, 1]. The target has `boxes` (n, 4), each left, top, right and
+    bottom in pixels, and `labels` (n,) from 1 on, 0 being the background; also `iscrowd` and `area` (n,) if known.
+    An item is the same whenever it is read: augmentation is the protocol's. Where the data set has `classes`, these
+    are the names of 1, 2, ...
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+AnyDetections = str | list[str] | DetectionDataset
+"""Images with boxes, as a function takes them: strings are addresses; see `DetectionDataConfig`."""
+
+
+def open_detection(
+    train: AnyDetections, test: AnyDetections, class_names: Sequence[str] | None = None
+) -> tuple[list[DetectionImages], DetectionImages]:
     """The training splits and the test split, every image and every box of them checked.
 
     Boxes without width or height and those outside their image are left out, those over its border clipped: see
     `DetectionImages.notes`.
+
+    Args:
+        class_names: None takes those of the data; see `DetectionDataConfig.classes`.
 
     Raises:
         ValueError: not a valid address, a file that is missing, broken or does not say what it should, a box whose
@@ -24,9 +53,15 @@ def open_detection(config: DetectionDataConfig) -> tuple[list[DetectionImages], 
             test on, or a class of VOC's layout that the test images do not show. It names the first such place, and how
             many more there are.
     """
-    addresses = [config.train] if isinstance(config.train, str) else config.train
-    train = [_open(address, config.classes) for address in addresses]
-    test = _open(config.test, config.classes)
+    splits = train if isinstance(train, list) and all(isinstance(split, str) for split in train) else [train]
+    return _checked(
+        [_open(split, class_names, "training") for split in splits], _open(test, class_names, "test")
+    )
+
+
+def _checked(
+    train: list[DetectionImages], test: DetectionImages
+) -> tuple[list[DetectionImages], DetectionImages]:
     require_same_classes(train, test)
     for splits, purpose in ((train, "learn"), ([test], "find")):
         if all(box.crowd for split in splits for image in split.images for box in image.boxes):
@@ -59,32 +94,99 @@ def summary(images: DetectionImages) -> str:
     return line
 
 
-def _open(address: str, classes: Sequence[str] | None) -> DetectionImages:
-    form, _, rest = address.partition(":")
+def _open(split: Any, class_names: Sequence[str] | None, purpose: str) -> DetectionImages:
+    if not isinstance(split, str):
+        return _open_data_set(split, class_names, purpose)
+    form, _, rest = split.partition(":")
     folder, _, last = rest.rpartition(":")
     if form not in ("voc", "coco") or not folder:
         raise ValueError(
-            f"{address} should be voc:FOLDER:SPLIT, such as voc:VOCdevkit/VOC2007:trainval, or "
+            f"{split} should be voc:FOLDER:SPLIT, such as voc:VOCdevkit/VOC2007:trainval, or "
             "coco:IMAGES:ANNOTATIONS.json"
         )
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise ValueError(f"{address}: there is no folder {root}")
-    return (open_voc_boxes if form == "voc" else open_coco_boxes)(address, root, last, classes)
+        raise ValueError(f"{split}: there is no folder {root}")
+    return (open_voc_boxes if form == "voc" else open_coco_boxes)(split, root, last, class_names)
 
 
-def train_proposals(config: DetectionDataConfig) -> list[str] | list[None]:
+def _open_data_set(
+    data_set: DetectionDataset, class_names: Sequence[str] | None, purpose: str
+) -> DetectionImages:
+    """A user's own data set, whose average precision is COCO's."""
+    name = type(data_set).__name__
+    address = f"{purpose} data {name}"
+    names: tuple[str, ...] = tuple(class_names or getattr(data_set, "classes", None) or ())
+    if not names:
+        raise ValueError(f"{name} does not name its classes; give classes, the names of the labels 1, 2, ...")
+    source = DatasetSource(data_set, name)
+    return DetectionImages(
+        address=address,
+        classes=names,
+        measure="coco",
+        images=tuple(
+            _image(source, index, f"image {index} of the {address}", names) for index in range(len(source))
+        ),
+    )
+
+
+def _image(source: DatasetSource, index: int, name: str, class_names: Sequence[str]) -> AnnotatedImage:
+    try:
+        picture, target = source.open_item(index)
+        corners = torch.as_tensor(target["boxes"]).double().reshape(-1, 4).tolist()
+        labels = torch.as_tensor(target["labels"]).tolist()
+        crowds = torch.as_tensor(target.get("iscrowd", [0] * len(labels))).tolist()
+        areas = [(right - left) * (bottom - top) for left, top, right, bottom in corners]
+        areas = torch.as_tensor(target.get("area", areas)).tolist()
+        annotations = list(zip(corners, labels, crowds, areas, strict=True))
+    except BrokenImageError as error:
+        raise ValueError(f"{name} cannot be read as an image ({error})") from error
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} has no boxes as torchvision's detection references have them, boxes (n, 4) and labels (n,) in a "
+            f"dictionary ({error!r}); for torchvision's own data sets: "
+            "torchvision.datasets.wrap_dataset_for_transforms_v2(DATASET, target_keys=('boxes', 'labels'))"
+        ) from error
+    boxes, remarks = [], []
+    for number, (given, label, crowd, area) in enumerate(annotations):
+        where = f"box {number} of {name}"
+        if label not in range(1, len(class_names) + 1):
+            raise ValueError(
+                f"{where} has the label {shown(label)}, expected 1 to {len(class_names)}, of the classes "
+                f"{first_few(class_names)}; 0 is the background"
+            )
+        inside, fault = clipped_corners(tuple(given), *picture.size, where)
+        if fault:
+            remarks.append(Remark(fault, where))
+        if inside:
+            boxes.append(Box(label=label - 1, corners=inside, crowd=bool(crowd), area=float(area)))
+    return AnnotatedImage(
+        id=index,
+        name=name,
+        open=partial(source.open, index),
+        width=picture.width,
+        height=picture.height,
+        boxes=tuple(boxes),
+        remarks=tuple(remarks),
+    )
+
+
+def proposals_of_splits(
+    train: list[str] | str | None, test: str | None, splits: Sequence[str]
+) -> list[str] | list[None]:
     """The file of proposed boxes of each training split, or None for each.
+
+    Args:
+        train, test: as in `DetectionDataConfig`.
+        splits: addresses of the training splits.
 
     Raises:
         ValueError: a split, or the test images, have none where others do.
     """
-    splits = [config.train] if isinstance(config.train, str) else config.train
-    given = config.train_proposals
-    if given is None and config.test_proposals is None:
+    if train is None and test is None:
         return [None] * len(splits)
-    files = [given] if isinstance(given, str) else given or []
-    if len(files) != len(splits) or config.test_proposals is None:
+    files = [train] if isinstance(train, str) else train or []
+    if len(files) != len(splits) or test is None:
         raise ValueError(
             "Fast R-CNN needs a file of proposals for each split: data.train_proposals for "
             f"{', '.join(splits)} and data.test_proposals; leave all out for Faster R-CNN"

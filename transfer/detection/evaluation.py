@@ -61,7 +61,10 @@ class Evaluation:
         """AP50, AP75 and AP over IoU 0.5 to 0.95, in percent; `_11_point` behind them if that is how; on the first
         process. Without any detection they are 0.
         """
-        with open_evaluator(self._images, eleven_points=self._eleven_points) as evaluator:
+        with (
+            redirect_stdout(io.StringIO()),  # COCO's code prints its whole table
+            open_evaluator(self._images, eleven_points=self._eleven_points) as evaluator,
+        ):
             measured = inference_on_dataset(model, self._loader, evaluator).get("bbox")
         if measured is None:
             return {}
@@ -139,7 +142,7 @@ def require_full_marks(images: DetectionImages, *, eleven_points: bool, world: W
     metric = "AP" if images.measure == "coco" else "AP50"
     try:
         with (
-            redirect_stdout(io.StringIO()),  # COCO's code prints its whole table
+            redirect_stdout(io.StringIO()),
             open_evaluator(images, eleven_points=eleven_points) as evaluator,
         ):
             evaluator.reset()

@@ -36,7 +36,7 @@ HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2
 def run(config: FinetuneConfig) -> list[Record]:
     """`finetune` with what `config` names."""
     train, test = open_labelled(config.data)
-    return finetune(config.backbone, train, test, **arguments_of(config), config=config)
+    return finetune(config.backbone, train, test, **arguments_of(config, finetune), config=config)
 
 
 def finetune(
@@ -100,7 +100,7 @@ def finetune(
     train = take_label_share(labelled, label_share, seed)
     with start_run(config, out) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ build
-        world, run_dir = run.world, run.folder
+        world = run.world
         torch.backends.cudnn.benchmark = True  # all crops have one size
         num_images = len(train.source)
         num_steps = recipe.num_steps(num_images)
@@ -143,6 +143,7 @@ def finetune(
         )
 
         # ----------------------------------------------------------------------------- resume
+        run_dir = run.take_folder()
         first_step = 0
         broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
         if run_dir.last_checkpoint.exists():

@@ -34,7 +34,7 @@ LOG_EVERY = 50  # steps
 def run(config: LinearConfig) -> list[Record]:
     """`linear` with what `config` names."""
     train, test = open_labelled(config.data)
-    return linear(config.backbone, train, test, **arguments_of(config), config=config)
+    return linear(config.backbone, train, test, **arguments_of(config, linear), config=config)
 
 
 def linear(
@@ -82,7 +82,7 @@ def linear(
     train, test = label_images(train, test)
     with start_run(config, out) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ build
-        world, run_dir = run.world, run.folder
+        world = run.world
         torch.backends.cudnn.benchmark = True  # all crops have one size
         num_images = len(train.source)
         settings = {
@@ -131,6 +131,7 @@ def linear(
         )
 
         # ----------------------------------------------------------------------------- resume
+        run_dir = run.take_folder()
         first_step = 0
         broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
         if run_dir.last_checkpoint.exists():

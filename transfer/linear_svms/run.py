@@ -28,7 +28,7 @@ from transfer.runs import arguments_of, config_of, start_run
 def run(config: SvmConfig) -> list[Record]:
     """`svm` with what `config` names."""
     train, test = open_labelled(config.data)
-    return svm(config.backbone, train, test, **arguments_of(config), config=config)
+    return svm(config.backbone, train, test, **arguments_of(config, svm), config=config)
 
 
 def svm(

@@ -27,7 +27,7 @@ PUBLISHED_TEMPERATURE = 0.07  # of Wu et al. (2018), section 3.4
 def run(config: KnnConfig) -> list[Record]:
     """`knn` with what `config` names."""
     train, test = open_labelled(config.data)
-    return knn(config.backbone, train, test, **arguments_of(config), config=config)
+    return knn(config.backbone, train, test, **arguments_of(config, knn), config=config)
 
 
 def knn(

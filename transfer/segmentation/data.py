@@ -1,15 +1,17 @@
-"""The images of a configuration and the class of each pixel, all checked before anything is trained on them."""
+"""Images and the class of each pixel, for training and for testing, checked before anything is trained on them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pretext.images.image_file import open_rgb
+from pretext.images.image_file import BrokenImageError, open_rgb
+from pretext.images.torchvision_images import DatasetSource
 from transfer.data.checking import Remark, image_size, read_all, remarks_by_kind, require_same_classes
 from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.layouts import BACKGROUND, Listing, list_split
@@ -81,8 +83,31 @@ class SegmentationImages:
         return dict(zip(self.classes, shown.sum(0).tolist(), strict=True))
 
 
-def open_segmentation(config: SegmentationDataConfig) -> tuple[list[SegmentationImages], SegmentationImages]:
+@runtime_checkable
+class SegmentationDataset(Protocol):
+    """A data set in the manner of torchvision's: items of a picture and its mask.
+
+    The picture is a PIL image or an RGB tensor in [0, 1], the mask a PIL image or an integer tensor (height, width) of
+    classes from 0 on, with 255 where no class counts. An item is the same whenever it is read: augmentation is the
+    protocol's. Where the data set has `classes`, these are the names of 0, 1, ...; if the first is `background`, it
+    stands for what is no object.
+    """
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+
+
+AnySegmentation = str | list[str] | SegmentationDataset
+"""Images with a class for each pixel, as a function takes them: strings are addresses; see `SegmentationDataConfig`."""
+
+
+def open_segmentation(
+    train: AnySegmentation, test: AnySegmentation, class_names: Sequence[str] | None = None
+) -> tuple[list[SegmentationImages], SegmentationImages]:
     """The training splits and the test split, every image and every mask of them read and checked.
+
+    Args:
+        class_names: None takes those of the data; see `SegmentationDataConfig.classes` and `SegmentationDataset`.
 
     Raises:
         ValueError: not a valid address, a file that is missing or cannot be read, a mask that does not fit its image or
@@ -90,9 +115,16 @@ def open_segmentation(config: SegmentationDataConfig) -> tuple[list[Segmentation
             of different classes, or a class other than the background that the test images do not show. It names the
             first such place, and how many more there are.
     """
-    addresses = [config.train] if isinstance(config.train, str) else config.train
-    train = [_open(address, config.classes, for_training=True) for address in addresses]
-    test = _open(config.test, config.classes, for_training=False)
+    splits = train if isinstance(train, list) and all(isinstance(split, str) for split in train) else [train]
+    return _checked(
+        [_open(split, class_names, for_training=True) for split in splits],
+        _open(test, class_names, for_training=False),
+    )
+
+
+def _checked(
+    train: list[SegmentationImages], test: SegmentationImages
+) -> tuple[list[SegmentationImages], SegmentationImages]:
     require_same_classes(train, test)
     _require_objects(train)
     _require_objects([test])
@@ -143,21 +175,62 @@ def overlap(train: Iterable[SegmentationImages], test: SegmentationImages) -> in
 
 def data_name(config: SegmentationDataConfig) -> str:
     """What the results table calls the data: as given, or VOC2012 val, cityscapes val, ..."""
-    if config.name:
-        return config.name
+    if config.name or ":" not in config.test:
+        return config.name or config.test
     _, folder, split, *_ = config.test.split(":")
     return f"{Path(folder).expanduser().absolute().name} {split}"
 
 
-def _open(address: str, classes: Sequence[str] | None, *, for_training: bool) -> SegmentationImages:
-    listing = list_split(address, classes)
+def _open(split: Any, class_names: Sequence[str] | None, *, for_training: bool) -> SegmentationImages:
+    if not isinstance(split, str):
+        return _open_data_set(split, class_names, for_training)
+    listing = list_split(split, class_names)
     images = read_all(partial(_check, listing, for_training), listing.files)
-    return SegmentationImages(
-        address=address,
-        classes=listing.classes,
-        images=images,
-        remarks=listing.remarks,
-    )
+    return SegmentationImages(address=split, classes=listing.classes, images=images, remarks=listing.remarks)
+
+
+def _open_data_set(
+    data_set: SegmentationDataset, class_names: Sequence[str] | None, for_training: bool
+) -> SegmentationImages:
+    name = type(data_set).__name__
+    address = f"{'training' if for_training else 'test'} data {name}"
+    names: tuple[str, ...] = tuple(class_names or getattr(data_set, "classes", None) or ())
+    if not names:
+        raise ValueError(
+            f"{name} does not name its classes; give classes, the names of 0, 1, ... in its masks"
+        )
+    source = DatasetSource(data_set, name)
+    images = []
+    for index in range(len(source)):
+        image = f"image {index} of the {address}"
+        read = partial(_read_item, source, index, image)
+        picture, labels = read()
+        pixels = _pixels(labels, picture.size, f"the mask of {image}", image, len(names), 0, for_training)
+        images.append(SegmentedImage(name=image, read=read, pixels=pixels))
+    return SegmentationImages(address=address, classes=names, images=tuple(images))
+
+
+def _read_item(
+    source: DatasetSource, index: int, name: str
+) -> tuple[Image.Image, UInt8[np.ndarray, "height width"]]:
+    try:
+        picture, mask = source.open_item(index)
+    except BrokenImageError as error:
+        raise ValueError(f"{name} cannot be read as an image ({error})") from error
+    if isinstance(mask, Image.Image) and mask.mode not in MASK_MODES:
+        raise ValueError(
+            f"the mask of {name} has the mode {mask.mode}, expected one of {', '.join(MASK_MODES)}"
+        )
+    labels = np.asarray(mask)
+    if labels.ndim == 3 and len(labels) == 1:
+        labels = labels[0]
+    is_label = labels.ndim == 2 and labels.dtype.kind in "biu" and labels.min() >= 0 and labels.max() <= VOID
+    if not is_label:
+        raise ValueError(
+            f"{name} has no mask of whole numbers from 0 to {VOID}, one for each pixel, but a {type(mask).__name__} of "
+            f"shape {labels.shape} and type {labels.dtype}"
+        )
+    return picture, labels.astype(np.uint8)
 
 
 def _require_objects(splits: Sequence[SegmentationImages]) -> None:
@@ -173,28 +246,48 @@ def _require_objects(splits: Sequence[SegmentationImages]) -> None:
 
 def _check(listing: Listing, for_training: bool, files: tuple[Path, Path]) -> SegmentedImage:
     path, mask = files
-    width, height = image_size(path)
-    labels = read_mask(mask)
-    if labels.shape != (height, width):
+    size = image_size(path)
+    pixels = _pixels(
+        read_mask(mask), size, str(mask), path.name, len(listing.classes), listing.first_label, for_training
+    )
+    read = partial(_read, path, mask, listing.first_label)
+    return SegmentedImage(name=str(path.resolve()), read=read, pixels=pixels)
+
+
+def _pixels(
+    labels: UInt8[np.ndarray, "height width"],
+    size: tuple[int, int],
+    mask: str,
+    image: str,
+    num_classes: int,
+    first_label: int,
+    for_training: bool,
+) -> tuple[int, ...]:
+    """How many pixels each class has in `labels`, which are checked.
+
+    Args:
+        size: width and height of the image.
+        mask, image: what they are called in messages.
+        first_label: of the first class; a label below it is void, as 255 is.
+    """
+    if labels.shape != size[::-1]:
         raise ValueError(
-            f"{mask} has {labels.shape[1]} x {labels.shape[0]} px, but {path.name} has {width} x {height}"
+            f"{mask} has {labels.shape[1]} x {labels.shape[0]} px, but {image} has {size[0]} x {size[1]}"
         )
     counts = np.bincount(labels.ravel(), minlength=VOID + 1)
-    beyond = listing.first_label + len(listing.classes)
+    beyond = first_label + num_classes
     unknown = np.flatnonzero(counts[beyond:VOID]) + beyond
     if len(unknown):
         raise ValueError(
-            f"{mask} has the label {unknown[0]}, but {len(listing.classes)} classes have the labels "
-            f"{listing.first_label} to {beyond - 1} ({VOID} is void); correct it, or name all classes in data.classes "
-            "or classes.txt"
+            f"{mask} has the label {unknown[0]}, but {num_classes} classes have the labels {first_label} to "
+            f"{beyond - 1} ({VOID} is void); correct it, or name all classes in data.classes or classes.txt"
         )
-    pixels = tuple(counts[listing.first_label : beyond].tolist())
+    pixels = tuple(counts[first_label:beyond].tolist())
     if for_training and not any(pixels):
         raise ValueError(
             f"{mask} labels no pixel, all are void ({VOID}); leave the image out of the training split"
         )
-    read = partial(_read, path, mask, listing.first_label)
-    return SegmentedImage(name=str(path.resolve()), read=read, pixels=pixels)
+    return pixels
 
 
 def _read(path: Path, mask: Path, first_label: int) -> tuple[Image.Image, UInt8[np.ndarray, "height width"]]:

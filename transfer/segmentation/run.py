@@ -1,127 +1,170 @@
 """Training a segmentation network: check -> build -> resume -> mmengine's loop -> results."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
-from pretext.runtime.distributed import join_world
-from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import OpenedBackbone, open_backbone
+from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
 from transfer.data.sample_crops import sample_crops
 from transfer.framework_training import FrameworkRun
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
-from transfer.results import Record, last_and_best, package_versions, results_table, write_records
+from transfer.results import Record, last_and_best, package_versions, results_table
+from transfer.runs import arguments_of, config_of, start_run
 from transfer.schedule import settings
-from transfer.segmentation.config import SegmentConfig
-from transfer.segmentation.data import SegmentationImages, data_name, open_segmentation, overlap, summary
+from transfer.segmentation.config import SegmentationProtocolName, SegmentConfig
+from transfer.segmentation.data import (
+    AnySegmentation,
+    SegmentationImages,
+    data_name,
+    open_segmentation,
+    overlap,
+    summary,
+)
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 from transfer.stages import choose_stage
 
 
 def run(config: SegmentConfig) -> list[Record]:
-    """Run `config` to its end, from its last checkpoint where there is one; write and return the results.
+    """`segment` with what `config` names."""
+    data = config.data
+    return segment(config.backbone, data.train, data.test, **arguments_of(config, segment), config=config)
+
+
+def segment(
+    backbone: AnyBackbone,
+    train: AnySegmentation,
+    test: AnySegmentation,
+    *,
+    out: str | Path | None = None,
+    protocol: SegmentationProtocolName = "plain",
+    stage: str | None = None,
+    train_from: str = "all",
+    batch_norm: Literal["train", "frozen"] | None = None,
+    colour_input: bool = False,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    lr: float | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+    image_size: tuple[int, int] | None = None,
+    crop_size: int | None = None,
+    num_workers: int = 2,
+    seed: int = 0,
+    save_every: int = 1000,
+    evaluate_every: int = 5000,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    config: SegmentConfig | None = None,
+) -> list[Record]:
+    """Train a segmentation network on a backbone with mmsegmentation.
+
+    The other arguments are the keys of `SegmentConfig` and `SegmentationDataConfig`, which say what they are.
+
+    Args:
+        backbone: see `open_backbone`; it is left as it is.
+        train, test: addresses as in `SegmentationDataConfig`, or each a `SegmentationDataset`.
+        classes: of a `SegmentationDataset` the names of 0, 1, ... in its masks.
+        out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
+        config: what `out` says of the run; None makes it of these arguments.
+
+    Returns:
+        For each metric a record of the last test, and one of that with the highest value, the first of equals.
 
     Raises:
-        ValueError: mmsegmentation is not installed, the configuration or its data cannot be used as they are, or the
-            folder holds another run.
+        ValueError: mmsegmentation is not installed, an argument or the data cannot be used as they are, or the folder
+            holds another run.
         RunFailedError: the loss became NaN or infinite.
         OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
+    config = config or config_of(SegmentConfig, locals())
     require_framework("segment")
     from transfer.segmentation.adapter import build_segmentor
     from transfer.segmentation.evaluation import Evaluation
     from transfer.segmentation.loading import test_loader, train_loader
     from transfer.segmentation.runner import RunHook, build_runner
 
-    with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
+    recipe, schedule = resolve_protocol(config)
+    with start_run(config, out) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ check
-        protocol, schedule = resolve_protocol(config)
-        train, test = world.on_main(lambda: open_segmentation(config.data))
+        world = run.world
+        splits, test_images = world.on_main(lambda: open_segmentation(train, test, classes))
 
         # ------------------------------------------------------------------------------ build
-        images = [image for split in train for image in split.images]
-        backbone = open_backbone(
-            config.backbone,
-            config.seed,
-            lambda: sample_crops(len(images), lambda place: images[place].read()[0], config.seed),
-            colour_input=config.colour_input,
+        images = [image for split in splits for image in split.images]
+        opened = open_backbone(
+            backbone,
+            seed,
+            lambda: sample_crops(len(images), lambda place: images[place].read()[0], seed),
+            colour_input=colour_input,
         )
-        stage = choose_stage(backbone.network, config.stage, fully_connected=True)
-        torch.manual_seed(config.seed)
+        stage = choose_stage(opened.network, stage, fully_connected=True)
+        torch.manual_seed(seed)
         network = build_segmentor(
-            backbone.network,
-            protocol,
+            opened.network,
+            recipe,
             stage=stage,
-            num_classes=len(test.classes),
-            train_from=config.train_from,
+            num_classes=len(test_images.classes),
+            train_from=train_from,
         ).to(world.device)
         frozen = frozen_tensors(network)
         train_data = train_loader(
-            train,
-            protocol,
-            seed=config.seed,
+            splits,
+            recipe,
+            seed=seed,
             num_steps=schedule.steps,
             batch_size=schedule.batch_size,
             world=world,
-            num_workers=config.data.num_workers,
+            num_workers=num_workers,
         )
-        test_data = test_loader(test, protocol, world=world, num_workers=config.data.num_workers)
+        test_data = test_loader(test_images, recipe, world=world, num_workers=num_workers)
 
         # ----------------------------------------------------------------------------- resume
-        run_dir = RunDir(config.out)
-        world.on_main(lambda: run_dir.prepare(asdict(config), opened, free=free_keys(config)))
+        run_dir = run.take_folder()
         training = FrameworkRun(
-            config,
-            run_dir=run_dir,
-            schedule=schedule,
-            backbone=backbone,
-            num_images=len(images),
-            world=world,
+            run,
+            schedule,
+            opened,
+            len(images),
+            save_every=save_every,
+            evaluate_every=evaluate_every,
             stop=stop,
-            opened=opened,
         )
-        for split in (*train, test):
+        for split in (*splits, test_images):
             for line in (summary(split), *split.notes()):
                 training.progress.say(line)
-        if shared := overlap(train, test):
+        if shared := overlap(splits, test_images):
             training.progress.say(
-                f"{shared} of the {len(test.images)} test images are trained on: results say little"
+                f"{shared} of the {len(test_images.images)} test images are trained on: results say little"
             )
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
-        published = SEGMENTATION_PROTOCOLS[config.protocol].schedule
         training.progress.say(
-            f"{backbone.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M "
-            f"parameters), on {world.device} x {world.size}: {schedule.described(published)}"
+            f"{opened.name}, {described(config, stage)}, trained from {train_from} ({trained:.1f} M parameters), on "
+            f"{world.device} x {world.size}: {schedule.described(SEGMENTATION_PROTOCOLS[protocol].schedule)}"
         )
 
         # ------------------------------------------------------------------------------ train
         runner = build_runner(
             network,
-            protocol,
+            recipe,
             schedule,
             folder=run_dir.path / "mmengine",
-            seed=config.seed,
+            seed=seed,
             world=world,
             train_data=train_data,
             test_data=test_data,
-            hook=RunHook(training, network, Evaluation(test, world), seed=config.seed, world=world),
+            hook=RunHook(training, network, Evaluation(test_images, world), seed=seed, world=world),
         )
         runner.train()
 
         # -------------------------------------------------------------------------------- end
         assert_unchanged(network, frozen)
         training.raise_if_stopped()
-        records = _records(config, backbone, stage, train, test, training.rows)
-        if world.is_main:
-            path = write_records(run_dir.path, records)
-            training.progress.say(f"{results_table(records)}\nresults     {path}")
-    return records
+        records = _records(config, opened, stage, splits, test_images, training.rows)
+        return run.finish(records, results_table(records), training.progress.say)
 
 
 def _records(

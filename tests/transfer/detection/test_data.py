@@ -20,7 +20,8 @@ def folder(tmp_path):
 
 def opened(folder, **changes):
     config = {"train": f"voc:{folder}:train", "test": f"voc:{folder}:val"} | changes
-    return open_detection(DetectionDataConfig(**config))
+    data = DetectionDataConfig(**config)
+    return open_detection(data.train, data.test, data.classes)
 
 
 def test_what_was_found_is_summed_up(folder):

@@ -1,5 +1,6 @@
 """Training a detector with Detectron2, for real, on a small data set in VOC's layout."""
 
+import copy
 import dataclasses
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import numpy as np
 import pytest
 import torch
+import torchvision
 import yaml
 from PIL import Image
 
@@ -20,6 +22,7 @@ from detectron2.evaluation import PascalVOCDetectionEvaluator
 from detectron2.solver import build_lr_scheduler
 from detectron2.structures import Boxes, Instances
 
+import transfer
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
@@ -27,7 +30,7 @@ from tests.end_to_end.small_run import TORCHRUN, finish
 from tests.transfer.small_voc import as_coco, edit_annotation, write_small_voc
 from transfer.config import BackboneConfig
 from transfer.data.sample_voc import CLASSES
-from transfer.detection import run as run_module
+from transfer.detection import loading
 from transfer.detection.adapter import detectron_config
 from transfer.detection.config import DetectConfig, DetectionDataConfig
 from transfer.detection.data import open_detection
@@ -63,6 +66,10 @@ def small_config(folder, out):
         save_every=2,
         evaluate_every=100,
     )
+
+
+def opened(data):
+    return open_detection(data.train, data.test, data.classes)
 
 
 @pytest.fixture
@@ -134,7 +141,7 @@ def interrupt(monkeypatch, step, act):
                 act()
             yield batch
 
-    monkeypatch.setattr(run_module, "training_loader", loader)
+    monkeypatch.setattr(loading, "training_loader", loader)
 
 
 def crash():
@@ -168,7 +175,7 @@ def test_sigterm_saves_after_the_step_and_the_same_command_resumes(
 
 def test_the_images_of_a_step_depend_neither_on_an_interruption_nor_on_workers(config):
     protocol, schedule = resolve_protocol(config)
-    (train,), _ = open_detection(config.data)
+    (train,), _ = opened(config.data)
     cfg = detectron_config(
         protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
     )
@@ -230,7 +237,7 @@ def test_who_tells_the_truth_has_every_ap_of_100(
     cfg = detectron_config(
         protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
     )
-    _, test = open_detection(data)
+    _, test = opened(data)
     annotated = detectron_records(test)
     evaluation = Evaluation(test, annotated, cfg, eleven_points=eleven_points, num_workers=0)
     metrics = evaluation.run(TellsTheTruth(annotated))
@@ -241,7 +248,7 @@ def test_who_tells_the_truth_has_every_ap_of_100(
 
 
 def test_fast_rcnn_is_trained_and_tested_on_proposed_boxes(config, tmp_path):
-    (train,), test = open_detection(config.data)
+    (train,), test = opened(config.data)
     files = {}
     for name, images in (("train", train), ("test", test)):
         proposed = {
@@ -278,6 +285,72 @@ def test_a_pyramid_is_trained_and_tested_in_coco_s_layout(config, folder, tmp_pa
     )
     record = read_records([tmp_path / "run"])[0]
     assert (record.protocol, record.metric, record.data) == ("plain, fpn layer4, 80 px", "AP50", "val")
+
+
+class Files:
+    """A split in VOC's layout as a data set in the manner of torchvision's detection references."""
+
+    def __init__(self, folder, split):
+        (self.images,), _ = open_detection([f"voc:{folder}:{split}"], f"voc:{folder}:val")
+        self.classes = self.images.classes
+
+    def __len__(self):
+        return len(self.images.images)
+
+    def __getitem__(self, index):
+        image = self.images.images[index]
+        boxes = torch.tensor([box.corners for box in image.boxes])
+        return image.open(), {"boxes": boxes, "labels": torch.tensor([box.label + 1 for box in image.boxes])}
+
+
+def test_a_data_set_gives_the_weights_and_the_results_of_the_same_images_in_files(config, folder, tmp_path):
+    addresses = {}
+    for key, split in (("train", "train"), ("test", "val")):
+        as_coco(folder, split, tmp_path / f"{split}.json")
+        addresses[key] = f"coco:{folder / 'JPEGImages'}:{tmp_path / split}.json"
+    detect(dataclasses.replace(config, data=dataclasses.replace(config.data, **addresses), steps=2))
+    options = {key: getattr(config, key) for key in ("batch_size", "lr", "save_every", "evaluate_every")}
+    sizes = {key: getattr(config.data, key) for key in ("image_sizes", "test_image_size", "num_workers")}
+    data_sets = (Files(folder, "train"), Files(folder, "val"))
+    records = transfer.detect(
+        config.backbone, *data_sets, **options, **sizes, steps=2, out=tmp_path / "other"
+    )
+    assert_same_run(tmp_path / "run", tmp_path / "other")
+    assert (records[0].data, records[0].metric) == ("Files", "AP50")
+
+
+def test_a_live_network_is_left_as_it_is_and_a_run_without_a_folder_leaves_none(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    network = torchvision.models.resnet18().train()
+    before = copy.deepcopy(network.state_dict())
+    backbone = transfer.LiveBackbone(network, {"layer2": "layer2", "layer3": network.layer3})
+    options = {"steps": 1, "batch_size": 2, "image_sizes": [64], "test_image_size": 64, "num_workers": 0}
+    records = transfer.detect(backbone, f"voc:{folder}:train", f"voc:{folder}:val", **options)
+    assert records[0].protocol == "plain, dc5 layer3, 64 px"
+    assert records[0].backbone == "ResNet"
+    assert network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ({"labels": [1]}, r"image 0 of the training data list has no boxes as .*KeyError\('boxes'\)"),
+        (
+            {"boxes": [[1, 2, 9, 9]], "labels": [0]},
+            r"label 0, expected 1 to 1, of the classes cup; 0 is the back",
+        ),
+        ({"boxes": [[9, 2, 1, 9]], "labels": [1]}, r"box 0 of image 0 .* against the order left, top, right"),
+        ({"boxes": [[1, 2, 9, 9]], "labels": [1, 1]}, r"image 0 .* has no boxes as"),
+    ],
+)
+def test_a_data_set_of_another_form_is_refused_in_one_line(target, message):
+    data_set = [(Image.new("RGB", (20, 20)), target)]
+    with pytest.raises(ValueError, match=message):
+        open_detection(data_set, data_set, ["cup"])
 
 
 def as_train2017(folder, split, file):
@@ -341,7 +414,7 @@ def test_a_file_with_the_oddities_of_train2017_trains_and_evaluates(tmp_path, co
         )
     record = read_records([tmp_path / "run"])[0]
     assert (record.metric, record.details["test_images"]) == ("AP50", 6)
-    (train,), test = open_detection(DetectionDataConfig(**addresses))
+    (train,), test = opened(DetectionDataConfig(**addresses))
     assert record.details["test_boxes"] == sum(test.boxes_by_class().values())
     assert record.details["notes"] == [*train.notes(), *test.notes()]
 
@@ -363,9 +436,9 @@ def as_few_tags(folder):
 def test_vocs_xml_of_few_tags_gives_the_boxes_of_the_whole_one(config, tmp_path, folder):
     other = shutil.copytree(folder, tmp_path / "VOC2012")
     as_few_tags(other)
-    (train,), test = open_detection(config.data)
+    (train,), test = opened(config.data)
     data = dataclasses.replace(config.data, train=f"voc:{other}:train", test=f"voc:{other}:val")
-    (same_train,), same_test = open_detection(data)
+    (same_train,), same_test = opened(data)
     for images, same in ((train, same_train), (test, same_test)):
         assert [image.boxes for image in images.images] == [image.boxes for image in same.images]
 
@@ -467,5 +540,5 @@ def test_the_learning_rate_of_moco_s_schedule_warms_up_and_drops_where_it_says()
 
 
 def test_the_classes_of_the_sample_are_those_that_are_tested(config):
-    _, test = open_detection(config.data)
+    _, test = opened(config.data)
     assert test.classes == CLASSES

@@ -12,7 +12,6 @@ from tests.transfer.small_voc import write_small_voc
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
 from transfer.partial_training import assert_unchanged, frozen_tensors
-from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.data import open_segmentation
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS
 from transfer.stages import choose_stage
@@ -44,9 +43,7 @@ def opened(name="eccv16", width=0.125, **options):
 def images(tmp_path_factory):
     """The training and the test images of the sample."""
     folder = write_small_voc(tmp_path_factory.mktemp("data") / "voc")
-    (train,), test = open_segmentation(
-        SegmentationDataConfig(train=f"voc:{folder}:train", test=f"voc:{folder}:val")
-    )
+    (train,), test = open_segmentation(f"voc:{folder}:train", f"voc:{folder}:val")
     return train, test
 
 
@@ -195,9 +192,7 @@ def test_ade20ks_labels_reach_the_loss_from_0_with_void_as_255(tmp_path):
         mask.putdata([0, 1, 1, 2, 3, 3])
         mask.save(root / "annotations" / split / "a.png")
     (root / "objectInfo150.txt").write_text("Name\nwall\nsky\ntree\n")
-    _, test = open_segmentation(
-        SegmentationDataConfig(train=f"ade20k:{root}:training", test=f"ade20k:{root}:validation")
-    )
+    _, test = open_segmentation(f"ade20k:{root}:training", f"ade20k:{root}:validation")
     (batch,) = loader_of_tests(test, ZHANG16, world=CPU, num_workers=0)
     (sample,) = batch["data_samples"]
     assert sample.gt_sem_seg.data.tolist() == [[[255, 0, 0], [1, 2, 2]]]

@@ -23,6 +23,10 @@ def voc(sample, tmp_path):
     return shutil.copytree(sample, tmp_path / "voc")
 
 
+def opened(data):
+    return open_segmentation(data.train, data.test, data.classes)
+
+
 def config(folder, **changes):
     values = {"train": f"voc:{folder}:train", "test": f"voc:{folder}:val"} | changes
     return SegmentationDataConfig(**values)
@@ -44,7 +48,7 @@ def write_noise(path, height, width):
 
 
 def test_every_pixel_of_vocs_layout_is_counted_under_its_class(sample):
-    (train,), test = open_segmentation(config(sample))
+    (train,), test = opened(config(sample))
     assert train.classes == test.classes == ("background", *CLASSES)
     assert (len(train.images), len(test.images)) == (8, 6)
     labels = np.concatenate([image.read()[1].ravel() for image in test.images])
@@ -65,9 +69,7 @@ def test_the_augmented_voc_is_two_lists_with_masks_in_two_folders_and_images_of_
     photograph = voc / "JPEGImages" / "train_005.jpg"
     Image.open(photograph).save(photograph.with_suffix(".png"))
     photograph.unlink()
-    train, test = open_segmentation(
-        config(voc, train=[f"voc:{voc}:train", f"voc:{voc}:aug:SegmentationClassAug"])
-    )
+    train, test = opened(config(voc, train=[f"voc:{voc}:train", f"voc:{voc}:aug:SegmentationClassAug"]))
     assert [len(images.images) for images in train] == [4, 4]
     picture, labels = train[1].images[1].read()
     assert (Path(train[1].images[1].name).name, picture.size) == ("train_005.png", (160, 120))
@@ -79,7 +81,7 @@ def test_the_augmented_voc_is_two_lists_with_masks_in_two_folders_and_images_of_
 
 def test_images_of_background_alone_are_counted_and_not_refused(voc):
     write_labels(mask_of(voc), np.zeros((120, 160)))
-    (train,), test = open_segmentation(config(voc))
+    (train,), test = opened(config(voc))
     assert train.num_background_only == 1
     assert "8 images, with classes (share of pixels, images) background " in summary(train)
     assert summary(train).endswith("; 1 are only background")
@@ -94,14 +96,14 @@ def test_cityscapes_is_read_in_its_layout_with_its_19_classes(tmp_path):
         write_noise(root / "leftImg8bit" / split / f"{name}_leftImg8bit.png", 4, 5)
         write_labels(root / "gtFine" / split / f"{name}_gtFine_labelTrainIds.png", labels)
     given = SegmentationDataConfig(train=f"cityscapes:{root}:train", test=f"cityscapes:{root}:val")
-    (_,), test = open_segmentation(given)
+    (_,), test = opened(given)
     assert test.pixels_by_class() == dict.fromkeys(CITYSCAPES_CLASSES, 1)
     assert data_name(given) == "cityscapes val"
 
     for path in root.rglob("*_labelTrainIds.png"):
         path.rename(path.with_name(path.name.replace("TrainIds", "Ids")))
     with pytest.raises(ValueError, match=r"labelTrainIds.png is missing.*csCreateTrainIdLabelImgs"):
-        open_segmentation(given)
+        opened(given)
 
 
 def test_ade20ks_label_0_is_void_and_its_classes_begin_at_1(tmp_path):
@@ -111,17 +113,17 @@ def test_ade20ks_label_0_is_void_and_its_classes_begin_at_1(tmp_path):
         write_labels(root / "annotations" / split / "ADE_1.png", [[0, 1, 1], [2, 3, 3]])
     given = SegmentationDataConfig(train=f"ade20k:{root}:training", test=f"ade20k:{root}:validation")
     with pytest.raises(ValueError, match=r"objectInfo150.txt is missing"):
-        open_segmentation(given)
+        opened(given)
     (root / "objectInfo150.txt").write_text(
         "Idx\tRatio\tTrain\tVal\tStuff\tName\n"
         "1\t0.2\t9\t9\t1\twall\n2\t0.1\t9\t9\t1\tbuilding, edifice\n3\t0.1\t9\t9\t1\tsky\n"
     )
-    (_,), test = open_segmentation(given)
+    (_,), test = opened(given)
     assert test.pixels_by_class() == {"wall": 2, "building, edifice": 1, "sky": 2}
     assert data_name(given) == "ADEChallengeData2016 validation"
     (root / "objectInfo150.txt").write_text("Idx\tName\n")
     with pytest.raises(ValueError, match=r"objectInfo150.txt should name each class once"):
-        open_segmentation(given)
+        opened(given)
 
 
 def without_background(folder):
@@ -133,7 +135,7 @@ def without_background(folder):
 
 def test_a_background_that_no_mask_shows_is_said_and_not_refused(voc):
     without_background(voc)
-    (train,), test = open_segmentation(config(voc))
+    (train,), test = opened(config(voc))
     assert test.classes == ("background", *CLASSES)
     assert test.shown_classes == CLASSES
     assert test.notes() == [
@@ -149,7 +151,7 @@ def test_images_are_listed_with_extensions_and_blanks_and_files_may_be_named_in_
     mask.rename(mask.with_name("my photo 1.PNG"))
     names = voc / "ImageSets/Segmentation/train.txt"
     names.write_bytes("\ufeffmy photo 1.jpg\r\n\r\ntrain_001.JPG\r\ntrain_001\r\n".encode())
-    (train,), _ = open_segmentation(config(voc))
+    (train,), _ = opened(config(voc))
     assert [Path(image.name).name for image in train.images] == ["my photo 1.JPG", "train_001.jpg"]
     assert np.array_equal(train.images[0].read()[1], np.array(Image.open(mask.with_name("my photo 1.PNG"))))
     assert train.notes() == [f"voc:{voc}:train: images that are listed twice, used once: 1 (train_001)"]
@@ -244,7 +246,7 @@ def drop_class_from_test(folder):
 def test_data_that_cannot_be_trained_on_are_refused_in_one_line_that_names_the_file(voc, break_it, message):
     break_it(voc)
     with pytest.raises(ValueError, match=message) as raised:
-        open_segmentation(config(voc))
+        opened(config(voc))
     assert "\n" not in str(raised.value)
 
 
@@ -263,7 +265,7 @@ def test_an_address_that_leads_nowhere_is_refused_in_one_line(sample, changes, m
         key: value.format(sample) if isinstance(value, str) else value for key, value in changes.items()
     }
     with pytest.raises(ValueError, match=message):
-        open_segmentation(config(sample, **changes))
+        opened(config(sample, **changes))
 
 
 def test_training_and_test_data_with_other_classes_are_refused(sample, voc):
@@ -271,9 +273,9 @@ def test_training_and_test_data_with_other_classes_are_refused(sample, voc):
     with pytest.raises(
         ValueError, match=r"must have the same classes .* differ in blossom, flower; give data.classes"
     ):
-        open_segmentation(config(sample, test=f"voc:{voc}:val"))
+        opened(config(sample, test=f"voc:{voc}:val"))
     names = list(CLASSES)
-    (train,), _ = open_segmentation(config(sample, test=f"voc:{voc}:val", classes=names))
+    (train,), _ = opened(config(sample, test=f"voc:{voc}:val", classes=names))
     assert train.classes == ("background", *names)
 
 

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 import json
 import os
@@ -8,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
+import transfer
+from pretext.images.image_file import open_rgb
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from tests.end_to_end.small_run import TORCHRUN, finish, start
@@ -19,7 +23,7 @@ from transfer.config import BackboneConfig
 from transfer.data.sample_voc import CLASSES
 from transfer.results import read_records
 from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
-from transfer.segmentation.data import read_mask
+from transfer.segmentation.data import open_segmentation, read_mask
 from transfer.segmentation.protocols import SegmentationProtocol
 from transfer.segmentation.run import run as segment
 
@@ -216,6 +220,68 @@ def test_the_same_seed_gives_the_same_bits_and_another_gives_others(config, undi
     assert not torch.equal(other["decode_head.conv_seg.weight"], expected["decode_head.conv_seg.weight"])
 
 
+class Files:
+    """A split in VOC's layout as a data set of pictures and masks."""
+
+    classes = ("background", *CLASSES)
+
+    def __init__(self, folder, split):
+        self.folder = folder
+        self.names = (folder / "ImageSets" / "Segmentation" / f"{split}.txt").read_text().split()
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        name = self.names[index]
+        with Image.open(self.folder / "SegmentationClass" / f"{name}.png") as mask:
+            return open_rgb(self.folder / "JPEGImages" / f"{name}.jpg"), mask.copy()
+
+
+def test_a_data_set_gives_the_weights_and_the_results_of_the_same_images_in_files(config, voc, undisturbed):
+    options = {
+        key: getattr(config, key)
+        for key in ("out", "lr", "steps", "batch_size", "save_every", "evaluate_every")
+    }
+    sizes = {"image_size": (80, 60), "crop_size": 32, "num_workers": 0}
+    records = transfer.segment(config.backbone, Files(voc, "train"), Files(voc, "val"), **options, **sizes)
+    expected = load_checkpoint(undisturbed[0] / "checkpoints" / "last.pt")
+    assert_same(checkpoint(config)["state_dict"], expected["state_dict"])
+    assert [record.value for record in records] == [record.value for record in read_records([undisturbed[0]])]
+    assert records[0].data == "Files"
+
+
+def test_a_live_network_is_left_as_it_is_and_a_run_without_a_folder_leaves_none(voc, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    network = torchvision.models.resnet18().train()
+    before = copy.deepcopy(network.state_dict())
+    backbone = transfer.LiveBackbone(network, {"layer3": network.layer3})
+    options = {"steps": 1, "batch_size": 2, "image_size": (80, 60), "crop_size": 32, "num_workers": 0}
+    records = transfer.segment(backbone, f"voc:{voc}:train", f"voc:{voc}:val", **options)
+    assert records[0].protocol == "plain, layer3, 32 px crops, images within 80 x 60 px"
+    assert network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (Image.new("RGB", (20, 10)), "mode RGB, expected one of 1, L, P"),
+        (torch.zeros(10, 20), "has no mask of whole numbers from 0 to 255"),
+        (torch.full((10, 20), 7), "has the label 7, but 2 classes have the labels 0 to 1"),
+        (
+            torch.zeros(20, 10, dtype=torch.uint8),
+            "has 10 x 20 px, but image 0 of the training data list has 20 x 10",
+        ),
+    ],
+)
+def test_a_data_set_of_another_form_is_refused_in_one_line(mask, message):
+    data_set = [(Image.new("RGB", (20, 10)), mask)]
+    with pytest.raises(ValueError, match=message):
+        open_segmentation(data_set, data_set, ["background", "cup"])
+
+
 @pytest.mark.slow
 def test_an_absorbed_and_rescaled_alexnet_is_trained_from_a_stage_as_in_the_papers_fcn(config):
     backbone = BackboneConfig(model="random:alexnet", width=0.125, absorb_batch_norm=True, rescale=True)
@@ -271,10 +337,12 @@ def test_other_weights_or_other_images_at_the_same_address_are_refused_by_a_begu
     state = run(config, steps=1)
     path = Path(config.out) / "checkpoints" / "last.pt"
     torch.save(state | {"num_images": 9}, path)
-    with pytest.raises(ValueError, match=r"gave 9 training images when .* was begun and gives 8 now"):
+    with pytest.raises(
+        ValueError, match=r"there were 9 training images when .* was started and there are 8 now"
+    ):
         run(config, steps=1)
     torch.save(state | {"backbone": "0" * 64}, path)
-    with pytest.raises(ValueError, match=r"has other weights now than when .* was begun"):
+    with pytest.raises(ValueError, match=r"has other weights now than when .* was started"):
         run(config, steps=1)
 
 
