@@ -53,6 +53,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def output_stride(self) -> int:
+        """How many input pixels lie between two positions of the output."""
         return self.deepest.stride
 
     @property

@@ -29,6 +29,7 @@ class Losses(NamedTuple):
 
     @property
     def optimised(self) -> Float[Tensor, "batch"]:
+        """The loss whose sum over the images is differentiated."""
         return self.by_name["loss"]
 
     def without(self, images: Bool[Tensor, "batch"]) -> "Losses":
