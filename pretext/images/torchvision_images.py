@@ -1,7 +1,6 @@
 """Data sets in the manner of torchvision as sources of images, torchvision's own by name; with their labels."""
 
 import difflib
-import hashlib
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,15 +51,10 @@ class DatasetSource(ImageSource):
             picture = _first(item)
             if isinstance(picture, Tensor):
                 picture = _picture_of(picture)
-            return to_rgb(picture, self.name(index)), item[1] if isinstance(item, tuple) and item[
-                1:
-            ] else None
+            target = item[1] if isinstance(item, tuple) and len(item) > 1 else None
+            return to_rgb(picture, self.name(index)), target
         except Exception as error:  # data sets decode, unpickle and seek in ways of their own
             raise BrokenImageError(f"{type(error).__name__}: {error}") from error
-
-    def stamp(self, index: int) -> str:
-        """A hash of the picture, which is opened for it: nothing else is known of the data set."""
-        return hashlib.sha256(self.open(index).tobytes()).hexdigest()
 
     def labels(self) -> Labels:
         """The class of every image, numbered and named as the data set does it; without names by its number.

@@ -95,7 +95,7 @@ def test_a_module_may_carry_its_stages_and_a_network_of_this_project_has_them() 
     module = resnet18()
     module.stages = {"layer2": module.layer2}
     assert list(open_backbone(module).network.stages) == ["layer2"]
-    network = build_network("alexnet", num_bins=313, width=0.125)
+    network = build_network("alexnet", output=313, width=0.125)
     opened = open_backbone(network)
     assert list(opened.network.stages) == list(network.stages)
     assert opened.sha256 == state_hash(network)

@@ -10,10 +10,12 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int8, Int64
 
+from pretext.images.image_file import BrokenImageError
+from pretext.images.image_source import ImageSource
 from pretext.images.labels import Labels, labels_from_csv, labels_from_folders, labels_from_texts
 from pretext.images.sample import SampleSource
 from pretext.images.shards import ShardSource, is_url
-from pretext.images.sources import ImageSource, SubsetSource, open_source
+from pretext.images.sources import SubsetSource, open_source
 from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
 from transfer.config import DataConfig
 from transfer.data.voc import open_voc
@@ -45,11 +47,11 @@ class LabelledImages:
         return self.labels.ndim == 2
 
     def fingerprint(self) -> str:
-        """SHA-256 in hex of the images' names, stamps and labels and of the classes: what caches go by."""
+        """SHA-256 in hex of the classes and the images' names, labels and stamps or pictures: what caches go by."""
         digest = hashlib.sha256(repr((self.classes, self.labels.shape)).encode(errors="surrogateescape"))
         digest.update(self.labels.tobytes())
         for index in range(len(self.source)):
-            line = f"{self.source.name(index)}\0{self.source.stamp(index)}\n"
+            line = f"{self.source.name(index)}\0{self.source.stamp(index) or _content(self.source, index)}\n"
             digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()
 
@@ -199,6 +201,14 @@ def images_by_class(images: LabelledImages) -> Int64[np.ndarray, " classes"]:
     if images.multi_label:
         return (images.labels == 1).sum(0)
     return np.bincount(images.labels, minlength=len(images.classes))
+
+
+def _content(source: ImageSource, index: int) -> str:
+    """Identifies an image of a source that has no stamps."""
+    try:
+        return hashlib.sha256(source.open(index).tobytes()).hexdigest()
+    except BrokenImageError as error:
+        return str(error)
 
 
 def _open_voc(address: str, csv: str | None, name: str) -> LabelledImages:

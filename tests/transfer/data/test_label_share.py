@@ -1,23 +1,18 @@
 import numpy as np
 import pytest
 
+from pretext.images.image_source import ImageSource
 from transfer.data.labelled import LabelledImages, images_by_class, take_label_share
 
 
-class Numbered:
+class Numbered(ImageSource):
     """Images that are only counted and named."""
 
     def __init__(self, count):
-        self.group_sizes = (count,)
+        self.count = count
 
     def __len__(self):
-        return self.group_sizes[0]
-
-    def name(self, index):
-        return f"{index}"
-
-    def stamp(self, index):
-        return ""
+        return self.count
 
     def open(self, index, short_side=None):
         raise AssertionError("a share is drawn without opening images")
