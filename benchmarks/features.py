@@ -20,7 +20,7 @@ from pretext.runtime.distributed import World, choose_device
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig, DataConfig
 from transfer.data.labelled import open_labelled
-from transfer.features.extraction import extract_features
+from transfer.features.extraction import FeatureExtractor
 from transfer.features.protocols import resolve
 
 QUALITY = 90  # of the JPEGs
@@ -54,21 +54,20 @@ def main() -> None:
         images, protocol = open_labelled(data)[0], resolve("zhang16")
         ready = torch.rand(options.batch_size, 3, protocol.crop_size, protocol.crop_size, device=device)
 
+        extractor = FeatureExtractor(
+            backbone=backbone,
+            protocol=protocol,
+            stages=None,
+            batch_size=options.batch_size,
+            precision=options.precision,
+            num_workers=options.workers,
+            max_broken_share=0.01,
+            world=World(rank=0, size=1, device=device),
+        )
+
         def extract() -> None:
             with tempfile.TemporaryDirectory(dir=folder) as cache:
-                extract_features(
-                    backbone,
-                    images,
-                    protocol,
-                    stages=None,
-                    cache=Path(cache),
-                    fingerprint=images.fingerprint(),
-                    batch_size=options.batch_size,
-                    precision=options.precision,
-                    num_workers=options.workers,
-                    max_broken_share=0.01,
-                    world=World(rank=0, size=1, device=device),
-                )
+                extractor.extract(images, Path(cache), images.fingerprint())
 
         @torch.inference_mode()
         def forward() -> None:

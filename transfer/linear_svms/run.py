@@ -15,7 +15,7 @@ from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import Kind, average_precision, measure
 from transfer.data.batches import crops_to_rescale_on
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import extract_train_and_test
+from transfer.features.extraction import FeatureExtractor
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
@@ -84,19 +84,17 @@ def svm(
         opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, results_table(records))
-        train_features, test_features = extract_train_and_test(
-            run,
-            opened,
-            train,
-            test,
-            recipe,
+        extractor = FeatureExtractor(
+            backbone=opened,
+            protocol=recipe,
             stages=stages,
-            cache=cache,
             batch_size=batch_size,
             precision=precision,
             num_workers=num_workers,
             max_broken_share=max_broken_share,
+            world=run.world,
         )
+        train_features, test_features = extractor.extract_both(train, test, cache, run.held)
         if not run.world.is_main:
             return []
         records = []

@@ -14,7 +14,7 @@ from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import measure
 from transfer.data.batches import crops_to_rescale_on
 from transfer.data.labelled import AnyImages, label_images, open_labelled
-from transfer.features.extraction import extract_train_and_test
+from transfer.features.extraction import FeatureExtractor
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
@@ -81,19 +81,17 @@ def knn(
         opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, _table(records))
-        train_features, test_features = extract_train_and_test(
-            run,
-            opened,
-            train,
-            test,
-            recipe,
+        extractor = FeatureExtractor(
+            backbone=opened,
+            protocol=recipe,
             stages=stages,
-            cache=cache,
             batch_size=batch_size,
             precision=precision,
             num_workers=num_workers,
             max_broken_share=max_broken_share,
+            world=run.world,
         )
+        train_features, test_features = extractor.extract_both(train, test, cache, run.held)
         if not run.world.is_main:
             return []
         num_train = min(int(features.kept.sum()) for features in train_features.values())

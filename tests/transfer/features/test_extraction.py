@@ -25,7 +25,7 @@ from transfer.config import BackboneConfig, DataConfig
 from transfer.data.batches import crops_to_rescale_on
 from transfer.data.labelled import open_labelled
 from transfer.features import files as feature_files
-from transfer.features.extraction import extract_features
+from transfer.features.extraction import FeatureExtractor
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
@@ -71,19 +71,17 @@ def extract(
     config: KnnConfig, data: DataConfig, backbone: OpenedBackbone | None = None
 ) -> dict[str, Features]:
     images = open_labelled(data)[0]
-    return extract_features(
-        backbone or opened(),
-        images,
-        resolve(config.protocol, data.image_size, data.crop_size),
+    extractor = FeatureExtractor(
+        backbone=backbone or opened(),
+        protocol=resolve(config.protocol, data.image_size, data.crop_size),
         stages=config.stages,
-        cache=Path(config.cache),
-        fingerprint=images.fingerprint(),
         batch_size=config.batch_size,
         precision=config.precision,
         num_workers=data.num_workers,
         max_broken_share=data.max_broken_share,
         world=CPU,
     )
+    return extractor.extract(images, Path(config.cache), images.fingerprint())
 
 
 def counted(backbone: OpenedBackbone) -> list[int]:
