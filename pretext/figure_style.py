@@ -89,9 +89,13 @@ def literal(name: str, length: int = 36) -> str:
     return name.replace("$", r"\$")
 
 
-def save_figure(figure: Figure, stem: Path) -> None:
-    """Write `stem`.png at 200 dpi and `stem`.pdf with embedded fonts; the same figure gives the same bytes."""
-    for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+def save_figure(figure: Figure, stem: Path, *, pdf: bool = True) -> None:
+    """Write `stem`.png at 200 dpi and `stem`.pdf with embedded fonts; the same figure gives the same bytes.
+
+    Args:
+        pdf: whether to write that as well.
+    """
+    for kind, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None}))[: 1 + pdf]:
         with house_style(), whole_file(stem.with_name(f"{stem.name}.{kind}")) as temporary:
             figure.savefig(temporary, format=kind, dpi=200, metadata=metadata, facecolor="white")
 

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure
 from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, AbHistogram, empirical_prior, fit_bins
 from pretext.color.lab import lab_to_rgb, rgb_to_lab
+from pretext.figure_style import WIDTH, house_style, literal, save_figure
 from pretext.images.crops import central_square
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import batches_in_order
 from pretext.images.sources import open_source
 from pretext.runtime.progress import Progress
-from pretext.runtime.whole_file import whole_file, write_whole
+from pretext.runtime.whole_file import write_whole
 
 
 def measure_prior(
@@ -119,21 +120,20 @@ def load_bins(bins: str) -> AbBins:
 
 def draw_prior(bins: AbBins, path: Path, title: str) -> None:
     """The bins on the ab plane: in their own colours, and coloured by the logarithm of their prior."""
-    figure = Figure(figsize=(11, 4.8), layout="constrained")
-    colours, prior = figure.subplots(1, 2)
     a, b = bins.centres.T.cpu().numpy()
     lab = torch.cat([torch.full((len(bins.centres), 1), 65.0), bins.centres.cpu()], dim=1)
-    # A square an ab unit wide would have 0.6 points²: each bin fills the way to its nearest neighbour.
+    # A square an ab unit wide would have 0.4 points²: each bin fills the way to its nearest neighbour.
     spacing = torch.cdist(bins.centres, bins.centres).fill_diagonal_(torch.inf).amin(dim=1)
-    area = (0.6 * spacing.square()).clamp(6, 60).cpu().numpy()
-    colours.scatter(b, a, c=lab_to_rgb(lab[:, :, None, None])[:, :, 0, 0].numpy(), s=area, marker="s")
-    colours.set_title(f"{len(bins.centres)} bins, in their colours at L = 65", fontsize=10)
-    shown = prior.scatter(
-        b, a, c=bins.prior.clamp_min(1e-8).cpu().numpy(), s=area, marker="s", norm=matplotlib.colors.LogNorm()
-    )
-    figure.colorbar(shown, ax=prior, label="prior probability")
-    prior.set_title(title, fontsize=10)
-    for axes in (colours, prior):
-        axes.set(xlabel="b", ylabel="a", xlim=(-120, 120), ylim=(120, -120), aspect="equal")
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    area = (0.4 * spacing.square()).clamp(4, 40).cpu().numpy()
+    with house_style():
+        figure = Figure(figsize=(WIDTH, 3.8), layout="constrained")
+        colours, prior = figure.subplots(1, 2)
+        colours.scatter(b, a, c=lab_to_rgb(lab[:, :, None, None])[:, :, 0, 0].numpy(), s=area, marker="s")
+        colours.set_title(f"{len(bins.centres)} bins, in their colours at L = 65")
+        probabilities = bins.prior.clamp_min(1e-8).cpu().numpy()
+        shown = prior.scatter(b, a, c=probabilities, s=area, marker="s", norm=matplotlib.colors.LogNorm())
+        figure.colorbar(shown, ax=prior, label="prior probability")
+        prior.set_title(literal(title))
+        for axes in (colours, prior):
+            axes.set(xlabel="b", ylabel="a", xlim=(-120, 120), ylim=(120, -120), aspect="equal")
+    save_figure(figure, path.with_suffix(""), pdf=False)

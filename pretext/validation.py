@@ -10,11 +10,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, save_figure
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import Batch, batches_in_order
 from pretext.networks.backbone import Backbone
 from pretext.runtime.distributed import World
-from pretext.runtime.whole_file import whole_file
 from pretext.tasks import Task
 
 
@@ -102,31 +102,25 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path, task: Task) -> None:
         rows: of metrics.jsonl.
         path: the PNG file to write.
     """
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    losses, *others = figure.subplots(1, 2 if task.panel else 1, squeeze=False)[0]
-    for name, label, style in (
-        ("loss", "training", {"color": "0.7", "linewidth": 1}),
-        ("validation_loss", "validation", {"color": "C0", "marker": "."}),
-        (
-            "validation_constant_answer",
-            f"validation, {task.constant_answer_name}",
-            {"color": "C3", "linestyle": "--"},
-        ),
-    ):
-        losses.plot(*_series(rows, name), label=label, **style)
-    losses.set(xlabel="step", ylabel="loss (optimised)")
-    losses.legend(frameon=False)
-    if task.panel:
-        (beside,) = others
-        for number, (name, label) in enumerate(task.panel.metrics.items()):
-            style = {"color": f"C{3 * number}", **({"linestyle": "--"} if number else {"marker": "."})}
-            beside.plot(*_series(rows, name), label=label, **style)
-        beside.set(xlabel="step", ylabel=task.panel.ylabel)
-        beside.legend(frameon=False)
-    for axes in (losses, *others):
-        axes.spines[["top", "right"]].set_visible(False)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")
+    validation: dict[str, Any] = {"color": COLOURS[0], "marker": "."}
+    constant: dict[str, Any] = {"color": COLOURS[1], "linestyle": "--"}
+    with house_style():
+        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+        losses, *others = figure.subplots(1, 2 if task.panel else 1, squeeze=False)[0]
+        losses.plot(*_series(rows, "loss"), label="training", color=NEUTRAL, linewidth=1)
+        losses.plot(*_series(rows, "validation_loss"), label="validation", **validation)
+        answer = f"validation, {task.constant_answer_name}"
+        losses.plot(*_series(rows, "validation_constant_answer"), label=answer, **constant)
+        losses.set(xlabel="step", ylabel="loss (optimised)")
+        if task.panel:
+            (beside,) = others
+            for number, (name, label) in enumerate(task.panel.metrics.items()):
+                style = {"color": COLOURS[number], **({"linestyle": "--"} if number else {"marker": "."})}
+                beside.plot(*_series(rows, name), label=label, **style)
+            beside.set(xlabel="step", ylabel=task.panel.ylabel)
+        for axes in (losses, *others):
+            axes.legend()
+    save_figure(figure, path.with_suffix(""), pdf=False)
 
 
 def _series(rows: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
