@@ -7,6 +7,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
+from eval_colorization import evaluate
 from tests.eval_colorization.recolouring import recoloured
 
 SIDE = 48
@@ -39,11 +40,24 @@ def pale(pixels):
     return np.asarray(recoloured(Image.fromarray(pixels)))
 
 
+SMALL = {"image_size": SIDE, "batch_size": 2, "num_workers": 0, "resamples": 50, "device": "cpu"}
+
+
 def options(photos, out, *more):
-    small = {"image_size": SIDE, "batch_size": 2, "num_workers": 0, "resamples": 50, "device": "cpu"}
-    return [
-        "--data", photos, "--out", out, *(x for key, value in small.items() for x in (f"--{key}", value)), *more
-    ]  # fmt: skip
+    """The words of a command line."""
+    small = (word for key, value in SMALL.items() for word in (f"--{key}", value))
+    return ["--data", photos, "--out", out, *small, *more]
+
+
+def measure(photos, methods, **changes):
+    """What the command of `options` measures, without the report."""
+    return evaluate(methods, photos, **SMALL | changes)
+
+
+def image_value(results, image, method, column):
+    """A cell of per_image.csv."""
+    row = [result.name for result in results.methods].index(method)
+    return results.values[column][row, results.images.index(image)]
 
 
 def read(out):

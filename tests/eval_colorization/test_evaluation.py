@@ -1,10 +1,12 @@
-"""`eval_colorization report` as a user types it, on small real photographs and a small trained network."""
+"""`evaluate`, and `eval_colorization report` as a user types it, on small photographs and a small trained network."""
 
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,10 +16,23 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
+from eval_colorization.config import ReportConfig
+from eval_colorization.evaluation import evaluate
 from eval_colorization.metrics.recognition import Classifier
 from eval_colorization.metrics.table import METRICS
+from pretext.colorizer import Colorizer
+from pretext.pretrained import load_pretrained
 from tests.end_to_end.small_run import finish, start
-from tests.eval_colorization.reporting import SIDE, colorize_photos, options, pale, read, rows, save_photos
+from tests.eval_colorization.reporting import (
+    SIDE,
+    colorize_photos,
+    measure,
+    options,
+    pale,
+    read,
+    rows,
+    save_photos,
+)
 from tests.runtime.test_run_lock import hold
 
 LAUNCHER = (sys.executable, "-m", "eval_colorization")
@@ -84,30 +99,23 @@ def test_grey_is_wrong_by_the_chroma_of_the_truth(report):
     assert (grey_image["psnr"], grey_image["grey_truth"]) == ("inf", "true")
 
 
-def test_random_colours_are_wrong_by_those_of_two_images(evaluate, run, tmp_path):
+def test_random_colours_are_wrong_by_those_of_two_images(tmp_path):
     """Two images of one colour each lend to one another: the error is the distance of the two colours."""
-    folder = tmp_path / "two"
-    folder.mkdir()
-    for name, colour in (("a", (150, 120, 120)), ("b", (120, 124, 140))):
-        Image.new("RGB", (SIDE, SIDE), colour).save(folder / f"{name}.png")
-    out = tmp_path / "report"
-    assert evaluate("report", run, *options(folder, out))[0] == 0
+    two = [Image.new("RGB", (SIDE, SIDE), colour) for colour in ((150, 120, 120), (120, 124, 140))]
+    random = measure(two, {"copy": lambda grey: grey}).summaries["random"]
     lab = skimage.color.rgb2lab(np.array([[[150, 120, 120], [120, 124, 140]]], np.uint8))[0, :, 1:]
-    assert value(out, "random", "ab_rmse") == pytest.approx(np.hypot(*(lab[0] - lab[1])), abs=0.7)  # 8 bits
-    assert value(out, "random", "ssim") < 1
+    assert random["ab_rmse"].value == pytest.approx(np.hypot(*(lab[0] - lab[1])), abs=0.7)  # 8 bits
+    assert random["ssim"].value < 1
 
 
-def test_what_was_not_computed_is_listed_with_the_reason_and_the_way_to_get_it(report, tmp_path):
+def test_what_was_not_computed_is_listed_with_the_reason_and_the_way_to_get_it(report):
     out, printed = report
     missing = {entry["metric"]: entry for entry in read(out)["not_computed"]}
     assert {"lpips", "fid", "accuracy", "diagnosticity", "cross_entropy"} == missing.keys()
     assert set(missing["cross_entropy"]["methods"]) == {"perfect", "grey", "random", "truth"}
-    page = (out / "index.html").read_text()
     for entry in missing.values():
-        assert entry["reason"]
         assert entry["remedy"]
         assert entry["reason"] in printed
-    assert "set classifier: torchvision:vgg16" in page
     computed = read(out)["methods"][0]["summaries"].keys()
     assert computed | missing.keys() >= METRICS.keys()
 
@@ -121,47 +129,33 @@ def test_the_manifest_says_how_to_make_the_numbers_again(report, run):
     assert "bilinear" in manifest["images"]["resize filter"]
     network = manifest["methods"]["mode"]
     assert network["checkpoint"] == str(run / "checkpoints" / "last.pt")
-    assert len(network["sha256 of the weights"]) == 64
+    assert network["sha256 of the weights"] == load_pretrained(run).sha256
+    assert [m["weights"] for m in read(out)["methods"]] == [network["sha256 of the weights"]] * 4 + [None] * 4
     hashes = {name: method["sha256 of its pixels"] for name, method in manifest["methods"].items()}
     assert hashes["perfect"] == hashes["truth"]
     assert len(set(hashes.values())) == len(hashes) - 1
     assert manifest["environment"]["packages"]["torch"]
 
 
-def test_labels_give_diagnosticity_by_entropy_and_every_metric_in_both_halves(
-    evaluate, run, photos, tmp_path
-):
-    out = tmp_path / "report"
-    assert evaluate("report", run, *options(photos, out, "--labels", "folders"))[0] == 0
-    diagnosticity = read(out)["diagnosticity"]
-    assert diagnosticity["ordered_by"] == "ab entropy"
-    assert [found["name"] for found in diagnosticity["classes"]] == ["astronaut", "chelsea", "coffee"]
-    assert {found["half"] for found in diagnosticity["classes"]} == {"high", "low"}
+def test_labels_give_diagnosticity_by_entropy_and_every_metric_in_both_halves(run, photos):
+    found = measure(photos, {"mode": run}, labels="folders").diagnosticity
+    assert found.ordered_by == "ab entropy"
+    assert [of_class.name for of_class in found.classes] == ["astronaut", "chelsea", "coffee"]
+    assert {of_class.half for of_class in found.classes} == {"high", "low"}
     for half in ("high", "low"):
-        assert diagnosticity["halves"][half]["mode"]["ssim"]["value"] < 1
+        assert found.halves[half]["mode"]["ssim"].value < 1
 
 
-def test_a_classifier_of_the_users_own_recognises_truth_grey_and_colorized_images(
-    evaluate, run, photos, tmp_path
-):
+def test_a_classifier_of_the_users_own_recognises_truth_grey_and_colorized_images(run, photos, tmp_path):
     """A linear-looking one: an untrained SqueezeNet of three classes. That it is opened and asked is what counts."""
     torch.manual_seed(0)
     weights = tmp_path / "squeezenet.pth"
     torch.save(models.squeezenet1_1(num_classes=3).state_dict(), weights)
-    out = tmp_path / "report"
-    named = [
-        "--labels",
-        "folders",
-        "--classifier",
-        "torchvision:squeezenet1_1",
-        "--classifier_weights",
-        weights,
-    ]
-    status, _, complaint = evaluate("report", run, *options(photos, out, *named))
-    assert status == 0, complaint
-    found = {method: value(out, method, "accuracy") for method in ("truth", "grey", "random", "mode")}
-    assert all(0 <= accuracy <= 100 for accuracy in found.values())
-    assert read(out)["diagnosticity"]["ordered_by"] == "accuracy difference"
+    classifier = {"classifier": "torchvision:squeezenet1_1", "classifier_weights": str(weights)}
+    results = measure(photos, {"network": run}, labels="folders", **classifier)
+    for method in ("truth", "grey", "random", "network"):
+        assert 0 <= results.summaries[method]["accuracy"].value <= 100
+    assert results.diagnosticity.ordered_by == "accuracy difference"
 
 
 class Warmth(nn.Module):
@@ -176,9 +170,7 @@ class Warmth(nn.Module):
         return torch.stack([blue - red, 0 * red, red - blue], dim=1) + self.bias
 
 
-def test_the_true_images_are_recognised_in_true_no_and_incongruent_colours(
-    evaluate, run, tmp_path, monkeypatch
-):
+def test_the_true_images_are_recognised_in_true_no_and_incongruent_colours(tmp_path, monkeypatch):
     """Orange cats in three folders: `warm` knows their colour, `grey` them without it, `cold` the opposite one."""
     for column, name in enumerate(("cold", "grey", "warm")):
         (tmp_path / "cats" / name).mkdir(parents=True)
@@ -186,53 +178,43 @@ def test_the_true_images_are_recognised_in_true_no_and_incongruent_colours(
         cat.save(tmp_path / "cats" / name / "cat.png")
     classifier = Classifier(Warmth(), prepare=lambda rgb: rgb, device=torch.device("cpu"))
     monkeypatch.setattr("eval_colorization.learned.open_classifier", lambda *_: classifier)
-    out = tmp_path / "report"
-    named = ["--labels", "folders", "--classifier", "torchvision:vgg16"]
-    status, _, complaint = evaluate("report", run, *options(tmp_path / "cats", out, *named))
-    assert status == 0, complaint
-    found = read(out)["diagnosticity"]
+    named = {"labels": "folders", "classifier": "torchvision:vgg16", "resume_dir": tmp_path / "report"}
+    methods = {"copy": lambda grey: grey}
+    results = measure(tmp_path / "cats", methods, **named)
+    found = results.diagnosticity
     assert {
-        of["name"]: (of["accuracy_truth"], of["accuracy_grey"], of["accuracy_incongruent"], of["half"])
-        for of in found["classes"]
+        of.name: (of.accuracy_truth, of.accuracy_grey, of.accuracy_incongruent, of.half)
+        for of in found.classes
     } == {"cold": (0, 0, 1, "low"), "grey": (0, 1, 0, "low"), "warm": (1, 0, 0, "high")}
     assert {
-        half: {condition: of["value"] for condition, of in conditions.items()}
-        for half, conditions in found["recognised"].items()
+        half: {condition: of.value for condition, of in conditions.items()}
+        for half, conditions in found.recognised.items()
     } == {
         "high": {"truth": 100, "grey": 0, "incongruent": 0},
         "low": {"truth": 0, "grey": 50, "incongruent": 50},
     }
-    assert {(image, row["accuracy_incongruent"]) for (image, _), row in rows(out).items()} == {
-        ("cold/cat.png", "100.0"),
-        ("grey/cat.png", "0.0"),
-        ("warm/cat.png", "0.0"),
-    }
-    page = (out / "index.html").read_text()
-    assert "True images recognised, in %" in page
-    assert "in opposite colours" in page
+    assert results.values["accuracy_incongruent"][0].tolist() == [100, 0, 0]
 
     # What was measured without the third condition is not taken for a part of it.
-    identity = json.loads((out / "parts" / "identity.json").read_text())
+    stored = tmp_path / "report" / "parts" / "identity.json"
+    identity = json.loads(stored.read_text())
     without = {key: value for key, value in identity.items() if not key.startswith("recognised in")}
     assert without != identity
-    (out / "parts" / "identity.json").write_text(json.dumps(without))
-    status, _, complaint = evaluate("report", run, *options(tmp_path / "cats", out, *named))
-    assert status == 2
-    assert "recognised in" in complaint
+    stored.write_text(json.dumps(without))
+    with pytest.raises(ValueError, match="recognised in"):
+        measure(tmp_path / "cats", methods, **named)
 
 
 @pytest.mark.slow
-def test_lpips_and_fid_are_in_the_report_once_their_weights_are_there(
-    evaluate, run, photos, tmp_path, monkeypatch, learned_weights
-):
+def test_lpips_and_fid_are_measured_once_their_weights_are_there(run, photos, monkeypatch, learned_weights):
     monkeypatch.setenv("TORCH_HOME", str(learned_weights))
-    out = tmp_path / "report"
-    assert evaluate("report", run, *options(photos, out, "--image_size", 64))[0] == 0
-    assert value(out, "truth", "lpips") == 0
-    assert value(out, "truth", "fid") == pytest.approx(0, abs=1e-6)
-    assert value(out, "grey", "lpips") > 0
-    assert value(out, "random", "fid") > 1e-3
-    assert not {"lpips", "fid"} & {entry["metric"] for entry in read(out)["not_computed"]}
+    results = measure(photos, {"network": run}, image_size=64)
+    summaries = results.summaries
+    assert summaries["truth"]["lpips"].value == 0
+    assert summaries["truth"]["fid"].value == pytest.approx(0, abs=1e-6)
+    assert summaries["grey"]["lpips"].value > 0
+    assert summaries["random"]["fid"].value > 1e-3
+    assert not {"lpips", "fid"} & {missing.metric for missing in results.not_computed}
 
 
 @pytest.mark.slow
@@ -275,80 +257,66 @@ def test_another_evaluation_is_not_mixed_into_a_report(evaluate, run, report):
     assert "choose another folder" in complaint
 
 
-def test_a_recolorized_folder_is_not_taken_for_the_old_one(evaluate, photos, tmp_path):
+def test_a_recolorized_folder_is_not_taken_for_the_old_one(photos, tmp_path):
     folder = colorize_photos(photos, tmp_path / "colorized")
-    argv = ["report", *options(photos, tmp_path / "report", "--methods.other.folder", folder)]
-    assert evaluate(*argv)[0] == 0
+    measure(photos, {"other": folder}, resume_dir=tmp_path / "report")
     colorize_photos(photos, folder, pale)
-    status, _, complaint = evaluate(*argv)
-    assert status == 2
-    assert "folders.other" in complaint
+    with pytest.raises(ValueError, match=r"folders\.other"):
+        measure(photos, {"other": folder}, resume_dir=tmp_path / "report")
 
 
-def test_a_missing_image_is_an_error_that_names_it_or_is_left_out_and_named(evaluate, photos, tmp_path):
+def test_a_missing_image_is_an_error_that_names_it_or_is_left_out_and_named(photos, tmp_path):
     folder = colorize_photos(photos, tmp_path / "colorized", pale, ".webp")
     (folder / "astronaut" / "0.webp").unlink()
     Image.new("RGB", (5, 5)).save(folder / "extra.png")
-    out = tmp_path / "report"
-    argv = ["report", *options(photos, out, "--methods.pale.folder", folder)]
-    status, _, complaint = evaluate(*argv)
-    assert status == 2
-    assert f"{folder} lacks 1 of 6 images of 'pale': astronaut/0.png; colorize them, or set" in complaint
-    status, _, complaint = evaluate(*argv, "--missing", "leave_out")
-    assert status == 0, complaint
-    report = read(out)
-    assert report["left_out"] == [["astronaut/0.png", f"pale ({folder}) has no such image"]]
-    assert report["manifest"]["images"]["number"] == 5
-    assert report["manifest"]["methods"]["pale"]["files without an original, ignored"] == ["extra.png"]
+    with pytest.raises(
+        ValueError, match=r"lacks 1 of 6 images of 'pale': astronaut/0.png; colorize them, or set"
+    ):
+        measure(photos, {"pale": folder}, resume_dir=tmp_path / "report")
+    results = measure(photos, {"pale": folder}, resume_dir=tmp_path / "report", missing="leave_out")
+    assert results.left_out == (("astronaut/0.png", f"pale ({folder}) has no such image"),)
+    assert results.manifest["images"]["number"] == 5
+    assert results.manifest["methods"]["pale"]["files without an original, ignored"] == ["extra.png"]
 
 
 def test_broken_images_are_left_out_and_named_and_broken_colorized_ones_are_an_error(
-    evaluate, photos, tmp_path
+    photos, tmp_path, capsys
 ):
     folder = colorize_photos(photos, tmp_path / "colorized")
     (photos / "coffee" / "150.png").write_bytes(b"no picture")
-    out = tmp_path / "report"
-    argv = ["report", *options(photos, out, "--methods.other.folder", folder)]
-    status, printed, complaint = evaluate(*argv)
-    assert status == 0, complaint
-    assert "left out: coffee/150.png (not an image" in printed
-    assert read(out)["left_out"][0][0] == "coffee/150.png"
+    results = measure(photos, {"other": folder})
+    assert "left out: coffee/150.png (not an image" in capsys.readouterr().out
+    assert results.left_out[0][0] == "coffee/150.png"
     (folder / "chelsea" / "0.png").write_bytes(b"no picture")
-    status, _, complaint = evaluate(*argv, "--out", tmp_path / "other")
-    assert status == 2
-    assert "chelsea/0.png cannot be read" in complaint
-    assert evaluate(*argv, "--out", tmp_path / "third", "--missing", "leave_out")[0] == 0
+    with pytest.raises(ValueError, match=r"chelsea/0.png cannot be read"):
+        measure(photos, {"other": folder})
+    assert len(measure(photos, {"other": folder}, missing="leave_out").images) == 4
 
 
-def test_an_image_of_another_size_is_resized_and_counted_or_refused(evaluate, photos, tmp_path):
+def test_an_image_of_another_size_is_resized_and_counted_or_refused(photos, tmp_path):
     folder = colorize_photos(photos, tmp_path / "colorized")
     with Image.open(folder / "coffee" / "0.png") as picture:
         picture.resize((75, 50)).save(folder / "coffee" / "0.png")
-    out = tmp_path / "report"
-    argv = ["report", *options(photos, out, "--methods.other.folder", folder)]
-    assert evaluate(*argv)[0] == 0
-    key = "resized, as they had another size than their originals"
-    assert read(out)["manifest"]["methods"]["other"][key] == 1
+    description = measure(photos, {"other": folder}).manifest["methods"]["other"]
+    assert description["resized, as they had another size than their originals"] == 1
     Image.new("RGB", (50, 75)).save(folder / "coffee" / "0.png")
-    status, _, complaint = evaluate(*argv, "--out", tmp_path / "other")
-    assert status == 2
-    assert "coffee/0.png has 50 x 75 pixels, its original coffee/0.png 150 x 100" in complaint
+    with pytest.raises(
+        ValueError, match=r"coffee/0.png has 50 x 75 pixels, its original coffee/0.png 150 x 100"
+    ):
+        measure(photos, {"other": folder})
 
 
-def test_a_single_image_has_no_random_colours_and_the_report_says_so(evaluate, run, photos, tmp_path):
-    out = tmp_path / "report"
-    assert evaluate("report", run, *options(photos / "astronaut", out, "--max_images", 1))[0] == 0
-    assert "random" not in [method["name"] for method in read(out)["methods"]]
-    assert "random colours" in [entry["metric"] for entry in read(out)["not_computed"]]
+def test_a_single_image_has_no_random_colours_and_the_report_says_so(photos):
+    results = measure(photos / "astronaut", {"copy": lambda grey: grey}, max_images=1)
+    assert "random" not in results.summaries
+    assert "random colours" in [missing.metric for missing in results.not_computed]
 
 
-def test_a_set_without_a_readable_image_is_an_error(evaluate, run, tmp_path):
-    (tmp_path / "photos").mkdir()
+def test_a_set_without_a_readable_image_is_an_error(tmp_path):
     for name in ("a.png", "b.png"):
-        (tmp_path / "photos" / name).write_bytes(b"no picture")
-    status, _, complaint = evaluate("report", run, *options(tmp_path / "photos", tmp_path / "report"))
-    assert status == 2
-    assert "no image could be read: a.png (not an image" in complaint
+        (tmp_path / name).write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"no image could be read: a.png \(not an image"):
+        measure(tmp_path, {"copy": lambda grey: grey})
 
 
 @pytest.mark.parametrize(
@@ -401,3 +369,40 @@ def test_a_file_in_the_place_of_the_report_is_named_and_another_process_in_it_to
         holder.stdin.close()
     assert status == 2
     assert f"{tmp_path / 'held'} is in use by process {holder.pid} on " in errors
+
+
+def test_a_live_network_colorizer_and_function_are_measured_as_files_of_theirs_are(run, photos, tmp_path):
+    pretrained = load_pretrained(run)
+    colorizer = Colorizer(pretrained.network, pretrained.bins, size=pretrained.image_size)
+    pictures = [Image.open(file).convert("RGB") for file in sorted(photos.rglob("*.png"))]
+
+    def pale_function(grey):
+        return Image.fromarray(pale(np.asarray(grey)))
+
+    live = measure(pictures, {"network": pretrained, "colorizer": colorizer, "function": pale_function})
+    named = measure(photos, {"network": run})
+    for metric in ("psnr", "ab_rmse", "auc", "colourfulness"):
+        expected = named.summaries["network"][metric].value
+        assert live.summaries["network"][metric].value == expected
+        temperature = pytest.approx(expected, rel=0.2)  # the run's own, and the paper's
+        assert live.summaries["colorizer"][metric].value == temperature
+    weights = {method.name: method.weights for method in live.methods}
+    assert weights["network"] == weights["colorizer"] == pretrained.sha256
+    assert weights["function"] is None
+    assert live.summaries["function"]["colourfulness"].value > 0
+
+
+def test_a_function_that_returns_another_size_is_told_what_is_expected(photos):
+    with pytest.raises(ValueError, match=r"method 'small' must return a PIL image of the size .* \(48, 48\)"):
+        measure(photos, {"small": lambda grey: grey.resize((10, 10))})
+
+
+def test_the_function_has_the_defaults_of_the_command():
+    defaults = {
+        name: parameter.default
+        for name, parameter in inspect.signature(evaluate).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in ("resume_dir", "world", "metrics")
+    }
+    config = ReportConfig(data="photos", out="report")
+    assert defaults == {name: getattr(config, name) for name in defaults}
+    assert {"data", "out", "model", "methods", "metrics", *defaults} == asdict(config).keys()
