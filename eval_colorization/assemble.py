@@ -253,7 +253,7 @@ def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, 
             for name, method in measurer.methods.items()
             if isinstance(method, Network) and method.trained is network
         ]
-        results.append(network_result(network.pretrained.origin, methods, sums))
+        results.append(network_result(network.origin or network.name, methods, sums))
     return tuple(results)
 
 

@@ -33,7 +33,7 @@ class DistributionStatistics:
     """
 
     def __init__(self, trained: TrainedNetwork, device: torch.device, weighing: AbBins) -> None:
-        bins = trained.bins
+        bins = trained.colorizer.bins
         assert bins is not None
         self._trained = trained
         self._centres = bins.centres.to(device)
@@ -74,7 +74,7 @@ class DistributionStatistics:
     def _true_ab(self, canvas: Canvas) -> Float[Tensor, "batch 2 grid_height grid_width"]:
         size = self._trained.colorizer.network_size(*canvas.lab.shape[-2:])
         ab = F.interpolate(canvas.lab[:, 1:], size=size, mode="bilinear", antialias=True)
-        stride = self._trained.pretrained.network.output_stride
+        stride = self._trained.colorizer.network.output_stride
         return ab[:, :, ::stride, ::stride]
 
 

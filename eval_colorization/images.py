@@ -1,6 +1,5 @@
 """The images of an evaluation: which ones, and each with its true, another's and its colorized colours."""
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -196,11 +195,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 class PictureList(ImageSource):
-    """PIL images in memory as a source, named by their place.
-
-    Args:
-        pictures: of any size and mode.
-    """
+    """PIL images in memory as a source, of any size and mode."""
 
     def __init__(self, pictures: Sequence[Image.Image]) -> None:
         self._pictures = [picture.convert("RGB") for picture in pictures]
@@ -208,17 +203,9 @@ class PictureList(ImageSource):
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def name(self, index: int) -> str:
-        """The place, from 0000."""
-        return f"{index:04d}"
-
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture in RGB."""
         return self._pictures[index]
-
-    def stamp(self, index: int) -> str:
-        """A hash of the pixels."""
-        return hashlib.sha256(self._pictures[index].tobytes()).hexdigest()
 
 
 Images = str | Path | ImageSource | Sequence[Image.Image]

@@ -47,7 +47,7 @@ class Measurer:
 
     def __post_init__(self) -> None:
         trained = dict.fromkeys(m.trained for m in self.methods.values() if isinstance(m, Network))
-        self.networks = [network for network in trained if network.bins is not None]
+        self.networks = [network for network in trained if network.colorizer.bins is not None]
         self._statistics = [
             DistributionStatistics(network, self.device, self.bins) for network in self.networks
         ]

@@ -16,7 +16,6 @@ from eval_colorization.config import MethodConfig
 from eval_colorization.images import ImageBatch
 from eval_colorization.metrics.metric import Pictures
 from eval_colorization.results import CONTROLS, Kind
-from pretext.color.bins import AbBins
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.colorizer import Colorizer, to_8_bits
 from pretext.pretrained import SHIPPED_WEIGHTS, Pretrained, load_pretrained, state_hash
@@ -161,36 +160,20 @@ class LiveFunction(Method):
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(canvas.truth.device)
 
 
-class LiveColorizer(Method):
-    """A `Colorizer` of the user's, where its network is."""
-
-    kind: Kind = "network"
-
-    def __init__(self, colorizer: Colorizer) -> None:
-        self._colorizer = colorizer
-        self.weights = state_hash(colorizer.network)
-        self.description = f"{type(colorizer.network).__name__} in memory, predicted at {colorizer.size} px"
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """As `Colorizer` colorizes a file."""
-        lightness = canvas.lightness.to(next(self._colorizer.network.parameters()).device)
-        return self._colorizer.colorize(lightness, self._colorizer.network_output(lightness)).to(
-            canvas.lab.device
-        )
-
-
+@dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedNetwork:
     """A network that several methods decode.
 
     Attributes:
-        bins: over which it answers with a distribution; None for a regression network.
-        size: pixels at which it predicts colours.
+        colorizer: of its network and bins, at the size at which it predicts colours.
+        name: of the network, in descriptions.
+        weights, origin: see `Method`.
     """
 
-    def __init__(self, pretrained: Pretrained, size: int) -> None:
-        self.pretrained, self.size = pretrained, size
-        self.bins: AbBins | None = pretrained.bins
-        self.colorizer = Colorizer(pretrained.network, self.bins, size=size)
+    colorizer: Colorizer
+    name: str
+    weights: str
+    origin: str | None
 
     def output(self, canvas: Canvas) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """Its output for the lightness of `canvas`."""
@@ -204,35 +187,14 @@ class Network(Method):
 
     kind: Kind = "network"
 
-    def __init__(self, trained: TrainedNetwork, config: MethodConfig) -> None:
-        self.trained = trained
-        pretrained = trained.pretrained
-        self.weights, self.origin = pretrained.sha256, pretrained.origin
-        temperature = pretrained.temperature if config.temperature is None else config.temperature
-        self._colorizer = Colorizer(
-            pretrained.network,
-            trained.bins,
-            size=trained.size,
-            decoding=config.decoding,
-            temperature=temperature,
-            top_k=config.top_k,
-        )
-        step = "" if pretrained.step is None else f" at step {pretrained.step}"
-        self.description = (
-            f"{pretrained.name} of {config.model or pretrained.origin}{step}, {self._decoding(config, temperature)}, "
-            f"predicted at {trained.size} px"
-        )
+    def __init__(self, trained: TrainedNetwork, colorizer: Colorizer) -> None:
+        self.trained, self._colorizer = trained, colorizer
+        self.weights, self.origin = trained.weights, trained.origin
+        self.description = f"{trained.name}, {_decoding(colorizer)}, predicted at {colorizer.size} px"
 
     def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
         """The decoded output under the truth's lightness."""
         return self._colorizer.colorize(canvas.lightness, self.trained.output(canvas))
-
-    def _decoding(self, config: MethodConfig, temperature: float) -> str:
-        if self.trained.bins is None:
-            return "regression"
-        if config.decoding == "annealed_mean":
-            return f"annealed mean at temperature {temperature:g}"
-        return f"mean of the top {config.top_k} bins" if config.decoding == "top_k_mean" else config.decoding
 
 
 CONTROL_METHODS: dict[str, type[Grey] | type[RandomColours] | type[Truth]] = {
@@ -259,46 +221,73 @@ def open_methods(methods: Mapping[str, MethodConfig | LiveMethod], device: torch
         FileNotFoundError: no such model.
     """
     opened: dict[str, Method] = {}
+    pretrained: dict[str, Pretrained] = {}
     trained: dict[tuple[str, int | None], TrainedNetwork] = {}
     for name, method in methods.items():
         if name in CONTROLS:
             if method != MethodConfig():
                 raise ValueError(f"{name!r} is the name of a control; give your method another")
             opened[name] = CONTROL_METHODS[name]()
-        elif isinstance(method, MethodConfig):
-            opened[name] = _open_configured(name, method, trained, device)
         elif isinstance(method, Pretrained):
+            opened[name] = _decoded(method, _on_device(method, MethodConfig(), device), MethodConfig())
+        elif isinstance(method, Colorizer):
             method.network.to(device)
-            opened[name] = Network(TrainedNetwork(method, method.image_size), MethodConfig())
-        else:
-            opened[name] = (
-                LiveColorizer(method) if isinstance(method, Colorizer) else LiveFunction(name, method)
+            label, weights = f"{type(method.network).__name__} in memory", state_hash(method.network)
+            opened[name] = Network(
+                TrainedNetwork(colorizer=method, name=label, weights=weights, origin=None), method
             )
+        elif not isinstance(method, MethodConfig):
+            opened[name] = LiveFunction(name, method)
+        elif (method.model is None) == (method.folder is None):
+            raise ValueError(f"method {name!r} needs either a model or a folder, and not both")
+        elif method.folder is not None:
+            opened[name] = Folder(name, Path(method.folder))
+        elif method.model is not None:
+            if method.model not in pretrained:
+                pretrained[method.model] = load_pretrained(method.model)
+            network, key = pretrained[method.model], (method.model, method.size)
+            if key not in trained:
+                trained[key] = _on_device(network, method, device)
+            if network.bins is None and method.decoding != "annealed_mean":
+                raise ValueError(
+                    f"method {name!r}: {method.model} is a regression network, which has no distribution to decode by "
+                    f"{method.decoding}; leave decoding out"
+                )
+            opened[name] = _decoded(network, trained[key], method)
     return opened
 
 
-def _open_configured(
-    name: str,
-    config: MethodConfig,
-    trained: dict[tuple[str, int | None], TrainedNetwork],
-    device: torch.device,
-) -> Method:
-    if (config.model is None) == (config.folder is None):
-        raise ValueError(f"method {name!r} needs either a model or a folder, and not both")
-    if config.folder is not None:
-        return Folder(name, Path(config.folder))
-    assert config.model is not None
-    key = (config.model, config.size)
-    if key not in trained:
-        pretrained = load_pretrained(config.model)
-        pretrained.network.to(device)
-        trained[key] = TrainedNetwork(pretrained, config.size or pretrained.image_size)
-    if trained[key].bins is None and config.decoding != "annealed_mean":
-        raise ValueError(
-            f"method {name!r}: {config.model} is a regression network, which has no distribution to decode by "
-            f"{config.decoding}; leave decoding out"
-        )
-    return Network(trained[key], config)
+def _on_device(pretrained: Pretrained, config: MethodConfig, device: torch.device) -> TrainedNetwork:
+    step = "" if pretrained.step is None else f" at step {pretrained.step}"
+    size = config.size or pretrained.image_size
+    return TrainedNetwork(
+        colorizer=Colorizer(pretrained.network.to(device), pretrained.bins, size=size),
+        name=f"{pretrained.name} of {config.model or pretrained.origin}{step}",
+        weights=pretrained.sha256,
+        origin=pretrained.origin,
+    )
+
+
+def _decoded(pretrained: Pretrained, trained: TrainedNetwork, config: MethodConfig) -> Network:
+    colorizer = Colorizer(
+        pretrained.network,
+        pretrained.bins,
+        size=trained.colorizer.size,
+        decoding=config.decoding,
+        temperature=pretrained.temperature if config.temperature is None else config.temperature,
+        top_k=config.top_k,
+    )
+    return Network(trained, colorizer)
+
+
+def _decoding(colorizer: Colorizer) -> str:
+    if colorizer.bins is None:
+        return "regression"
+    if colorizer.decoding == "annealed_mean":
+        return f"annealed mean at temperature {colorizer.temperature:g}"
+    if colorizer.decoding == "top_k_mean":
+        return f"mean of the top {colorizer.top_k} bins"
+    return colorizer.decoding
 
 
 def all_decodings(model: str) -> dict[str, MethodConfig]:
