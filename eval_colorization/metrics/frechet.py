@@ -17,8 +17,7 @@ STEPS_PER_UNIT = 2**16
 class GaussianStatistics:
     """Count, sum and sum of outer products of a set's features, from which mean and covariance follow.
 
-    The sums are exact: the same, bit for bit, however the set is cut into batches or shared among processes, whose
-    statistics add up with `+`.
+    The sums are exact: the same, bit for bit, however the set is cut into batches.
     """
 
     count: int
@@ -37,11 +36,6 @@ class GaussianStatistics:
         self.count += len(rounded)
         self.total += rounded.sum(dim=0)
         self.outer.addmm_(rounded.T, rounded)
-
-    def __add__(self, other: "GaussianStatistics") -> "GaussianStatistics":
-        return GaussianStatistics(
-            self.count + other.count, self.total + other.total, self.outer + other.outer
-        )
 
     def mean_and_covariance(
         self,

@@ -15,6 +15,7 @@ from eval_colorization.report.figures import MAIN_METRICS, draw_figures
 from eval_colorization.report.page import render_report
 from eval_colorization.results import CONTROLS, Results
 from pretext.figure_style import save_figure
+from pretext.runtime.aligned import aligned
 from pretext.runtime.whole_file import make_folder, write_whole
 
 PER_IMAGE = ("values", "sha256", "gallery")
@@ -95,10 +96,7 @@ def print_table(results: Results) -> None:
             star = "*" if summary and summary.standing == "best" else " "
             row.append(f"{summary.value:.{results.metrics[key].digits}f}{star}" if summary else "- ")
         rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        print("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    print(aligned(rows))
     print("* the best but for the truth; intervals and all other metrics are in the report")
     for missing in results.not_computed:
         label = results.metrics[missing.metric].label if missing.metric in results.metrics else missing.metric

@@ -9,6 +9,11 @@ from eval_colorization.turing.answer_files import Submission, UnreadableError, f
 from eval_colorization.turing.database import MAX_SECONDS
 from eval_colorization.turing.key import Key, Trial
 
+COLUMNS = (
+    "participant", "form", "trial", "kind", "position", "photo", "method",
+    "left", "right", "chosen", "fooled", "seconds",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -49,6 +54,27 @@ class Participant:
     def of_kind(self, kind: str) -> tuple[Answer, ...]:
         """The answers to practice, test or vigilance trials."""
         return tuple(answer for answer in self.answers if answer.trial.kind == kind)
+
+    def rows(self, *kinds: str) -> list[dict[str, Any]]:
+        """The answers to trials of these kinds, by the names of COLUMNS."""
+        return [
+            {
+                "participant": self.name,
+                "form": answer.form,
+                "trial": answer.trial.trial,
+                "kind": answer.trial.kind,
+                "position": answer.position,
+                "photo": answer.trial.photo,
+                "method": answer.trial.method,
+                "left": answer.left,
+                "right": answer.right,
+                "chosen": answer.chosen,
+                "fooled": int(answer.fooled),
+                "seconds": answer.seconds,
+            }
+            for answer in self.answers
+            if answer.trial.kind in kinds
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,10 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 FORMAT = 1
 
@@ -27,6 +26,12 @@ class Trial:
     real: str
     fake: str
     crowd_left: str  # which of the two stands on the left in crowd.csv
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"a trial's kind is {self.kind!r}, not one of {', '.join(get_args(Kind))}")
+        if self.crowd_left not in (self.real, self.fake):
+            raise ValueError(f"crowd_left of trial {self.trial} is neither of its images")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,51 +75,18 @@ def read_key(path: Path) -> Key:
             f"{path} is not a whole answer key ({error}): copy it again from the export"
         ) from None
     try:
-        if _field(content, "format", int) != FORMAT:
-            raise _WrongKeyError(f"its format is {content['format']}, this program reads {FORMAT}")
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, this program reads {FORMAT}")
         return Key(
-            test_id=_field(content, "test_id", str),
-            display_seconds=float(_field(content, "display_seconds", float, int)),
-            methods=tuple(_field(content, "methods", list)),
-            manifest=_field(content, "manifest", dict),
-            forms=tuple(_form(form) for form in _field(content, "forms", list)),
+            test_id=content["test_id"],
+            display_seconds=float(content["display_seconds"]),
+            methods=tuple(content["methods"]),
+            manifest=content["manifest"],
+            forms=tuple(
+                Form(form=form["form"], trials=tuple(Trial(**trial) for trial in form["trials"]))
+                for form in content["forms"]
+            ),
         )
-    except _WrongKeyError as error:
-        raise ValueError(f"{path} is not an answer key of turing-export: {error}") from None
-
-
-class _WrongKeyError(Exception):
-    pass
-
-
-def _form(content: Any) -> Form:
-    trials = tuple(_trial(trial) for trial in _field(content, "trials", list))
-    return Form(form=_field(content, "form", str), trials=trials)
-
-
-def _trial(content: Any) -> Trial:
-    kind = _field(content, "kind", str)
-    if kind not in get_args(Kind):
-        raise _WrongKeyError(f"a trial's kind is {kind!r}, not one of {', '.join(get_args(Kind))}")
-    trial = Trial(
-        trial=_field(content, "trial", str),
-        kind=cast(Kind, kind),
-        photo=_field(content, "photo", str),
-        method=_field(content, "method", str, type(None)),
-        real=_field(content, "real", str),
-        fake=_field(content, "fake", str),
-        crowd_left=_field(content, "crowd_left", str),
-    )
-    if trial.crowd_left not in (trial.real, trial.fake):
-        raise _WrongKeyError(f"crowd_left of trial {trial.trial} is neither of its images")
-    return trial
-
-
-def _field(content: Any, name: str, *types: type) -> Any:
-    if not isinstance(content, Mapping) or name not in content:
-        raise _WrongKeyError(f"{name!r} is missing")
-    if not isinstance(content[name], types):
-        raise _WrongKeyError(
-            f"{name!r} is {content[name]!r:.60}, not {' or '.join(t.__name__ for t in types)}"
-        )
-    return content[name]
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} is not an answer key of turing-export: {what}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval_colorization.published import CTEST10K, fooling_rates
-from eval_colorization.turing.answers import Participant, Problem, read_answers
+from eval_colorization.turing.answers import COLUMNS, Problem, read_answers
 from eval_colorization.turing.fooling import (
     FoolingScore,
     MethodScore,
@@ -21,6 +21,7 @@ from eval_colorization.turing.key import read_key
 from eval_colorization.turing.score_figures import draw_fooling_rates, draw_response_times
 from eval_colorization.turing.spreadsheet import csv_text
 from pretext.quoted import NOTE, mark
+from pretext.runtime.aligned import aligned
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.whole_file import write_whole
 
@@ -83,8 +84,9 @@ def score(
     }
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "score.json", json.dumps(summary, indent=2) + "\n")
-    for name, rows in (("trials.csv", _trial_rows(counted)), ("per_image.csv", _pair_rows(result.pairs))):
-        write_whole(out / name, csv_text(list(rows[0]), rows))
+    trials, pairs = [row for one in counted for row in one.rows("test")], _pair_rows(result.pairs)
+    write_whole(out / "trials.csv", csv_text(COLUMNS, trials))
+    write_whole(out / "per_image.csv", csv_text(list(pairs[0]), pairs))
     draw_fooling_rates(result.methods, out)
     draw_response_times(counted, key.methods, out)
     print(
@@ -102,33 +104,33 @@ def score_text(result: FoolingScore) -> str:
         f"{len(counted)} of {len(result.participants)} participants count, {result.trials} test trials"
         + (f"; {early} of the participants did not finish" if early else ""),
         "",
-        *_aligned(
-            ["method", "fooling rate", "95 % interval", "trials", "participants"],
-            [_method_row(method) for method in result.methods],
+        aligned(
+            [
+                ["method", "fooling rate", "95 % interval", "trials", "participants"],
+                *(_method_row(method) for method in result.methods),
+            ]
         ),
         "  50 % would mean that nobody can tell colorized from real.",
         "",
-        *_aligned(
-            ["response time in seconds", "median", "quartiles", "answers"],
+        aligned(
             [
+                ["response time in seconds", "median", "quartiles", "answers"],
                 ["fooled", *_times_row(result.seconds_fooled)],
                 ["not fooled", *_times_row(result.seconds_not_fooled)],
-            ],
+            ]
         ),
         "",
         f"said to be the left one: {result.left_share:.1f} % (50 % without a side bias)",
         f"agreement on the same pair: {_agreement(result)}",
         f"obvious fakes recognised: {_share(result.vigilance)}; practice: {_share(result.practice)} (all participants)",
         "",
-        *_pair_table("fooled most", result.pairs[:EXTREMES]),
+        _pair_table("fooled most", result.pairs[:EXTREMES]),
     ]
     if least:
-        lines += ["", *_pair_table("fooled least", least[:EXTREMES])]
-    published = _aligned(
-        ["published", "fooling rate"],
-        [[name, f"{rate:.1f} %{mark(rate) or ' '}"] for name, rate in fooling_rates().items()],
-    )
-    return "\n".join([*lines, "", *map(str.rstrip, published), f"  {PUBLISHED_SOURCE}.", f"  {NOTE}"])
+        lines += ["", _pair_table("fooled least", least[:EXTREMES])]
+    rates = [[name, f"{rate:.1f} %{mark(rate) or ' '}"] for name, rate in fooling_rates().items()]
+    published = aligned([["published", "fooling rate"], *rates])
+    return "\n".join([*lines, "", published, f"  {PUBLISHED_SOURCE}.", f"  {NOTE}"])
 
 
 def exclusions_text(excluded: Mapping[str, str]) -> str:
@@ -146,19 +148,6 @@ def _listing(title: str, entries: Sequence[str]) -> str:
         return ""
     more = [f"  ... and {len(entries) - MAX_LINES} more"] if len(entries) > MAX_LINES else []
     return "\n".join([f"\n{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:MAX_LINES]), *more])
-
-
-def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]], num_names: int = 1) -> list[str]:
-    """A table whose first `num_names` columns are names, to the left, and the others numbers, to the right."""
-    table = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < num_names else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    ]
 
 
 def _method_row(score: MethodScore) -> list[str]:
@@ -179,9 +168,9 @@ def _times_row(times: Quartiles | None) -> list[str]:
     return [f"{times.median:.2f}", f"{times.lower:.2f} to {times.upper:.2f}", str(times.num)]
 
 
-def _pair_table(title: str, pairs: Sequence[PairScore]) -> list[str]:
+def _pair_table(title: str, pairs: Sequence[PairScore]) -> str:
     rows = [[pair.photo, pair.method, f"{pair.fooled} of {pair.shown}"] for pair in pairs]
-    return _aligned([title, "method", "fooled"], rows, num_names=2)
+    return aligned([[title, "method", "fooled"], *rows], num_names=2)
 
 
 def _agreement(result: FoolingScore) -> str:
@@ -195,27 +184,6 @@ def _agreement(result: FoolingScore) -> str:
 def _share(right_of: tuple[int, int]) -> str:
     right, answered = right_of
     return f"{right} of {answered} ({100 * right / answered:.1f} %)" if answered else "n/a, none was answered"
-
-
-def _trial_rows(counted: Sequence[Participant]) -> list[dict[str, Any]]:
-    """One per test trial that counts."""
-    return [
-        {
-            "participant": participant.name,
-            "form": answer.form,
-            "trial": answer.trial.trial,
-            "position": answer.position,
-            "photo": answer.trial.photo,
-            "method": answer.trial.method,
-            "left": answer.left,
-            "right": answer.right,
-            "chosen": answer.chosen,
-            "fooled": int(answer.fooled),
-            "seconds": answer.seconds,
-        }
-        for participant in counted
-        for answer in participant.of_kind("test")
-    ]
 
 
 def _pair_rows(pairs: Sequence[PairScore]) -> list[dict[str, Any]]:

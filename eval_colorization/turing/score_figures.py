@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 
 from eval_colorization.turing.answers import Participant
 from eval_colorization.turing.fooling import MethodScore
-from pretext.runtime.whole_file import whole_file
+from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, literal, save_figure
 
-# Okabe and Ito's blue and vermilion, which colour-blind readers tell apart.
-BLUE, VERMILION, FAINT = "#0072B2", "#D55E00", "0.35"
+BLUE, VERMILION = COLOURS[:2]
 
 
+@house_style()
 def draw_fooling_rates(methods: Sequence[MethodScore], out: Path) -> None:
-    """Each method's fooling rate with its interval, against the 50 % of images that nobody can tell apart."""
-    figure, axes = _a_row_a_method([method.method for method in methods])
+    """Each method's fooling rate with its interval, against the 50 % of images that nobody can distinguish."""
+    figure, axes = _one_row_per_method([method.method for method in methods])
     highest = 55.0
     for row, method in enumerate(methods):
         if method.fooling_rate is None or method.low is None or method.high is None:
@@ -33,27 +33,28 @@ def draw_fooling_rates(methods: Sequence[MethodScore], out: Path) -> None:
             fontsize=9,
         )
         highest = max(highest, method.high + 3)
-    axes.axvline(50, color=FAINT, linestyle="--", linewidth=1.2, zorder=1)
+    axes.axvline(50, color=NEUTRAL, linestyle="--", linewidth=1.2, zorder=1)
     axes.annotate(
-        "not to be told apart",
+        "indistinguishable",
         (50, 1),
         xycoords=("data", "axes fraction"),
         xytext=(0, 3),
         textcoords="offset points",
         ha="center",
         fontsize=8,
-        color=FAINT,
+        color=NEUTRAL,
     )
     axes.set(
         xlim=(0, highest),
         xlabel="trials in which the photo was taken for the fake, in percent, with 95 % interval",
     )
-    _save(figure, out, "fooling_rates")
+    save_figure(figure, out / "fooling_rates")
 
 
+@house_style()
 def draw_response_times(participants: Sequence[Participant], methods: Sequence[str], out: Path) -> None:
     """Each method's times from the images' appearance to the answer, fooled and not, as medians and quartiles."""
-    figure, axes = _a_row_a_method(methods)
+    figure, axes = _one_row_per_method(methods)
     answers = [answer for participant in participants for answer in participant.of_kind("test")]
     for label, fooled, colour, shift in (
         ("fooled", True, VERMILION, -0.14),
@@ -75,24 +76,15 @@ def draw_response_times(participants: Sequence[Participant], methods: Sequence[s
         axes.plot([], [], "o-", color=colour, label=label)
     axes.set_xlim(left=0)
     axes.set_xlabel("response time in seconds: median, quartiles, 5th to 95th percentile")
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9)
-    _save(figure, out, "response_times")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    save_figure(figure, out / "response_times")
 
 
-def _a_row_a_method(methods: Sequence[str]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.5, 1.3 + 0.55 * len(methods)), layout="constrained")
+def _one_row_per_method(methods: Sequence[str]) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, 1.3 + 0.55 * len(methods)), layout="constrained")
     axes = figure.subplots()
-    # A method's name is not mathematics, whatever dollar signs it has.
-    axes.set_yticks(range(len(methods)), methods, parse_math=False)
+    axes.set_yticks(range(len(methods)), [literal(method) for method in methods])
     axes.set_ylim(len(methods) - 0.5, -0.6)
-    axes.grid(axis="x", color="0.92")
-    axes.set_axisbelow(True)
+    axes.grid(axis="y", visible=False)
     axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
     return figure, axes
-
-
-def _save(figure: Figure, out: Path, name: str) -> None:
-    for kind in ("png", "pdf"):
-        with whole_file(out / f"{name}.{kind}") as temporary:
-            figure.savefig(temporary, dpi=150, format=kind)

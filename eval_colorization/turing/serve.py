@@ -71,6 +71,8 @@ def serve(
     key = read_key(folder / "key.json")
     check_images(folder, key)
     database = database or folder / "answers.sqlite"
+    if database.suffix not in (".sqlite", ".db"):
+        raise ValueError(f"--database {database} must end in .sqlite or .db, by which turing-score knows it")
     prepare_database(database, key.test_id, hashlib.sha256((folder / "key.json").read_bytes()).hexdigest())
     token = admin_token or stored_admin_token(database)
     with (

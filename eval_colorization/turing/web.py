@@ -36,7 +36,6 @@ from eval_colorization.turing.database import (
     look_up,
     open_form,
     parse_answer,
-    reading,
     record_answer,
     transaction,
 )
@@ -176,7 +175,7 @@ class _Site:
             )
             return response
         self._check_token(request.cookies.get(self.cookie, ""))
-        counts = await self._read(lambda connection: count(connection, self.key))
+        counts = await asyncio.to_thread(count, self.database, self.key)
         nonce = secrets.token_urlsafe(16)
         page = admin_page(
             counts, self.key, base_url=str(request.base_url).rstrip("/"), token=self.admin_token, nonce=nonce
@@ -199,7 +198,7 @@ class _Site:
 
     async def answers(self, request: Request) -> Response:
         self._check_token(request.query_params.get("token") or request.cookies.get(self.cookie, ""))
-        table = await self._read(lambda connection: answers_csv(connection, self.key))
+        table = await asyncio.to_thread(answers_csv, self.database, self.key)
         name = f"turing-{self.key.test_id}-answers.csv"
         return Response(
             table, media_type="text/csv", headers={"Content-Disposition": f'attachment; filename="{name}"'}
@@ -217,15 +216,6 @@ class _Site:
         def run() -> Result:
             with self.lock, transaction(self.connection):
                 return work(self.connection)
-
-        return await asyncio.to_thread(run)
-
-    async def _read(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
-        """For the long queries of the admin page, beside those who write."""
-
-        def run() -> Result:
-            with reading(self.database) as connection:
-                return work(connection)
 
         return await asyncio.to_thread(run)
 

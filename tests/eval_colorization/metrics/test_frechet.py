@@ -38,7 +38,7 @@ def test_the_sums_are_the_same_bit_for_bit_however_the_set_is_cut() -> None:
     for other in (
         statistics(*sample.split(7)),
         statistics(sample.flip(0)),
-        statistics(sample[200:]) + statistics(*sample[:200].split(33)),
+        statistics(sample[200:], *sample[:200].split(33)),
     ):
         assert other.count == whole.count
         assert torch.equal(other.total, whole.total)
