@@ -4,14 +4,23 @@ Zhang et al. (2016) fine-tune an AlexNet so: the BatchNorm of pretraining is abs
 on data, after Krahenbuhl et al. (2016), "Data-dependent initializations of convolutional neural networks".
 """
 
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from pretext.images.image_file import BrokenImageError
+from pretext.images.order import DataOrder, augmentation_rng
 from pretext.networks.alexnet import AlexNet
+from transfer.data.crops import central_crop
 
 BATCH = 32
+NUM_CROPS, WHOLE_SIDE = 160, 227
 
 
 def absorb_batch_norm(network: nn.Module) -> None:
@@ -81,3 +90,28 @@ def _stage_deviations(network: AlexNet, lightness: Tensor) -> dict[str, float]:
         stage: max(0.0, squares[stage] / count[stage] - (total[stage] / count[stage]) ** 2) ** 0.5
         for stage in network.stages
     }
+
+
+def crops_to_rescale_on(
+    group_sizes: Sequence[int],
+    open_image: Callable[[int], Image.Image],
+    cut: Callable[[Image.Image, random.Random], Tensor],
+    seed: int,
+) -> Float[Tensor, "batch 3 size size"]:
+    """Crops of random training images, RGB in [0, 1], which stand for all; unreadable images are left out.
+
+    Args:
+        group_sizes: see `ImageSource`.
+        open_image: gives an image by its place.
+        cut: gives a crop in 0..255.
+    """
+    crops = []
+    for sample in DataOrder(tuple(group_sizes), seed).samples(range(NUM_CROPS)):
+        with suppress(BrokenImageError):
+            crops.append(cut(open_image(sample.index), augmentation_rng(seed, sample)))
+    return torch.stack(crops) / 255
+
+
+def central_square(image: Image.Image, rng: random.Random) -> UInt8[Tensor, "3 side side"]:
+    """What stands for an image whose training shows it whole, as that of detectors does."""
+    return central_crop(image, WHOLE_SIDE, WHOLE_SIDE)

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int8, Int64, UInt8
+from jaxtyping import Bool, Int8, Int64, UInt8
 from torch import Tensor
 
 from pretext.images.loader import Batch, Cut, RandomCut, batches_in_order, shuffled_batches
 from pretext.runtime.distributed import World
 from transfer.data.labelled import LabelledImages
 
-NUM_CROPS = 160  # that a backbone is rescaled on
 TrainCut = RandomCut
 TestCut = Cut
 
@@ -103,14 +102,3 @@ def _labelled(batch: Batch, images: LabelledImages) -> LabelledBatch:
         broken=batch.broken,
         errors=batch.errors,
     )
-
-
-def crops_to_rescale_on(
-    images: LabelledImages, cut: TrainCut, seed: int
-) -> Float[Tensor, "batch 3 size size"]:
-    """Readable crops of a random batch, RGB in [0, 1], that stand for all; the same in every process."""
-    alone = World(rank=0, size=1, device=torch.device("cpu"))
-    (batch,) = train_batches(
-        images, cut, seed=seed, num_steps=1, batch_size=NUM_CROPS, world=alone, num_workers=0
-    )
-    return batch.rgb[torch.from_numpy(~batch.broken)] / 255

@@ -8,7 +8,6 @@ import torch
 
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
-from transfer.data.sample_crops import sample_crops
 from transfer.detection.annotated import DetectionImages
 from transfer.detection.config import DetectConfig, DetectionProtocolName, DetectorName
 from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits, summary
@@ -16,6 +15,7 @@ from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve
 from transfer.framework_training import FrameworkRun
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
+from transfer.rescaling import central_square, crops_to_rescale_on
 from transfer.results import Record, last_and_best, package_versions, results_table
 from transfer.runs import arguments_of, config_of, start_run
 from transfer.schedule import settings
@@ -109,7 +109,7 @@ def detect(
         opened = open_backbone(
             backbone,
             seed,
-            lambda: sample_crops(len(images), lambda place: images[place].open(), seed),
+            lambda: crops_to_rescale_on((len(images),), lambda i: images[i].open(), central_square, seed),
             colour_input=colour_input,
         )
         detector = choose_detector(opened.network, detector)

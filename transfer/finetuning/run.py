@@ -21,11 +21,12 @@ from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, TransferBackbone, open_backbone
 from transfer.classification import RepeatedTest, classification_losses, measure
-from transfer.data.batches import LabelledBatch, crops_to_rescale_on, train_batches
+from transfer.data.batches import LabelledBatch, train_batches
 from transfer.data.labelled import AnyImages, images_by_class, label_images, open_labelled, take_label_share
 from transfer.finetuning.config import FinetuneConfig
 from transfer.finetuning.protocols import resolve
 from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
+from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best, results_table
 from transfer.runs import arguments_of, config_of, refuse_another, start_run
 
@@ -107,7 +108,9 @@ def finetune(
         opened = open_backbone(
             backbone,
             seed,
-            lambda: crops_to_rescale_on(train, recipe.train_cut(), seed),
+            lambda: crops_to_rescale_on(
+                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+            ),
             colour_input=colour_input,
         )
         torch.manual_seed(seed)

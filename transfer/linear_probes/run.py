@@ -20,11 +20,12 @@ from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, choose_stages, frozen, open_backbone
 from transfer.classification import RepeatedTest, class_ranks, measure, rank_metrics
-from transfer.data.batches import LabelledBatch, crops_to_rescale_on, train_batches
+from transfer.data.batches import LabelledBatch, train_batches
 from transfer.data.labelled import AnyImages, label_images, open_labelled
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
+from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best
 from transfer.runs import arguments_of, config_of, refuse_another, start_run
 
@@ -93,7 +94,13 @@ def linear(
         epochs, batch_size = epochs or recipe.epochs, batch_size or recipe.batch_size
         test_steps = choose_test_steps(epochs, evaluate_every, num_images, batch_size)
         num_steps = max(test_steps)
-        opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
+        opened = open_backbone(
+            backbone,
+            seed,
+            lambda: crops_to_rescale_on(
+                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+            ),
+        )
         network = opened.network.to(world.device).to(memory_format=torch.channels_last)
         specs = {stage: network.stages[stage] for stage in choose_stages(network, stages)}
         heads = LinearHeads(

@@ -13,7 +13,6 @@ from pretext.runtime.progress import Progress
 from pretext.spelling import first_few
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import Kind, average_precision, measure
-from transfer.data.batches import crops_to_rescale_on
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
 from transfer.features.extraction import FeatureExtractor
 from transfer.features.files import Features
@@ -21,6 +20,7 @@ from transfer.features.protocols import resolve
 from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
 from transfer.linear_svms.config import SvmConfig
 from transfer.linear_svms.low_shot import check_images_of_classes, low_shot_sets
+from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record
 from transfer.runs import arguments_of, config_of, start_run
 
@@ -81,7 +81,13 @@ def svm(
     train, test = label_images(train, test)
     check_images_of_classes(one_vs_rest(train), train.classes, max(shots or [1]))
     with start_run(config, out) as run:
-        opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
+        opened = open_backbone(
+            backbone,
+            seed,
+            lambda: crops_to_rescale_on(
+                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+            ),
+        )
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, results_table(records))
         extractor = FeatureExtractor(

@@ -12,12 +12,12 @@ from torch import Tensor
 from pretext.runtime.aligned import aligned
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import measure
-from transfer.data.batches import crops_to_rescale_on
 from transfer.data.labelled import AnyImages, label_images, open_labelled
 from transfer.features.extraction import FeatureExtractor
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
+from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record
 from transfer.runs import arguments_of, config_of, start_run
 
@@ -78,7 +78,13 @@ def knn(
     recipe = resolve(protocol, image_size, crop_size)
     train, test = label_images(train, test)
     with start_run(config, out) as run:
-        opened = open_backbone(backbone, seed, lambda: crops_to_rescale_on(train, recipe.train_cut(), seed))
+        opened = open_backbone(
+            backbone,
+            seed,
+            lambda: crops_to_rescale_on(
+                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+            ),
+        )
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, _table(records))
         extractor = FeatureExtractor(

@@ -8,10 +8,10 @@ import torch
 
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
-from transfer.data.sample_crops import sample_crops
 from transfer.framework_training import FrameworkRun
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
+from transfer.rescaling import central_square, crops_to_rescale_on
 from transfer.results import Record, last_and_best, package_versions, results_table
 from transfer.runs import arguments_of, config_of, start_run
 from transfer.schedule import settings
@@ -98,7 +98,7 @@ def segment(
         opened = open_backbone(
             backbone,
             seed,
-            lambda: sample_crops(len(images), lambda place: images[place].read()[0], seed),
+            lambda: crops_to_rescale_on((len(images),), lambda i: images[i].read()[0], central_square, seed),
             colour_input=colour_input,
         )
         stage = choose_stage(opened.network, stage, fully_connected=True)

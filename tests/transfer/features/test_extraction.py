@@ -22,13 +22,13 @@ from pretext.runtime.distributed import World
 from tests.end_to_end.small_run import finish
 from transfer.backbone import OpenedBackbone, open_backbone, state_hash
 from transfer.config import BackboneConfig, DataConfig
-from transfer.data.batches import crops_to_rescale_on
 from transfer.data.labelled import open_labelled
 from transfer.features import files as feature_files
 from transfer.features.extraction import FeatureExtractor
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
+from transfer.rescaling import crops_to_rescale_on
 
 CPU = World(rank=0, size=1, device=torch.device("cpu"))
 STAGES = ["conv1", "conv5"]
@@ -324,6 +324,10 @@ def test_a_backbone_is_rescaled_on_the_training_images_where_that_is_asked_for(c
         backbone = BackboneConfig(
             model="random:alexnet", width=0.125, absorb_batch_norm=True, rescale=rescale
         )
-        return open_backbone(backbone, 0, lambda: crops_to_rescale_on(train, protocol.train_cut(), 0)).sha256
+        return open_backbone(
+            backbone,
+            0,
+            lambda: crops_to_rescale_on(train.source.group_sizes, train.source.open, protocol.train_cut(), 0),
+        ).sha256
 
     assert sha256(True) == sha256(True) != sha256(False)
