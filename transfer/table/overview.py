@@ -1,4 +1,4 @@
-"""All tasks that train the backbone, side by side: what one checkpoint is worth."""
+"""All tasks that train the backbone, side by side: what one checkpoint is worth, in numbers and in words."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,19 @@ from itertools import groupby
 
 from transfer.downstream import DOWNSTREAM_TESTS
 from transfer.results import Record
-from transfer.table.comparison import Cell, Grid, Row, Table, make_tables
+from transfer.table.comparison import Cell, Grid, Row, Table, in_order, make_tables
+from transfer.table.published import PASCAL, PASCAL_SIDE_BY_SIDE
+from transfer.table.words import (
+    metric_name,
+    rate,
+    source_notes,
+    spread_notes,
+    subject,
+    title,
+    tried_rates,
+)
+
+SUBJECT, MEASURE = "All tasks", "what one checkpoint is worth (%)"
 
 # Task that trains the backbone -> its headline metrics, the preferred one first.
 HEADLINES = {name: test.headline for name, test in DOWNSTREAM_TESTS.items() if test.trains_backbone}
@@ -19,7 +31,7 @@ class Column:
     Attributes:
         table: the task's own, of which they are one column.
         trained: the first stage that was trained: `head` (none), a stage, or `all`.
-        settings: what the user set otherwise than the protocol, such as `batch size = 4`.
+        settings: overrides of the protocol, such as `batch size = 4`.
         cells: backbone -> its number.
     """
 
@@ -30,8 +42,29 @@ class Column:
 
     @property
     def as_published(self) -> bool:
-        """Whether nothing was set otherwise than the protocol."""
+        """Whether nothing overrides the protocol."""
         return not self.settings and all(cell.lr is None for cell in self.cells.values())
+
+    @property
+    def is_pascal(self) -> bool:
+        """Whether the table of PASCAL's tasks in the papers is comparable, as far as names tell."""
+        published = PASCAL.get(self.table.task)
+        return (
+            self.as_published
+            and published is not None
+            and published.comparable(self.table.data, self.table.protocol, self.table.metric)
+        )
+
+    def note(self) -> str:
+        """What was done."""
+        settings, rates = self.settings, in_order(lr for cell in self.cells.values() for lr in cell.tried)
+        if len(rates) == 1 and rates[0]:
+            settings += (f"learning rate = {rate(rates[0])}",)
+        note = subject(self.table) + (f", with {', '.join(settings)}." if settings else ".")
+        if len(rates) > 1:
+            chosen = "; ".join(f"{backbone}: {rate(cell.lr)}" for backbone, cell in self.cells.items())
+            note += f" {tried_rates(self.cells.values())} {chosen}."
+        return note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +76,52 @@ class Overview(Grid):
     """
 
     tests: Mapping[str, Column]
+
+    def heads(self) -> list[str]:
+        """Of each column the task, what was trained, the metric, and the number of its note."""
+        return [
+            f"{title(column.table.task)}, {column.trained}: {metric_name(column.table.metric)} "
+            f"({self._note_number(column)})"
+            for column in self.tests.values()
+        ]
+
+    def notes(self) -> list[str]:
+        """What must be read with all columns."""
+        return [
+            *spread_notes(self),
+            "After the comma stands what was trained: head (the new head alone), the first stage, or all. Numbers "
+            "compare within a column, not across.",
+        ]
+
+    def column_notes(self) -> list[str]:
+        """What was done for the columns, each note once."""
+        return [f"({number}) {note}" for number, note in enumerate(self._different_notes(), start=1)]
+
+    def pascal_notes(self) -> list[str]:
+        """What must be read with the paper's table below the overview."""
+        same = dict.fromkeys(
+            f"({self._note_number(column)})" for column in self.tests.values() if column.is_pascal
+        )
+        measured = "; ".join(
+            f"{title(task).lower()} on {table.data} under {table.protocol}, as {metric_name(table.metrics[0])}"
+            for task, table in PASCAL.items()
+        )
+        if same:
+            compared = (
+                f"Of these test images, protocols and measures: {', '.join(same)} above, comparable where the network "
+                "and the training images are the same too."
+            )
+            if len(same) < len(self._different_notes()):
+                compared += " The others are not comparable."
+        else:
+            compared = "Nothing above is of these test images, protocols and measures: not comparable."
+        return [f"In the words above: {measured}.", compared, *source_notes(PASCAL_SIDE_BY_SIDE)]
+
+    def _different_notes(self) -> list[str]:
+        return list(dict.fromkeys(column.note() for column in self.tests.values()))
+
+    def _note_number(self, column: Column) -> int:
+        return self._different_notes().index(column.note()) + 1
 
 
 def make_overview(records: Iterable[Record]) -> Overview | None:
@@ -68,7 +147,11 @@ def make_overview(records: Iterable[Record]) -> Overview | None:
         rows=tuple(
             Row(backbone, (), cells)
             for backbone in dict.fromkeys(record.backbone for record in of_tasks)
-            if (cells := {key: of.cells[backbone] for key, of in tests.items() if backbone in of.cells})
+            if (
+                cells := {
+                    key: column.cells[backbone] for key, column in tests.items() if backbone in column.cells
+                }
+            )
         ),
         tests=tests,
     )

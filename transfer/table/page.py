@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from pretext.figure_style import inline_svg
 from pretext.html_page import render_page as render_template
 from transfer.results import Record
-from transfer.table import overview_words, words
+from transfer.table import words
 from transfer.table.comparison import Table
 from transfer.table.figure import figure_names, looks
-from transfer.table.overview import Overview
+from transfer.table.overview import MEASURE, SUBJECT, Overview
 from transfer.table.published import PASCAL_SIDE_BY_SIDE
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,7 +47,8 @@ def render_page(
             for number, (name, table) in enumerate(figure_names(tables).items())
         },
         overview=overview,
-        overview_words=overview_words,
+        overview_subject=SUBJECT,
+        overview_measure=MEASURE,
         pascal=PASCAL_SIDE_BY_SIDE,
         id=id,
         words=words,

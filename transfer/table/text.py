@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from transfer.table import overview_words
 from transfer.table.comparison import Grid, Row, Table
-from transfer.table.overview import Overview
+from transfer.table.overview import MEASURE, SUBJECT, Overview
 from transfer.table.published import PASCAL_SIDE_BY_SIDE, PublishedNumbers
 from transfer.table.words import (
     OPTIMISTIC,
@@ -67,11 +66,11 @@ def latex(tables: Sequence[Table], overview: Overview | None = None) -> str:
     r"""The overview, if there is one, and all tables, each a float to \input in a paper."""
     blocks = [r"% In the preamble: \usepackage{booktabs} \usepackage[T1]{fontenc}"]
     if overview is not None:
-        all_notes = [*overview_words.notes(overview), *overview_words.column_notes(overview)]
-        rows = _measured(overview, overview_words.heads(overview), LATEX)
+        all_notes = [*overview.notes(), *overview.column_notes()]
+        rows = _measured(overview, overview.heads(), LATEX)
         blocks += [
-            _float(f"{overview_words.SUBJECT}: {overview_words.MEASURE}.", rows, all_notes),
-            _latex_published(PASCAL_SIDE_BY_SIDE, overview_words.pascal_notes(overview)),
+            _float(f"{SUBJECT}: {MEASURE}.", rows, all_notes),
+            _latex_published(PASCAL_SIDE_BY_SIDE, overview.pascal_notes()),
         ]
     for table in tables:
         caption = f"{subject(table)}: {measure(table)}."
@@ -111,11 +110,11 @@ LATEX = Marking(latex_escape, _latex_head, r"\textbf{{{}}}".format)
 
 def _markdown_overview(overview: Overview) -> list[str]:
     return [
-        f"## {overview_words.SUBJECT}: {overview_words.MEASURE}",
-        _markdown_table(_measured(overview, overview_words.heads(overview), MARKDOWN)),
-        markdown_escape(" ".join(overview_words.notes(overview))),
-        "\n".join(f"- {markdown_escape(line)}" for line in overview_words.column_notes(overview)),
-        *_markdown_published(PASCAL_SIDE_BY_SIDE, overview_words.pascal_notes(overview)),
+        f"## {SUBJECT}: {MEASURE}",
+        _markdown_table(_measured(overview, overview.heads(), MARKDOWN)),
+        markdown_escape(" ".join(overview.notes())),
+        "\n".join(f"- {markdown_escape(line)}" for line in overview.column_notes()),
+        *_markdown_published(PASCAL_SIDE_BY_SIDE, overview.pascal_notes()),
     ]
 
 

@@ -5,7 +5,6 @@ import statistics
 import pytest
 
 from tests.transfer.table.made_records import record
-from transfer.table import overview_words
 from transfer.table.overview import make_overview
 from transfer.table.text import markdown
 
@@ -26,7 +25,7 @@ def segmented(**changes):
 
 def shown(overview):
     """Backbone -> head of a column -> its values."""
-    heads = dict(zip(overview.columns, overview_words.heads(overview), strict=True))
+    heads = dict(zip(overview.columns, overview.heads(), strict=True))
     return {row.label: {heads[key]: of.values for key, of in row.cells.items()} for row in overview.rows}
 
 
@@ -102,7 +101,7 @@ def test_both_settings_of_one_backbone_are_shown_and_told_in_the_notes():
     )
     (row,) = overview.rows
     assert [row.cells[key].values for key in overview.columns[1:]] == [(30.0,), (35.0,)]
-    assert overview_words.column_notes(overview) == [
+    assert overview.column_notes() == [
         "(1) Fine-tuning on VOC2007 test, voc07.",
         "(2) Semantic segmentation on VOC2012 segval11, zhang16, fc7.",
         "(3) Semantic segmentation on VOC2012 segval11, zhang16, fc7, with batch size = 8.",
@@ -112,7 +111,7 @@ def test_both_settings_of_one_backbone_are_shown_and_told_in_the_notes():
 def test_settings_that_all_rows_share_are_told_in_the_notes_too():
     changed = {"settings": {"batch_size": 4, "lr": 0.005}}
     overview = make_overview([finetuned(), detected(**changed), detected(backbone="b", **changed)])
-    assert overview_words.column_notes(overview)[1].endswith(
+    assert overview.column_notes()[1].endswith(
         "zhang16, dc5 conv5, with batch size = 4, learning rate = 0.005."
     )
 
@@ -128,8 +127,8 @@ def test_of_several_learning_rates_the_choice_is_told_as_optimistic():
     rates = [finetuned(settings={"lr": lr}, value=value) for lr, value in ((0.1, 40.0), (0.01, 45.0))]
     overview = make_overview([*rates, segmented()])
     assert overview.rows[0].cells["1"].values == (45.0,)
-    assert "0.01, 0.1 were tried" in overview_words.column_notes(overview)[0]
-    assert "optimistic. colorization: 0.01." in overview_words.column_notes(overview)[0]
+    assert "0.01, 0.1 were tried" in overview.column_notes()[0]
+    assert "optimistic. colorization: 0.01." in overview.column_notes()[0]
 
 
 def test_two_networks_of_one_name_and_seed_have_a_row_each():
@@ -159,7 +158,5 @@ def test_the_papers_table_stands_beside_and_says_which_columns_compare():
 
 def test_changed_settings_compare_with_no_published_number():
     changed = {"settings": {"steps": 100}}
-    notes = overview_words.pascal_notes(
-        make_overview([finetuned(**changed), segmented(settings={"lr": 1.0})])
-    )
+    notes = make_overview([finetuned(**changed), segmented(settings={"lr": 1.0})]).pascal_notes()
     assert "Nothing above is of these test images, protocols and measures: not comparable." in notes
