@@ -115,7 +115,10 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path, task: Task) -> None:
         if task.panel:
             (beside,) = others
             for number, (name, label) in enumerate(task.panel.metrics.items()):
-                style = {"color": COLOURS[number], **({"linestyle": "--"} if number else {"marker": "."})}
+                style = {
+                    "color": COLOURS[number % len(COLOURS)],
+                    **({"linestyle": "--"} if number else {"marker": "."}),
+                }
                 beside.plot(*_series(rows, name), label=label, **style)
             beside.set(xlabel="step", ylabel=task.panel.ylabel)
         for axes in (losses, *others):

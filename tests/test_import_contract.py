@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +139,12 @@ def test_the_training_loop_knows_no_task():
     """Whatever is particular to colorization is the task's."""
     source = (ROOT / "pretext" / "training.py").read_text()
     assert not re.search(r"\bab\b|bins|colou?r|prior|psnr|grey", source, re.IGNORECASE)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_lists_its_public_interface_without_importing_torch(package):
+    code = f"import sys, {package} as p; assert p.__all__ == dir(p) != []; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("library", ADAPTERS)

@@ -1,0 +1,16 @@
+from .colorize_files import colorize as colorize
+from .images.image_file import BrokenImageError as BrokenImageError
+from .images.image_file import open_rgb as open_rgb
+from .images.image_source import ImageSource as ImageSource
+from .networks import Backbone as Backbone
+from .networks import StageSpec as StageSpec
+from .networks import build_network as build_network
+from .networks import output_layer as output_layer
+from .pretrained import Pretrained as Pretrained
+from .pretrained import load_pretrained as load_pretrained
+from .tasks import Colorization as Colorization
+from .tasks import ColorizationRegression as ColorizationRegression
+from .tasks import Losses as Losses
+from .tasks import Panel as Panel
+from .tasks import Task as Task
+from .training import train as train

@@ -1,0 +1,17 @@
+from .backbone import LiveBackbone as LiveBackbone
+from .backbone import OpenedBackbone as OpenedBackbone
+from .backbone import frozen as frozen
+from .backbone import open_backbone as open_backbone
+from .config import BackboneConfig as BackboneConfig
+from .config import DataConfig as DataConfig
+from .config import DownstreamTest as DownstreamTest
+from .data.labelled import LabelledImages as LabelledImages
+from .data.labelled import label_images as label_images
+from .data.labelled import open_labelled as open_labelled
+from .detection.run import detect as detect
+from .finetuning.run import finetune as finetune
+from .linear_probes.run import linear as linear
+from .linear_svms.run import svm as svm
+from .nearest_neighbours.run import knn as knn
+from .results import Record as Record
+from .segmentation.run import segment as segment
