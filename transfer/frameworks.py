@@ -20,7 +20,7 @@ class Framework:
         command: of `transfer`.
         modules: that must be importable, the framework's own first.
         make: the target that installs it into .venv.
-        install: the same by hand, a command a line.
+        install: the same by hand, one command per line.
         known_warnings: how messages begin that its own code causes and nobody here can change.
     """
 

@@ -72,8 +72,11 @@ def choose_detector(network: TransferBackbone, asked: DetectorName | None) -> De
     Raises:
         ValueError: c4 or fpn, and the backbone has no stages layer1..layer4; or it takes images of one size only.
     """
-    is_resnet = set(PYRAMID) <= network.stages.keys()
-    if asked in ("c4", "fpn") and not is_resnet:
+    has_pyramid = set(PYRAMID) <= network.stages.keys()
+    is_resnet = has_pyramid and hasattr(
+        getattr(network, "network", None), "layer4"
+    )  # which c4 copies for each box
+    if (asked == "c4" and not is_resnet) or (asked == "fpn" and not has_pyramid):
         raise ValueError(
             f"detector {asked} needs the stages {', '.join(PYRAMID)} of a ResNet, but the backbone has "
             f"{', '.join(network.stages)}; choose dc5"

@@ -55,7 +55,7 @@ class DetectConfig:
         stage: that dc5 looks at; null takes the deepest of stride 8 or more, but no fully connected layer.
         train_from: the first stage that is trained: `head` (the detector alone), a stage, or `all`.
         batch_norm: `train`, with statistics over all processes, or `frozen`; null takes the protocol's.
-        colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").
+        colour_input: let a network of this project see ab too, by weights that start at zero (the paper's "colour").
         average_precision: `area`, or `11_point` as of VOC2007; COCO's data have COCO's own.
         steps: optimiser steps in all; null takes the protocol's, times its batch over yours.
         batch_size: images of one step, over all processes; null takes the protocol's.

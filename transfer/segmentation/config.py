@@ -48,7 +48,7 @@ class SegmentConfig:
         train_from: the first stage that is trained: `head` (the FCN head alone), a stage, or `all`.
         batch_norm: of the backbone, `train`, with statistics over all processes, or `frozen`; null takes the
             protocol's.
-        colour_input: let a network of this project see ab too, by weights that begin at zero (the paper's "colour").
+        colour_input: let a network of this project see ab too, by weights that start at zero (the paper's "colour").
         steps: optimiser steps in all; null takes the protocol's, times its batch over yours.
         batch_size: images of one step, over all processes; null takes the protocol's.
         lr: null takes the protocol's, times your batch over its own.

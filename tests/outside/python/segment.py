@@ -27,7 +27,14 @@ class Halves(Dataset):
 
 
 records = transfer.segment(
-    "eccv16-photographs", Halves(0), Halves(8), train_from="head", steps=4, batch_size=2, crop_size=64
+    "eccv16-photographs",
+    Halves(0),
+    Halves(8),
+    train_from="head",
+    steps=4,
+    batch_size=2,
+    image_size=(64, 64),
+    crop_size=64,
 )
 for record in records:
     print(record.selection, record.metric, record.value)
