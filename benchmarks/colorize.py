@@ -39,8 +39,8 @@ def main() -> None:
 
     def whole(image: Image.Image) -> Image.Image:
         lightness = rgb_to_lab(torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255)[:, :1]
-        painted = colorizer.colorize(lightness, colorizer.network_output(lightness))[0]
-        return Image.fromarray(painted.permute(1, 2, 0).numpy())
+        colorized = colorizer.colorize(lightness, colorizer.network_output(lightness))[0]
+        return Image.fromarray(colorized.permute(1, 2, 0).numpy())
 
     colorizer(Image.fromarray(skimage.data.coffee()))  # what stays for good comes before
     strips = peak_per_pixel(SIDE["strips"], colorizer)

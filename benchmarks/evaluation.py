@@ -1,6 +1,6 @@
 """Memory and speed of a whole report over 10,000 images.  Run: python benchmarks/evaluation.py
 
-Four methods (a folder of painted images, grey, random colours, truth) on links to a few JPEGs of 256 px. The network
+Four methods (a folder of colorized images, grey, random colours, truth) on links to a few JPEGs of 256 px. The network
 is left out: its memory is its own. Peak memory is the largest resident set of the
 process and of its two readers, each by itself.
 """
@@ -38,11 +38,11 @@ def link(originals: list[Path], folder: Path, shift: int) -> Path:
     return folder
 
 
-def evaluate(data: Path, painted: Path, out: Path, num_images: int) -> tuple[float, int]:
+def evaluate(data: Path, colorized: Path, out: Path, num_images: int) -> tuple[float, int]:
     """Seconds and peak bytes of `eval_colorization report` in a process of its own."""
     command = [
         sys.executable, "-m", "eval_colorization", "report", "--data", data, "--out", out, "--device", "cpu",
-        "--methods.painted.folder", painted, "--max_images", num_images,
+        "--methods.colorized.folder", colorized, "--max_images", num_images,
     ]  # fmt: skip
     start = time.perf_counter()
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL) as process:
@@ -56,9 +56,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         originals = save_photographs(root / "originals")
-        data, painted = link(originals, root / "data", 0), link(originals, root / "painted", 1)
-        few_seconds, few_memory = evaluate(data, painted, root / "few", FEW)
-        many_seconds, many_memory = evaluate(data, painted, root / "many", MANY)
+        data, colorized = link(originals, root / "data", 0), link(originals, root / "colorized", 1)
+        few_seconds, few_memory = evaluate(data, colorized, root / "few", FEW)
+        many_seconds, many_memory = evaluate(data, colorized, root / "many", MANY)
     report(
         "evaluation",
         f"eval_colorization report, 4 methods, 256 px: {few_memory / GIB:.2f} GiB with {FEW} images, "

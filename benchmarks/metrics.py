@@ -56,28 +56,28 @@ def pairs() -> tuple[Tensor, Tensor]:
     truth = torch.stack(details).permute(0, 3, 1, 2).contiguous()
     lab = rgb_to_lab(truth / 255)
     lab[:, 1:] = lab[:, 1:].roll(1, dims=0)
-    painted = lab_to_rgb(fit_chroma_to_gamut(lab))
-    return (painted * 255).round().byte(), truth
+    colorized = lab_to_rgb(fit_chroma_to_gamut(lab))
+    return (colorized * 255).round().byte(), truth
 
 
-def score(painted: Tensor, truth: Tensor) -> dict[str, Tensor]:
+def score(colorized: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """The scores of a batch of 8-bit images, by this project."""
-    painted_rgb, truth_rgb = painted / 255, truth / 255
-    painted_lab, truth_lab = rgb_to_lab(painted_rgb), rgb_to_lab(truth_rgb)
-    painted_ab, truth_ab = painted_lab[:, 1:], truth_lab[:, 1:]
-    squared = mse(painted_rgb, truth_rgb)
+    colorized_rgb, truth_rgb = colorized / 255, truth / 255
+    colorized_lab, truth_lab = rgb_to_lab(colorized_rgb), rgb_to_lab(truth_rgb)
+    colorized_ab, truth_ab = colorized_lab[:, 1:], truth_lab[:, 1:]
+    squared = mse(colorized_rgb, truth_rgb)
     weight = rebalancing_weights(truth_ab, BINS)
-    histograms = saturation_histogram(painted_rgb), saturation_histogram(truth_rgb)
+    histograms = saturation_histogram(colorized_rgb), saturation_histogram(truth_rgb)
     return {
         "mse": squared,
         "psnr": psnr(squared),
-        "ab_rmse": ab_rmse(painted_ab, truth_ab),
-        "auc": auc(error_counts(painted_ab, truth_ab)),
-        "auc_rebalanced": auc(error_counts(painted_ab, truth_ab, weight)),
-        "ciede2000": ciede2000(painted_lab, truth_lab),
-        "ssim": ssim(painted_rgb, truth_rgb),
-        "colourfulness": colourfulness(painted_rgb),
-        "colourfulness_absolute": colourfulness_absolute(painted_rgb),
+        "ab_rmse": ab_rmse(colorized_ab, truth_ab),
+        "auc": auc(error_counts(colorized_ab, truth_ab)),
+        "auc_rebalanced": auc(error_counts(colorized_ab, truth_ab, weight)),
+        "ciede2000": ciede2000(colorized_lab, truth_lab),
+        "ssim": ssim(colorized_rgb, truth_rgb),
+        "colourfulness": colourfulness(colorized_rgb),
+        "colourfulness_absolute": colourfulness_absolute(colorized_rgb),
         "truth's colourfulness": colourfulness(truth_rgb),
         "truth's colourfulness_absolute": colourfulness_absolute(truth_rgb),
         "saturation_distance": saturation_distance(*histograms),
@@ -98,16 +98,16 @@ class Peer:
         return self.weight_of_cell[cell[..., 0], cell[..., 1]]
 
     @staticmethod
-    def auc(painted_ab: np.ndarray, truth_ab: np.ndarray, weight: np.ndarray | None = None) -> float:
-        error = np.sqrt(((painted_ab - truth_ab) ** 2).sum(axis=-1))
+    def auc(colorized_ab: np.ndarray, truth_ab: np.ndarray, weight: np.ndarray | None = None) -> float:
+        error = np.sqrt(((colorized_ab - truth_ab) ** 2).sum(axis=-1))
         column = np.ceil(error).astype(int).clip(max=151).ravel()
         counts = np.bincount(column, weights=None if weight is None else weight.ravel(), minlength=152)
         return 100 * np.trapezoid(counts.cumsum()[:151] / counts.sum()) / 150
 
     @staticmethod
-    def ssim(painted: np.ndarray, truth: np.ndarray) -> float:
+    def ssim(colorized: np.ndarray, truth: np.ndarray) -> float:
         return skimage.metrics.structural_similarity(
-            painted,
+            colorized,
             truth,
             gaussian_weights=True,
             sigma=1.5,
@@ -123,8 +123,8 @@ class Peer:
         return np.hypot(rg.std(), yb.std()) + 0.3 * np.hypot(rg.mean(), yb.mean())
 
     @staticmethod
-    def saturation_distance(painted: np.ndarray, truth: np.ndarray) -> float:
-        levels = [np.rint(skimage.color.rgb2hsv(rgb)[..., 1] * 255).astype(int) for rgb in (painted, truth)]
+    def saturation_distance(colorized: np.ndarray, truth: np.ndarray) -> float:
+        levels = [np.rint(skimage.color.rgb2hsv(rgb)[..., 1] * 255).astype(int) for rgb in (colorized, truth)]
         first, second = (np.bincount(level.ravel(), minlength=256).cumsum() / level.size for level in levels)
         return np.abs(first - second).sum() / 255
 
@@ -137,30 +137,30 @@ class Peer:
         kmeans = KMeans(NUM_CLUSTERS, n_init=1, random_state=0).fit(smooth.reshape(-1, 3))
         return kmeans.cluster_centers_
 
-    def score(self, painted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-        painted_rgb, truth_rgb = (image.astype(np.float32) / 255 for image in (painted, truth))
-        painted_lab, truth_lab = skimage.color.rgb2lab(painted_rgb), skimage.color.rgb2lab(truth_rgb)
-        painted_ab, truth_ab = painted_lab[..., 1:], truth_lab[..., 1:]
+    def score(self, colorized: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+        colorized_rgb, truth_rgb = (image.astype(np.float32) / 255 for image in (colorized, truth))
+        colorized_lab, truth_lab = skimage.color.rgb2lab(colorized_rgb), skimage.color.rgb2lab(truth_rgb)
+        colorized_ab, truth_ab = colorized_lab[..., 1:], truth_lab[..., 1:]
         return {
-            "mse": skimage.metrics.mean_squared_error(truth_rgb, painted_rgb),
-            "psnr": skimage.metrics.peak_signal_noise_ratio(truth_rgb, painted_rgb, data_range=1),
-            "ab_rmse": np.sqrt(((painted_ab - truth_ab) ** 2).sum(axis=-1).mean()),
-            "auc": self.auc(painted_ab, truth_ab),
-            "auc_rebalanced": self.auc(painted_ab, truth_ab, self.weights(truth_ab)),
-            "ciede2000": skimage.color.deltaE_ciede2000(painted_lab, truth_lab).mean(),
-            "ssim": self.ssim(painted_rgb, truth_rgb),
-            "colourfulness": self.colourfulness(painted_rgb),
-            "colourfulness_absolute": self.colourfulness(painted_rgb, np.abs),
+            "mse": skimage.metrics.mean_squared_error(truth_rgb, colorized_rgb),
+            "psnr": skimage.metrics.peak_signal_noise_ratio(truth_rgb, colorized_rgb, data_range=1),
+            "ab_rmse": np.sqrt(((colorized_ab - truth_ab) ** 2).sum(axis=-1).mean()),
+            "auc": self.auc(colorized_ab, truth_ab),
+            "auc_rebalanced": self.auc(colorized_ab, truth_ab, self.weights(truth_ab)),
+            "ciede2000": skimage.color.deltaE_ciede2000(colorized_lab, truth_lab).mean(),
+            "ssim": self.ssim(colorized_rgb, truth_rgb),
+            "colourfulness": self.colourfulness(colorized_rgb),
+            "colourfulness_absolute": self.colourfulness(colorized_rgb, np.abs),
             "truth's colourfulness": self.colourfulness(truth_rgb),
             "truth's colourfulness_absolute": self.colourfulness(truth_rgb, np.abs),
-            "saturation_distance": self.saturation_distance(painted_rgb, truth_rgb),
+            "saturation_distance": self.saturation_distance(colorized_rgb, truth_rgb),
         }
 
 
-def batches(painted: Tensor, truth: Tensor, num_images: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(colorized: Tensor, truth: Tensor, num_images: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     for start in range(0, num_images, size):
         index = torch.arange(start, min(start + size, num_images)) % NUM_DIFFERENT
-        yield painted[index], truth[index]
+        yield colorized[index], truth[index]
 
 
 def check_agreement(ours: dict[str, Tensor], peers: list[dict[str, float]]) -> None:
@@ -182,18 +182,18 @@ def main() -> None:
     batch_size, limit = (GPU_BATCH, GPU_LIMIT) if on_gpu else (CPU_BATCH, CPU_LIMIT)
     torch.set_num_threads(min(2, torch.get_num_threads()))
 
-    painted, truth = pairs()
-    few_painted, few_truth = (images[:16].to(options.device) for images in (painted, truth))
+    colorized, truth = pairs()
+    few_colorized, few_truth = (images[:16].to(options.device) for images in (colorized, truth))
     peer = Peer()
     # The peer's images lie in memory as it likes them.
     loop = [
         (one.contiguous().numpy(), other.contiguous().numpy())
-        for one, other in zip(painted.permute(0, 2, 3, 1), truth.permute(0, 2, 3, 1), strict=True)
+        for one, other in zip(colorized.permute(0, 2, 3, 1), truth.permute(0, 2, 3, 1), strict=True)
     ]
-    check_agreement(score(few_painted, few_truth), [peer.score(*images) for images in loop[:16]])
+    check_agreement(score(few_colorized, few_truth), [peer.score(*images) for images in loop[:16]])
 
     def all_images() -> None:
-        for batch in batches(painted, truth, options.images, batch_size):
+        for batch in batches(colorized, truth, options.images, batch_size):
             scores = score(*(images.to(options.device) for images in batch))
             torch.stack(list(scores.values())).cpu()
 
@@ -201,7 +201,7 @@ def main() -> None:
         for images in loop:
             peer.score(*images)
 
-    rgb = few_painted / 255, few_truth / 255
+    rgb = few_colorized / 255, few_truth / 255
     lab = rgb_to_lab(rgb[0]), rgb_to_lab(rgb[1])
     ab = lab[0][:, 1:], lab[1][:, 1:]
     palettes = lab[0][:NUM_PALETTES], lab[1][:NUM_PALETTES]
@@ -246,7 +246,7 @@ def main() -> None:
     theirs = seconds[peer_name] / NUM_DIFFERENT
     our_palette, their_palette = seconds[palette] / NUM_PALETTES, seconds[palette_peer] / NUM_PALETTES
     one_batch = [
-        images.to(options.device) for images in next(batches(painted, truth, batch_size, batch_size))
+        images.to(options.device) for images in next(batches(colorized, truth, batch_size, batch_size))
     ]
     memory = peak_tensor_memory(lambda: score(*one_batch))
     targets = [

@@ -32,8 +32,8 @@ def test_any_size_comes_back_as_it_was(colorizer, size):
 def test_the_lightness_of_the_original_is_kept_to_the_rounding_of_8_bits(colorizer):
     """L of scikit-image. Half a step of 8 bits in each channel moves L by up to 0.5 x (sum of its slopes)."""
     original = skimage.data.chelsea()
-    painted = np.asarray(colorizer(Image.fromarray(original)))
-    before, after = (skimage.color.rgb2lab(image) for image in (original, painted))
+    colorized = np.asarray(colorizer(Image.fromarray(original)))
+    before, after = (skimage.color.rgb2lab(image) for image in (original, colorized))
     assert np.abs(after[..., 1:]).mean() > 10, "the painting must be colourful for this to mean something"
     assert np.abs(after[..., 0] - before[..., 0]).max() < 0.5
 
@@ -42,11 +42,11 @@ def test_the_colours_do_not_depend_on_those_of_the_input(colorizer):
     photograph = Image.fromarray(skimage.data.coffee())
     lightness = skimage.color.rgb2lab(np.asarray(photograph))[..., :1]
     grey = skimage.color.lab2rgb(np.concatenate([lightness, np.zeros_like(lightness).repeat(2, -1)], -1))
-    painted = [
+    colorized = [
         np.asarray(colorizer(image), dtype=float)
         for image in (photograph, Image.fromarray((grey * 255).round().astype(np.uint8)))
     ]
-    assert np.abs(painted[0] - painted[1]).mean() < 1.5  # the grey image's lightness is rounded
+    assert np.abs(colorized[0] - colorized[1]).mean() < 1.5  # the grey image's lightness is rounded
 
 
 def test_the_network_sees_about_the_asked_number_of_pixels_in_the_images_proportions(colorizer):

@@ -31,9 +31,9 @@ def test_the_published_eccv16_opens_with_its_bins_and_paints_as_its_own_class(pu
     lightness = torch.rand(1, 1, 64, 64) * 100
     from pretext.colorizer import Colorizer
 
-    painter = Colorizer(opened.network, opened.bins, temperature=opened.temperature)
+    colorizer = Colorizer(opened.network, opened.bins, temperature=opened.temperature)
     with torch.inference_mode():
-        torch.testing.assert_close(painter.predict_ab(lightness), network(lightness), atol=1e-3, rtol=1e-4)
+        torch.testing.assert_close(colorizer.predict_ab(lightness), network(lightness), atol=1e-3, rtol=1e-4)
 
 
 def test_the_published_siggraph17_opens_as_the_regression_that_its_class_computes(tmp_path):

@@ -24,6 +24,7 @@ class World:
 
     @property
     def is_main(self) -> bool:
+        """Whether this process is the one that writes and prints: rank 0."""
         return self.rank == 0
 
     def sum(self, values: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ class Progress:
         self._total, self._unit = total, unit
 
     def advance(self, count: int = 1) -> None:
+        """Move the bar on by `count` steps."""
         self._bar.update(count)
 
     def show(self, step: int, values: Mapping[str, float], seconds_left: float) -> None:

@@ -45,9 +45,11 @@ class RunDir:
         self.samples = self.path / "samples"
 
     def step_checkpoint(self, step: int) -> Path:
+        """The file of the checkpoint that is kept after `step`."""
         return self.checkpoints / f"step_{step:07d}.pt"
 
     def gallery(self, step: int) -> Path:
+        """The file of the pictures drawn after `step`."""
         return self.samples / f"step_{step:07d}.png"
 
     def prepare(
@@ -69,8 +71,8 @@ class RunDir:
             fixed_because: key -> why it must not differ, where the user may ask.
 
         Raises:
-            ValueError: the folder holds a run with another configuration, or files that are no run at all, or another
-                process is working in it.
+            ValueError: the folder holds a run with another configuration, or files but no run, or another process is
+                working in it.
         """
         make_folder(self.path)
         if not self.config.exists():

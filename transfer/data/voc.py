@@ -122,7 +122,7 @@ def open_voc(
 
     The classes are those with a list CLASS_SPLIT.txt in ImageSets/Main, sorted by name.
 
-    Raises ValueError for a split without lists, a list that is no list or differs from the others in its images, one
+    Raises ValueError for a split without lists, a file that is not a list or differs from the others in its images, one
     that names images which JPEGImages does not hold, and a class without a positive image.
     """
     lists = root / "ImageSets" / "Main"
