@@ -1,6 +1,6 @@
 """Memory and speed of a whole report over 10,000 images.  Run: python benchmarks/evaluation.py
 
-Four methods (a folder of colorized images, grey, random colours, truth) on links to a few JPEGs of 256 px. The network
+Four methods (a folder that holds the truth, grey, random colours, truth) on links to a few JPEGs of 256 px. The network
 is left out: its memory is its own. Peak memory is the largest resident set of the
 process and of its two readers, each by itself.
 """
@@ -30,11 +30,11 @@ def save_photographs(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def link(originals: list[Path], folder: Path, shift: int) -> Path:
-    """MANY links to the originals; another `shift` gives a name another picture."""
+def link(originals: list[Path], folder: Path) -> Path:
+    """MANY links to the originals, over and over."""
     folder.mkdir()
     for number in range(MANY):
-        os.link(originals[(number + shift) % len(originals)], folder / f"{number:05}.jpg")
+        os.link(originals[number % len(originals)], folder / f"{number:05}.jpg")
     return folder
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         originals = save_photographs(root / "originals")
-        data, colorized = link(originals, root / "data", 0), link(originals, root / "colorized", 1)
+        data, colorized = link(originals, root / "data"), link(originals, root / "colorized")
         few_seconds, few_memory = evaluate(data, colorized, root / "few", FEW)
         many_seconds, many_memory = evaluate(data, colorized, root / "many", MANY)
     report(
