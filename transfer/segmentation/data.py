@@ -58,6 +58,7 @@ class SegmentationImages:
         return sum(not any(image.pixels[1:]) for image in self.images)
 
     def pixels_by_class(self) -> dict[str, int]:
+        """How many pixels of all masks have each class."""
         return dict(
             zip(self.classes, np.sum([image.pixels for image in self.images], axis=0).tolist(), strict=True)
         )
@@ -111,7 +112,7 @@ def open_segmentation(
 
     Raises:
         ValueError: not a valid address, a file that is missing or cannot be read, a mask that does not fit its image or
-            has a label that is no class, a training image without a labelled pixel, a split of background alone, splits
+            has a label without a class, a training image without a labelled pixel, a split of background alone, splits
             of different classes, or a class other than the background that the test images do not show. It names the
             first such place, and how many more there are.
     """

@@ -29,6 +29,7 @@ class Cell:
 
     @property
     def mean(self) -> float:
+        """Over seeds and draws."""
         return fmean(self.values)
 
     @property
@@ -47,6 +48,7 @@ class Row:
 
     @property
     def label(self) -> str:
+        """What the row is called: its backbone and variant."""
         return ", ".join((self.backbone, *self.variant))
 
     @property

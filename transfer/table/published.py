@@ -52,6 +52,7 @@ class PublishedResults(PublishedNumbers):
 
     @property
     def family(self) -> str:
+        """The name of their protocol alone; see `family`."""
         return family(self.protocol)
 
     def is_on(self, data: str) -> bool:

@@ -61,6 +61,7 @@ def beside(table: Table) -> list[PublishedResults]:
 
 
 def published_heading(published: PublishedNumbers) -> str:
+    """The heading above published numbers."""
     return f"Published, on {published.data}: {published.network}"
 
 
@@ -87,6 +88,7 @@ def published_number(number: float | None) -> str:
 
 
 def number(cell: Cell) -> str:
+    """A cell's mean as tables print it."""
     return f"{cell.mean:.1f}"
 
 
@@ -101,6 +103,7 @@ def fewer(cell: Cell, most: int) -> str:
 
 
 def metric_name(name: str) -> str:
+    """A metric's name as tables print it; that of a user's own is kept."""
     return METRICS.get(name, name)
 
 
@@ -124,6 +127,7 @@ def source_notes(published: PublishedNumbers) -> list[str]:
 
 
 def rate(lr: float | None) -> str:
+    """A learning rate as tables print it; None is the protocol's own."""
     return "of the protocol" if lr is None else f"{lr:g}"
 
 
