@@ -20,7 +20,6 @@ COMMANDS = {
     "prior": Command(
         config=PriorConfig,
         run="pretext.prior:measure_prior",
-        keywords=True,
         help="measure the colours of a data set: ab bins and their prior",
         words="data",
     ),

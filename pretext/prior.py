@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, AbHistogram, empirical_prior, fit_bins
 from pretext.color.lab import lab_to_rgb, rgb_to_lab
+from pretext.config import PriorConfig
 from pretext.figure_style import WIDTH, house_style, literal, save_figure
 from pretext.images.crops import central_square
 from pretext.images.image_source import ImageSource
@@ -20,56 +21,44 @@ from pretext.runtime.progress import Progress
 from pretext.runtime.whole_file import write_whole
 
 
-def measure_prior(
-    *,
-    data: str,
-    out: Path,
-    kmeans: int | None = None,
-    neighbours: int = 5,
-    sigma: float = 5.0,
-    image_size: int = 256,
-    num_workers: int = 4,
-    seed: int = 0,
-) -> AbBins:
-    """Read every image of `data` once and write the bins and their prior to `out`, and a picture beside it.
+def measure_prior(config: PriorConfig) -> None:
+    """Read every image once and write the bins and their prior, and a picture beside them.
 
     One pass fills a histogram over cells of one ab unit; k-means and prior are computed from that, so memory does
     not grow with the number of images.
 
-    Args:
-        data: an address as for data.train.
-        out: JSON file; the picture is `out` with .png.
-        kmeans: number of bins to fit; None takes the 313 published centres.
-        neighbours, sigma: of the soft encoding that smooths the prior.
-        image_size: side of the central squares that are read.
-        num_workers: processes that read images.
-        seed: of the k-means.
-
     Raises:
         ValueError: no such data, fewer colours in it than bins asked for, or no readable image.
     """
-    source = open_source(data, split="train")
+    source = open_source(config.data, split="train")
     broken = BrokenFiles({}, num_images=len(source), max_share=1.0)
-    histogram = measure_colours(source, broken, image_size=image_size, num_workers=num_workers)
+    histogram = measure_colours(source, broken, image_size=config.image_size, num_workers=config.num_workers)
     num_images = len(source) - len(broken.reasons)
     if not num_images:
-        raise ValueError(f"no image of {data} could be read: {broken.listing()}")
-    centres = AbBins.published().centres if kmeans is None else fit_bins(histogram, kmeans, seed)
-    bins = AbBins(centres=centres, prior=empirical_prior(histogram, centres, neighbours, sigma))
+        raise ValueError(f"no image of {config.data} could be read: {broken.listing()}")
+    published = AbBins.published().centres
+    centres = published if config.kmeans is None else fit_bins(histogram, config.kmeans, config.seed)
+    prior = empirical_prior(histogram, centres, config.neighbours, config.sigma)
+    bins = AbBins(centres=centres, prior=prior)
     save_bins(
-        bins, out, data=data, images=num_images, image_size=image_size, neighbours=neighbours, sigma=sigma
+        bins,
+        config.out,
+        data=config.data,
+        images=num_images,
+        image_size=config.image_size,
+        neighbours=config.neighbours,
+        sigma=config.sigma,
     )
-    picture = out.with_suffix(".png")
-    draw_prior(bins, picture, f"prior of {num_images} images of {data}")
+    picture = config.out.with_suffix(".png")
+    draw_prior(bins, picture, f"prior of {num_images} images of {config.data}")
     perplexity = float(torch.exp(-(bins.prior * bins.prior.clamp_min(1e-30).log()).sum()))
     likeliest = bins.centres[bins.prior.argmax()].tolist()
     print(
         f"{len(centres)} bins from {num_images} images, {len(broken.reasons)} broken files skipped: perplexity "
         f"{perplexity:.1f}, likeliest bin ab = ({likeliest[0]:.0f}, {likeliest[1]:.0f}) "
         f"with p = {bins.prior.max():.3f}\n"
-        f"{out}\n{picture}"
+        f"{config.out}\n{picture}"
     )
-    return bins
 
 
 def measure_colours(
