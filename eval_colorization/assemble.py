@@ -293,10 +293,10 @@ def _diagnosticity(
             ClassResult(
                 name=labels.class_names[index],
                 images=int((classes == index).sum()),
-                accuracy_truth=None if recognised is None else recognised[index].accuracy_truth,
-                accuracy_grey=None if recognised is None else recognised[index].accuracy_grey,
-                accuracy_incongruent=None if recognised is None else recognised[index].accuracy_incongruent,
-                diagnosticity=None if recognised is None else recognised[index].diagnosticity,
+                accuracy_truth=recognised[index].accuracy_truth if recognised else None,
+                accuracy_grey=recognised[index].accuracy_grey if recognised else None,
+                accuracy_incongruent=recognised[index].accuracy_incongruent if recognised else None,
+                diagnosticity=recognised[index].diagnosticity if recognised else None,
                 ab_entropy=bits,
                 half="high" if index in high else "low",
             )

@@ -98,8 +98,8 @@ def evaluate(
         for name, method in methods.items()
     }
     world = world or World(0, 1, choose_device(device))
-    # On a CPU batches are measured side by side, each by one thread. That is faster than one batch by all threads, and
-    # the report does not depend on their number: with more, the order in which a sum adds up would.
+    # On a CPU batches are measured side by side, each by one thread: no slower than one batch by all threads, and the
+    # report does not depend on their number. With more, the order in which a sum adds up would.
     num_threads = torch.get_num_threads() if world.device.type == "cpu" else 1
     with threadpool_limits(1), ExitStack() as held:
         comparison = open_comparison(

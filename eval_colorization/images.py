@@ -125,10 +125,10 @@ def read_batches(
         collate_fn=_as_it_is,
         num_workers=num_workers,
     )
-    for found in loader:
-        if isinstance(found, ValueError):
-            raise found
-        yield found
+    for batch in loader:
+        if isinstance(batch, ValueError):
+            raise batch
+        yield batch
 
 
 class _Reader(Dataset[ImageBatch]):

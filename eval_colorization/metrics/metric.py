@@ -108,15 +108,15 @@ def open_metrics(metrics: Sequence[str | Metric], built_in: Mapping[str, Metric]
                 f"metrics: {metric!r} is not module:Name of a metric of your own; the built-in ones "
                 f"({', '.join(built_in)}) are always in the report"
             )
-        found = import_outside(metric, "metric") if isinstance(metric, str) else metric
+        imported = import_outside(metric, "metric") if isinstance(metric, str) else metric
         name = metric if isinstance(metric, str) else metric.label
-        if not isinstance(found, Metric) or found.measure is None:
+        if not isinstance(imported, Metric) or imported.measure is None:
             raise ValueError(
-                f"metric {name} must be an eval_colorization.Metric with a measure but is {found!r:.80}"
+                f"metric {name} must be an eval_colorization.Metric with a measure but is {imported!r:.80}"
             )
         if name in opened:
             raise ValueError(f"there are two metrics {name!r}; give one of them another name")
-        opened[name] = found
+        opened[name] = imported
     return opened
 
 

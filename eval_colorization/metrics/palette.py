@@ -44,7 +44,7 @@ def dominant_colours(
     smooth = bilateral_filter(small, radius=SMOOTHING_RADIUS, space=SMOOTHING_SPACE, colour=SMOOTHING_COLOUR)
     pixels = (smooth * STEPS_PER_UNIT).round_().div_(STEPS_PER_UNIT)
     moments, labels = _merge_adjacent(*_cluster(pixels))
-    share, colours = (found.float() for found in _share_and_mean(moments))
+    share, colours = (values.float() for values in _share_and_mean(moments))
     return _pick(colours, share * _survives_erosion(labels, share > 0), share, num)
 
 

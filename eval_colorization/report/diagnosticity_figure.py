@@ -76,12 +76,12 @@ def _draw_conditions(axes: Axes, recognised: Mapping[str, Mapping[str, Summary]]
 
 def _draw_classes(axes: Axes, classes: Sequence[ClassResult]) -> None:
     """Classes by the entropy of their colours and, where a classifier was run, what colour adds to recognition."""
-    with_classifier = any(of.diagnosticity is not None for of in classes)
-    ordered = sorted(classes, key=lambda of: of.ab_entropy)
-    across = [of.ab_entropy if with_classifier else rank + 1 for rank, of in enumerate(ordered)]
-    up = [100 * (of.diagnosticity or 0) if with_classifier else of.ab_entropy for of in ordered]
+    with_classifier = any(result.diagnosticity is not None for result in classes)
+    ordered = sorted(classes, key=lambda result: result.ab_entropy)
+    across = [result.ab_entropy if with_classifier else rank + 1 for rank, result in enumerate(ordered)]
+    up = [100 * (result.diagnosticity or 0) if with_classifier else result.ab_entropy for result in ordered]
     for half, (colour, marker) in HALVES.items():
-        chosen = [place for place, of in enumerate(ordered) if of.half == half]
+        chosen = [place for place, result in enumerate(ordered) if result.half == half]
         points = [across[place] for place in chosen], [up[place] for place in chosen]
         axes.scatter(
             *points,
@@ -93,10 +93,10 @@ def _draw_classes(axes: Axes, classes: Sequence[ClassResult]) -> None:
             linewidths=0.5,
         )
     named = ordered if len(ordered) <= 12 else ordered[:3] + ordered[-3:]
-    for place, of in enumerate(ordered):
-        if of in named:
+    for place, result in enumerate(ordered):
+        if result in named:
             axes.annotate(
-                literal(of.name, 20),
+                literal(result.name, 20),
                 (across[place], up[place]),
                 (4, 4),
                 textcoords="offset points",
@@ -124,9 +124,12 @@ def _recovery(
         floor, gain = ends[0].value, ends[1].value - ends[0].value
         recovered[half] = {
             name: Summary(
-                value=(of["accuracy"].value - floor) / gain, low=None, high=None, images=of["accuracy"].images
+                value=(metrics["accuracy"].value - floor) / gain,
+                low=None,
+                high=None,
+                images=metrics["accuracy"].images,
             )
-            for name, of in methods.items()
-            if "accuracy" in of
+            for name, metrics in methods.items()
+            if "accuracy" in metrics
         }
     return recovered

@@ -58,11 +58,11 @@ def report_json(results: Results) -> dict[str, Any]:
         for method in results.methods
     ]
     for name in ("networks", "not_computed"):
-        report[name] = [asdict(of) for of in report[name]]
+        report[name] = [asdict(result) for result in report[name]]
     report["diagnosticity"] = asdict(results.diagnosticity) if results.diagnosticity else None
     report["metrics"] = {
-        key: {"label": of.label, "unit": of.unit, "better": of.better, "how": of.how}
-        for key, of in results.metrics.items()
+        key: {"label": metric.label, "unit": metric.unit, "better": metric.better, "how": metric.how}
+        for key, metric in results.metrics.items()
     }
     return _plain(report)
 
@@ -115,9 +115,9 @@ def print_table(results: Results) -> None:
 def _plain(value: Any) -> Any:
     """`value` of dicts, sequences, arrays and numbers as what standard JSON can say."""
     if isinstance(value, dict):
-        return {str(key): _plain(of) for key, of in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(of) for of in value]
+        return [_plain(item) for item in value]
     if isinstance(value, (np.ndarray, np.generic)):
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):

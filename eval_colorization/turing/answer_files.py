@@ -73,9 +73,9 @@ def _read_result(file: Path, trials: Mapping[str, Trial]) -> Iterator[Submission
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UnreadableError(f"is truncated or no JSON ({error}): ask for the file again") from None
+        raise UnreadableError(f"is truncated or not JSON ({error}): ask for the file again") from None
     if not isinstance(content, dict) or not isinstance(content.get("answers"), list):
-        raise UnreadableError("is no result file of the test: it holds no list of answers")
+        raise UnreadableError("is not a result file of the test: it holds no list of answers")
     if content.get("format") != RESULT_FORMAT:
         raise UnreadableError(
             f"has format {content.get('format')!r:.40}, but this program reads {RESULT_FORMAT}"
@@ -170,8 +170,8 @@ def _read_csv(file: Path, trials: Mapping[str, Trial]) -> Iterator[Submission]:
             dialect = next((d for d in DIALECTS if set(d.needed) <= set(columns)), None)
             if dialect is None:
                 wanted = " or ".join(", ".join(dialect.needed) for dialect in DIALECTS)
-                found = ", ".join(columns) or "none"
-                raise UnreadableError(f"lacks columns: expected are {wanted}; found {found}")
+                there = ", ".join(columns) or "none"
+                raise UnreadableError(f"lacks columns: expected are {wanted}; found {there}")
             for row in rows:
                 participant, test_id = row[dialect.participant] or "", row.get(dialect.test_id) or None
                 form = (row["form"] or "") if dialect.placement else None
@@ -181,7 +181,7 @@ def _read_csv(file: Path, trials: Mapping[str, Trial]) -> Iterator[Submission]:
                 )
                 submission.answers.append(_csv_answer(row, dialect, trials))
         except csv.Error as error:
-            raise UnreadableError(f"is no whole CSV file ({error} in line {rows.line_num})") from None
+            raise UnreadableError(f"is not a whole CSV file ({error} in line {rows.line_num})") from None
     yield from submissions.values()
 
 
@@ -189,7 +189,7 @@ def _csv_answer(
     row: Mapping[str, str | None], dialect: _Dialect, trials: Mapping[str, Trial]
 ) -> dict[str, Any]:
     """A row in the shape of a result file's answer, 'left' and 'right' turned into images where possible."""
-    name, said = (row[dialect.trial] or "").strip(), (row[dialect.answer] or "").strip().lower()
+    name, answer = (row[dialect.trial] or "").strip(), (row[dialect.answer] or "").strip().lower()
     sides: dict[str, str | None] = {}
     if dialect.placement:
         sides = {"left": row["left"], "right": row["right"]}
@@ -200,7 +200,13 @@ def _csv_answer(
     with suppress(ValueError):  # no number: told with the answer's other faults
         seconds = None if seconds is None else float(seconds)
     rejected = row.get("AssignmentStatus") == "Rejected"
-    return {"trial": name, **sides, "chosen": sides.get(said, said), "seconds": seconds, "rejected": rejected}
+    return {
+        "trial": name,
+        **sides,
+        "chosen": sides.get(answer, answer),
+        "seconds": seconds,
+        "rejected": rejected,
+    }
 
 
 READERS = {".json": _read_result, ".csv": _read_csv, ".sqlite": _read_database, ".db": _read_database}

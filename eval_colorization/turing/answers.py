@@ -146,8 +146,8 @@ def _check(
     answers: dict[str, Answer] = {}
     contradictions: set[str] = set()
     for raw in submission.answers:
-        if (found := _fault(raw, submission.form, trials, forms)) is not None:
-            fault, value = found
+        if (fault_of_answer := _fault(raw, submission.form, trials, forms)) is not None:
+            fault, value = fault_of_answer
             faults.setdefault(f"not counted: {fault}", []).append(value)
             continue
         seconds = raw.get("seconds")
@@ -190,7 +190,7 @@ def _fault(
 ) -> tuple[str, Any] | None:
     """Why this answer cannot count and the value that shows it, or None."""
     if not isinstance(raw, dict):
-        return "no answer", raw
+        return "not an answer", raw
     name, chosen, position = raw.get("trial"), raw.get("chosen"), raw.get("position")
     if not isinstance(name, str) or name not in trials:
         return "unknown trial", name
@@ -202,7 +202,7 @@ def _fault(
     if (raw.get("left"), raw.get("right")) not in (images, images[::-1]):
         return "not the trial's two images", (raw.get("left"), raw.get("right"))
     if position is not None and (type(position) is not int or position < 0):
-        return "position is no whole number from 0", position
+        return "position is not a whole number from 0", position
     if raw.get("rejected"):
         return "rejected on the platform", name
     return None

@@ -176,9 +176,9 @@ def open_form(connection: sqlite3.Connection, invitation: str, key: Key) -> Part
 
     Raises UnknownInvitationError.
     """
-    found = look_up(connection, invitation)
-    if found.form is not None:
-        return found
+    participation = look_up(connection, invitation)
+    if participation.form is not None:
+        return participation
     taken = Counter(
         form for (form,) in connection.execute("SELECT form FROM participants WHERE form IS NOT NULL")
     )
@@ -189,7 +189,7 @@ def open_form(connection: sqlite3.Connection, invitation: str, key: Key) -> Part
         "UPDATE participants SET form = ?, plan = ?, started = ? WHERE invitation = ?",
         (form.form, json.dumps([(t.trial, t.left, t.right) for t in plan]), _now(), invitation),
     )
-    return Participation(participant=found.participant, form=form.form, plan=plan, num_answered=0)
+    return Participation(participant=participation.participant, form=form.form, plan=plan, num_answered=0)
 
 
 def shuffled_plan(form: Form, rng: random.Random) -> list[PlannedTrial]:
@@ -215,27 +215,27 @@ def record_answer(connection: sqlite3.Connection, invitation: str, answer: Answe
         ConflictingAnswerError: the trial was answered otherwise.
         RefusedAnswerError: it is not the participant's next trial, or the chosen image is not in it.
     """
-    found = look_up(connection, invitation)
-    if not 0 <= answer.position < len(found.plan):
+    participation = look_up(connection, invitation)
+    if not 0 <= answer.position < len(participation.plan):
         raise RefusedAnswerError("this participant has no trial at that position")
-    trial = found.plan[answer.position]
+    trial = participation.plan[answer.position]
     if answer.trial != trial.trial or answer.chosen not in (trial.left, trial.right):
         raise RefusedAnswerError("that is not the trial at this position, or an image of another trial")
-    if answer.position > found.num_answered:
+    if answer.position > participation.num_answered:
         raise RefusedAnswerError("an earlier trial has no answer yet")
-    if answer.position < found.num_answered:
+    if answer.position < participation.num_answered:
         stored = connection.execute(
             "SELECT chosen FROM answers WHERE participant = ? AND trial = ?",
-            (found.participant, answer.trial),
+            (participation.participant, answer.trial),
         ).fetchone()
         if stored[0] != answer.chosen:
             raise ConflictingAnswerError("this trial was answered otherwise before; the first answer stands")
-        return found
+        return participation
     now = _now()
     connection.execute(
         "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            found.participant,
+            participation.participant,
             trial.trial,
             answer.position,
             trial.left,
@@ -245,13 +245,13 @@ def record_answer(connection: sqlite3.Connection, invitation: str, answer: Answe
             now,
         ),
     )
-    if answer.position + 1 == len(found.plan):
+    if answer.position + 1 == len(participation.plan):
         connection.execute("UPDATE participants SET finished = ? WHERE invitation = ?", (now, invitation))
     return Participation(
-        participant=found.participant,
-        form=found.form,
-        plan=found.plan,
-        num_answered=found.num_answered + 1,
+        participant=participation.participant,
+        form=participation.form,
+        plan=participation.plan,
+        num_answered=participation.num_answered + 1,
     )
 
 

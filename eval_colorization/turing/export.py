@@ -143,13 +143,10 @@ def write_test(
         methods: names of the colorization systems.
         colorize: photo -> {"truth": real photo, method: colorized photo, ...}; called once for each photo used.
         manifest: how the images were made, for the key.
-        practice_trials: trials with feedback, not counted.
-        test_trials: counted trials of a form.
-        vigilance_trials: trials with a rainbow as fake, which tell whether a participant paid attention; in the paper a
-            tenth of the trials do so, by colours of another image.
-        display_seconds: how long a pair is shown.
+        practice_trials, test_trials, vigilance_trials, display_seconds, base_url: see `TuringConfig`. The fake of a
+            vigilance trial is a rainbow; in the paper, where it has the colours of another image, a tenth of the trials
+            are of this kind.
         seed: decides which photos become what; names, order and sides are secret and do not depend on it.
-        base_url: where the forms will lie on the web, put before the paths of crowd.csv.
 
     Raises ValueError for too few photos, an impossible number, or an `out` that holds something.
     """

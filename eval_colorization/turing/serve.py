@@ -49,13 +49,8 @@ def serve(
     itself addressed).
 
     Args:
-        folder: what turing-export wrote.
-        database: SQLite file of invitations and answers, folder/answers.sqlite by default; created if missing.
-        host: address to listen on; 0.0.0.0 is all of this machine's.
-        port: 0 takes a free one.
-        invitations: how many new ones to make.
-        admin_token: opens the admin page, 16 to 128 letters, digits, - and _; by default one is drawn once
-            and kept in the database.
+        folder, database, host, port, invitations, admin_token: see `TuringServeConfig`; a token has 16 to 128 letters,
+            digits, - and _.
 
     Raises:
         ValueError: a folder without key or images, a database of another test, an unfit token or number.

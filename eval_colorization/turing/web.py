@@ -110,37 +110,37 @@ class _Site:
         if request.method == "HEAD":  # asked by programs that preview links; a form is for who comes to stay
             await self._write(lambda connection: look_up(connection, invitation))
             return HTMLResponse()
-        found = await self._write(lambda connection: open_form(connection, invitation, self.key))
+        participation = await self._write(lambda connection: open_form(connection, invitation, self.key))
         # The page itself carries the policy for its content; this part can only stand in a header.
         headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
-        return HTMLResponse(participant_page(self._test(invitation, found)), headers=headers)
+        return HTMLResponse(participant_page(self._test(invitation, participation)), headers=headers)
 
-    def _test(self, invitation: str, found: Participation) -> dict[str, object]:
+    def _test(self, invitation: str, participation: Participation) -> dict[str, object]:
         """What the page is told about a participant's trials."""
         return {
             "test_id": self.key.test_id,
-            "form": found.form,
+            "form": participation.form,
             "display_seconds": self.key.display_seconds,
             "server": f"/t/{invitation}",
             "shuffle": False,
-            "answered": found.num_answered,
+            "answered": participation.num_answered,
             "trials": [
                 {
                     "trial": trial.trial,
                     "images": [trial.left, trial.right],
-                    "practice": (found.form, trial.trial) in self.practice,
+                    "practice": (participation.form, trial.trial) in self.practice,
                 }
-                for trial in found.plan
+                for trial in participation.plan
             ],
         }
 
     async def image(self, request: Request) -> Response:
         invitation, image = request.path_params["invitation"], request.path_params["image"]
-        found = await self._write(lambda connection: look_up(connection, invitation))
-        if found.form is None or image not in self.images[found.form]:
+        participation = await self._write(lambda connection: look_up(connection, invitation))
+        if participation.form is None or image not in self.images[participation.form]:
             raise HTTPException(404)
         # Not a FileResponse: its Last-Modified and ETag would tell about the file.
-        content = await asyncio.to_thread((self.folder / found.form / "images" / image).read_bytes)
+        content = await asyncio.to_thread((self.folder / participation.form / "images" / image).read_bytes)
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
 
     async def answer(self, request: Request) -> Response:
@@ -150,13 +150,15 @@ class _Site:
         body = await request.body()
         try:
             answer = parse_answer(body)
-            found = await self._write(lambda connection: record_answer(connection, invitation, answer))
+            participation = await self._write(
+                lambda connection: record_answer(connection, invitation, answer)
+            )
         except ConflictingAnswerError as error:
             return _refusal(409, str(error))
         except RefusedAnswerError as error:
             return _refusal(400, str(error))
-        assert found.form
-        fake = self.practice.get((found.form, answer.trial))
+        assert participation.form
+        fake = self.practice.get((participation.form, answer.trial))
         return JSONResponse({"fake": fake} if fake else {})
 
     async def admin(self, request: Request) -> Response:

@@ -126,10 +126,10 @@ def test_who_opened_the_served_test_without_answering_is_a_participant_and_who_d
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "is truncated or no JSON"),
+        (b"", "is truncated or not JSON"),
         (b"\xff\xfe\x00", "is not UTF-8 text"),
-        (b"[" * 100_000, "is truncated or no JSON"),
-        (b'{"format": 1' + b"1" * 5000 + b"}", "is truncated or no JSON"),
+        (b"[" * 100_000, "is truncated or not JSON"),
+        (b'{"format": 1' + b"1" * 5000 + b"}", "is truncated or not JSON"),
         (b"[1, 2]", "holds no list of answers"),
         (b'{"format": 2, "answers": []}', "has format 2, but this program reads 1"),
         (
@@ -156,7 +156,7 @@ def test_a_result_file_cut_anywhere_is_named(key: Key, results: list[Result], tm
         (tmp_path / "cut" / "cut.json").write_bytes(whole[:length])
         sheet = read_answers([tmp_path / "cut"], key)
         assert not sheet.participants
-        assert "is truncated or no JSON" in complaints(sheet)
+        assert "is truncated or not JSON" in complaints(sheet)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_result_file_cut_anywhere_is_named(key: Key, results: list[Result], tm
         ("participant,trial,answer\n,{trial},left", "1 answer not counted: no participant named"),
         ("participant,trial,answer\nann,{trial},both", "not one of the trial's images .'both'"),
         ("participant,trial,answer,seconds\nann,{trial},left,soon", "counted without the time"),
-        ('participant,trial,answer\nann,"' + "x" * 200_000, "is no whole CSV file"),
+        ('participant,trial,answer\nann,"' + "x" * 200_000, "is not a whole CSV file"),
         (
             "WorkerId,Input.trial,Answer.answer,AssignmentStatus\nA1,{trial},left,Rejected",
             "not counted: rejected on the platform",
