@@ -12,26 +12,29 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 
 import pretext.colorize_files
-from pretext.color.bins import AbBins
 from pretext.colorize_files import colorize_files
 from pretext.networks import build_network
+from pretext.outside import name_of
 from pretext.pretrained import Pretrained
 from pretext.runtime.command_line import RunFailedError
+from pretext.tasks import TASKS, Colorization, ColorizationRegression
 
 with Image.open(Path(skimage.data.__file__).with_name("rocket.jpg")) as rocket:
     ADOBE_RGB = rocket.info["icc_profile"]
 PHOTOGRAPH = Image.fromarray(skimage.data.coffee()).resize((96, 64))
 
 
-def pretrained(bins):
+def pretrained(task):
     torch.manual_seed(0)
-    network = build_network("eccv16", output="ab" if bins is None else 313, width=0.125).eval()
+    network = build_network("eccv16", output=task.output, width=0.125).eval()
     return Pretrained(
         network=network,
         name="eccv16",
         width=0.125,
-        bins=bins,
-        temperature=0.38,
+        args={},
+        task_name=name_of(type(task), TASKS),
+        task_args={},
+        task_state=task.state(),
         image_size=64,
         step=None,
         config=None,
@@ -42,7 +45,7 @@ def pretrained(bins):
 
 @pytest.fixture(autouse=True)
 def _weights(monkeypatch):
-    known = {"eccv16-photographs": AbBins.published(), "regression": None}
+    known = {"eccv16-photographs": Colorization(), "regression": ColorizationRegression()}
     monkeypatch.setattr(pretext.colorize_files, "load_pretrained", lambda name: pretrained(known[name]))
 
 
