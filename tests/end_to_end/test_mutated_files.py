@@ -125,7 +125,9 @@ def containers(tree: object) -> Iterator[tuple[dict | list, str | int]]:
 
 def pictures(photograph: Image.Image) -> list[tuple[str, bytes]]:
     """A photograph in every format and mode that Pillow writes and we read: mode and suffix, content."""
-    suffixes = {Image.registered_extensions()[suffix]: suffix for suffix in sorted(images.image_extensions())}
+    suffixes = {
+        Image.registered_extensions()[suffix]: suffix for suffix in sorted(image_file.image_extensions())
+    }
     contents = []
     for form, suffix in suffixes.items():
         for mode in MODES if form in Image.SAVE else ():
