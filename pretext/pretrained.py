@@ -14,8 +14,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pretext.color.bins import AbBins
-from pretext.networks import Backbone, Output, build_network
+from pretext.config import NetworkConfig
+from pretext.networks import NETWORKS, Backbone, Output, build_network
 from pretext.networks.eccv16 import Eccv16
+from pretext.outside import arguments_of, name_of
 from pretext.runtime.checkpoint import DamagedFileError, load_checkpoint
 from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
@@ -262,6 +264,58 @@ def _assemble(
         sha256=state_hash(network),
         path=path,
     )
+
+
+def start_from(network: Backbone, init: str, task: Task) -> str:
+    """Copy the weights of a trained network into a new one; what was copied and what was not, in words.
+
+    Where their outputs mean different things, the layers whose size depends on the output stay as they are.
+
+    Args:
+        network: made for `task`.
+        init: what `load_pretrained` takes.
+
+    Raises:
+        FileNotFoundError: there are no such weights.
+        ValueError: they are unusable, or of another network.
+    """
+    trained = load_pretrained(init)
+    theirs, ours = describe_network(trained.network), describe_network(network)
+    if theirs != ours:
+        raise ValueError(
+            f"init: {trained.origin} holds {_in_words(theirs)}, but {_in_words(ours)} is to be trained; set "
+            "network.name, network.width and network.args to those of the weights"
+        )
+    new = network.state_dict()
+    same_shapes = {
+        name for name, old in trained.network.state_dict().items() if _shape(new, name) == old.shape
+    }
+    if isinstance(network.output, int) and not task.has_output_of(trained.task):
+        with torch.device("meta"):  # shapes only
+            other = type(network)(**arguments_of(network) | {"output": 1})
+        fixed = other.state_dict()
+        same_shapes = {name for name in same_shapes if _shape(fixed, name) == new[name].shape}
+    state = {name: tensor for name, tensor in trained.network.state_dict().items() if name in same_shapes}
+    left_new = network.load_state_dict(state, strict=False).missing_keys
+    step = "" if trained.step is None else f" after step {trained.step}"
+    remark = f"; new, for another output: {', '.join(left_new)}" if left_new else ""
+    return f"starts from the weights of {trained.origin}{step}{remark}"
+
+
+def describe_network(network: Backbone) -> NetworkConfig:
+    """The keys of a configuration that construct such a network; raises ValueError as `arguments_of`."""
+    args = arguments_of(network)
+    del args["output"]
+    return NetworkConfig(name=name_of(type(network), NETWORKS), width=args.pop("width", 1.0), args=args)
+
+
+def _in_words(network: NetworkConfig) -> str:
+    args = "".join(f", {key} {value}" for key, value in network.args.items())
+    return f"{network.name} of width {network.width:g}{args}"
+
+
+def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
+    return state[name].shape if name in state else None
 
 
 def state_hash(network: nn.Module) -> str:

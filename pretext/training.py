@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pretext.broken_files import BrokenFiles
-from pretext.config import DataConfig, NetworkConfig, OptimConfig, TrainConfig
+from pretext.config import DataConfig, OptimConfig, TrainConfig
 from pretext.images.image_source import ImageSource
-from pretext.images.loader import batches_in_order, shuffled_batches
+from pretext.images.loader import shuffled_batches
 from pretext.images.sources import ImageSources, name_of_source, names_hash, open_images
 from pretext.images.workers import LostWorkerError
-from pretext.networks import NETWORKS, Backbone, build_network
+from pretext.networks import Backbone, build_network
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.outside import arguments_of, name_of
-from pretext.pretrained import Pretrained, load_pretrained
+from pretext.pretrained import Pretrained, describe_network, load_pretrained, start_from
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError, flatten
 from pretext.runtime.distributed import World, choose_precision, join_world
@@ -44,12 +44,9 @@ def run(config: TrainConfig) -> Pretrained:
     """`train` with the task, the network and the images that `config` names."""
     task = build_task(config.task, config.task_args)
     torch.manual_seed(config.seed)
-    chosen = config.network
+    chosen, data = config.network, config.data
     network = build_network(chosen.name, output=task.output, width=chosen.width, args=chosen.args)
-    keys = {**vars(config), **vars(config.data), **vars(config.optim)}
-    for key in ("data", "network", "task", "task_args", "optim"):
-        del keys[key]
-    return train(task, network, keys.pop("train"), **keys)
+    return _run(task, network, data.train, data.validation, data.gallery, config)
 
 
 def train(
@@ -85,31 +82,53 @@ def train(
         OSError: a file could not be written; the last checkpoint is whole.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
+    sources = {"train": images, "validation": validation, "gallery": gallery}
+    groups: dict[str, Any] = {"data": DataConfig, "optim": OptimConfig, "": TrainConfig}
+    given = {*groups, *sources, "network", "task", "task_args"}
+    names = {
+        field.name: group
+        for group, cls in groups.items()
+        for field in dataclasses.fields(cls)
+        if field.name not in given
+    }
+    for key in keys:
+        if key not in names:
+            raise ValueError(unknown_name("key of a training", key, names))
+    values = {group: {key: value for key, value in keys.items() if names[key] == group} for group in groups}
+    addresses: dict[str, Any] = {
+        key: None if source is None else name_of_source(source) for key, source in sources.items()
+    }
+    config = TrainConfig(
+        data=DataConfig(**addresses, **values["data"]),
+        optim=OptimConfig(**values["optim"]),
+        run_dir=str(run_dir),
+        steps=steps,
+        **values[""],
+    )
+    return _run(task, network, images, validation, gallery, config)
+
+
+def _run(
+    task: Task, network: Backbone, images: Any, validation: Any, gallery: Any, config: TrainConfig
+) -> Pretrained:
+    """`train` for a configuration whose task, network and images are those given, whatever it calls them."""
     if network.output != task.output:
         raise ValueError(
             f"the network's output is {network.output!r}, but the task asks for {task.output!r}; construct the network "
             "with output=task.output"
         )
-    config = resolve_config(
-        task,
-        network,
-        {"train": images, "validation": validation, "gallery": gallery},
-        {"run_dir": str(run_dir), "steps": steps, **keys},
+    config = dataclasses.replace(
+        config,
+        task=name_of(type(task), TASKS),
+        task_args=arguments_of(task),
+        network=describe_network(network),
     )
-    with join_world(config.device) as world, StopSignal(world) as stop, ExitStack() as opened:
+    with ExitStack() as opened:
+        world = opened.enter_context(join_world(config.device))
+        stop = opened.enter_context(StopSignal(world))
         sources = open_images(images, validation, gallery, config.data, config.seed)
-        folder, started = RunDir(config.run_dir), ""
-        if not folder.last_checkpoint.exists():
-            task.prepare(
-                sources.train,
-                name=config.data.train,
-                image_size=config.data.image_size,
-                num_workers=config.data.num_workers,
-                visible=world.is_main,
-            )
-            started = start_from(network, config.init, task) if config.init else ""
-        _train(task, network, sources, config, started, world, stop, opened)
-    return load_pretrained(folder.last_checkpoint)
+        _train(task, network, sources, config, world, stop, opened)
+    return load_pretrained(RunDir(config.run_dir).last_checkpoint)
 
 
 def _train(
@@ -117,14 +136,23 @@ def _train(
     network: Backbone,
     sources: ImageSources,
     config: TrainConfig,
-    started: str,
     world: World,
     stop: StopSignal,
     opened: ExitStack,
 ) -> None:
-    """From prepared objects to the last checkpoint; `started` says where the weights come from."""
-    # ---------------------------------------------------------------------------------- build
+    # ------------------------------------------------------------------------------------- build
     device, data, folder = world.device, config.data, RunDir(config.run_dir)
+    is_new, origin = not folder.last_checkpoint.exists(), ""
+    if is_new:
+        task.prepare(
+            sources.train,
+            name=data.train,
+            image_size=data.image_size,
+            num_workers=data.num_workers,
+            visible=world.is_main,
+        )
+        if config.init:
+            origin = start_from(network, config.init, task)
     torch.backends.cudnn.benchmark = True  # all crops have one size
     torch.manual_seed(config.seed)
     head = task.head(network.deepest) if task.output is None else None
@@ -150,10 +178,15 @@ def _train(
     broken_validation = BrokenFiles({}, num_images=len(sources.validation), max_share=1.0)
     broken = BrokenFiles({}, num_images=len(sources.train), max_share=data.max_broken_share)
     first_step, statistics = 0, torch.zeros((), dtype=torch.float64, device=device)
-    if folder.last_checkpoint.exists():
+    if not is_new:
         state = load_checkpoint(folder.last_checkpoint)
-        refuse_another(state, config, sources.train)
-        restore(state, network, head, task, optimizer)
+        _refuse_another(state, config, sources.train)
+        task.load_state(state["task"])
+        network.load_state_dict(state["network"])
+        if head is not None:
+            head.load_state_dict(state["head"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random_state"])
         first_step, broken.reasons = state["step"], state["broken_files"]
         statistics = state["statistics"].to(device) * world.is_main  # the sum over all processes is stored
     task.prepare_network(network)
@@ -186,12 +219,11 @@ def _train(
         f"{len(sources.train)} training and {len(sources.validation)} validation images, "
         f"on {device} x {world.size}, {precision}"
     )
-    for remark in sources.remarks:
-        progress.say(remark)
     if first_step:
-        started = f"resumes after step {first_step} of {config.steps} in {folder.path}"
-    if started:
-        progress.say(started)
+        origin = f"resumes after step {first_step} of {config.steps} in {folder.path}"
+    for remark in (*sources.remarks, origin):
+        if remark:
+            progress.say(remark)
     running = RunningLosses(
         task.loss_names, world, way_out="Lower optim.lr or set optim.clip_norm, in a new run_dir"
     )
@@ -289,16 +321,9 @@ def _train(
         # ----------------------------------------------------------------------- validate
         if done % config.validate_every == 0 or is_last:
             running.check_finite()
-            validation_batches = batches_in_order(
-                sources.validation,
-                task.cut_in_order(data.image_size),
-                short_side=data.image_size,
-                batch_size=config.batch_size // world.size,
-                rank=world.rank,
-                world_size=world.size,
-                num_workers=data.num_workers,
+            row, unreadable = validate(
+                task, network, whole, sources.validation, config, world, autocast, statistics
             )
-            row, unreadable = validate(task, network, whole, validation_batches, world, autocast, statistics)
             for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
                 progress.say(line)
             progress.say(f"validation at step {done}: {task.describe(row)}")
@@ -317,10 +342,7 @@ def _train(
         kept = config.keep_every is not None and done % config.keep_every == 0
         if done % config.save_every == 0 or kept or is_last or stopped_by:
             running.check_finite()
-            save(
-                folder.last_checkpoint,
-                *([folder.step_checkpoint(done)] if kept else []),
-            )
+            save(folder.last_checkpoint, *([folder.step_checkpoint(done)] if kept else []))
         if stopped_by:
             break
 
@@ -338,111 +360,7 @@ def _train(
     progress.say("\n".join(f"{kind:<11} {path}" for kind, path in made.items() if path.exists()))
 
 
-def resolve_config(
-    task: Task, network: Backbone, images: Mapping[str, Any], keys: Mapping[str, Any]
-) -> TrainConfig:
-    """The configuration that describes a training of these objects.
-
-    Args:
-        images: what train, validation and gallery are.
-        keys: the other keys of a configuration, by their own names without a group's.
-
-    Raises:
-        ValueError: an unknown key, or an object that does not keep its arguments.
-    """
-    groups: dict[str, dict[str, Any]] = {"": {}, "data": {}, "optim": {}}
-    names = {
-        field.name: group
-        for group, cls in {"": TrainConfig, "data": DataConfig, "optim": OptimConfig}.items()
-        for field in dataclasses.fields(cls)
-        if field.name not in ("data", "network", "optim", "task", "task_args", *images)
-    }
-    for key, value in keys.items():
-        if key not in names:
-            raise ValueError(unknown_name("key of a training", key, names))
-        groups[names[key]][key] = value
-    addresses: dict[str, Any] = {
-        key: None if value is None else name_of_source(value) for key, value in images.items()
-    }
-    return TrainConfig(
-        task=name_of(type(task), TASKS),
-        task_args=arguments_of(task),
-        network=describe_network(network),
-        data=DataConfig(**addresses, **groups["data"]),
-        optim=OptimConfig(**groups["optim"]),
-        **groups[""],
-    )
-
-
-def restore(
-    state: Mapping[str, Any],
-    network: Backbone,
-    head: nn.Module | None,
-    task: Task,
-    optimizer: torch.optim.Adam,
-) -> None:
-    """Give all of a training, and torch's random numbers, what a checkpoint holds."""
-    task.load_state(state["task"])
-    network.load_state_dict(state["network"])
-    if head is not None:
-        head.load_state_dict(state["head"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["random_state"])
-
-
-def start_from(network: Backbone, init: str, task: Task) -> str:
-    """Copy the weights of a trained network into a new one; what was copied and what was not, in words.
-
-    Where their outputs mean different things, the layers whose size depends on the output stay as they are.
-
-    Args:
-        network: made for `task`.
-        init: what `load_pretrained` takes.
-
-    Raises:
-        FileNotFoundError: there are no such weights.
-        ValueError: they are unusable, or of another network.
-    """
-    trained = load_pretrained(init)
-    theirs, ours = describe_network(trained.network), describe_network(network)
-    if theirs != ours:
-        raise ValueError(
-            f"init: {trained.origin} holds {_in_words(theirs)}, but {_in_words(ours)} is to be trained; set "
-            "network.name, network.width and network.args to those of the weights"
-        )
-    new = network.state_dict()
-    same_shapes = {
-        name for name, old in trained.network.state_dict().items() if _shape(new, name) == old.shape
-    }
-    if isinstance(network.output, int) and not task.has_output_of(trained.task):
-        with torch.device("meta"):  # shapes only
-            other = type(network)(**arguments_of(network) | {"output": 1})
-        fixed = other.state_dict()
-        same_shapes = {name for name in same_shapes if _shape(fixed, name) == new[name].shape}
-    state = {name: tensor for name, tensor in trained.network.state_dict().items() if name in same_shapes}
-    left_new = network.load_state_dict(state, strict=False).missing_keys
-    step = "" if trained.step is None else f" after step {trained.step}"
-    remark = f"; new, for another output: {', '.join(left_new)}" if left_new else ""
-    return f"starts from the weights of {trained.origin}{step}{remark}"
-
-
-def describe_network(network: Backbone) -> NetworkConfig:
-    """The keys of a configuration that construct such a network; raises ValueError as `arguments_of`."""
-    args = arguments_of(network)
-    del args["output"]
-    return NetworkConfig(name=name_of(type(network), NETWORKS), width=args.pop("width", 1.0), args=args)
-
-
-def _in_words(network: NetworkConfig) -> str:
-    args = "".join(f", {key} {value}" for key, value in network.args.items())
-    return f"{network.name} of width {network.width:g}{args}"
-
-
-def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
-    return state[name].shape if name in state else None
-
-
-def refuse_another(state: Mapping[str, Any], config: TrainConfig, images: ImageSource) -> None:
+def _refuse_another(state: Mapping[str, Any], config: TrainConfig, images: ImageSource) -> None:
     """Raises ValueError if a checkpoint is of another network, task or data, or too late."""
     stored = flatten(state["config"])
     for key, value in flatten(dataclasses.asdict(config)).items():

@@ -1,7 +1,7 @@
 """Validation over all processes' images, and the figure of a run's losses so far."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from pretext.config import TrainConfig
 from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, save_figure
 from pretext.images.image_source import ImageSource
-from pretext.images.loader import Batch, batches_in_order
+from pretext.images.loader import batches_in_order
 from pretext.networks.backbone import Backbone
 from pretext.runtime.distributed import World
 from pretext.tasks import Task
@@ -23,12 +24,13 @@ def validate(
     task: Task,
     network: Backbone,
     model: nn.Module,
-    batches: Iterable[Batch],
+    images: ImageSource,
+    config: TrainConfig,
     world: World,
     autocast: torch.autocast,
     learned: Tensor,
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
-    """Metrics by name over all processes' `batches`, and (name, reason) of this process's unreadable files.
+    """Metrics by name over all `images`, and (name, reason) of this process's unreadable files.
 
     The losses are means over the images that count, and left out if there are none. Beside them stand those of the
     answer that is best for the training images whatever the input, left out while nothing is known of them: what a
@@ -39,26 +41,35 @@ def validate(
         learned: this process's sum of the task's statistics over training images.
     """
     model.eval()
+    batches = batches_in_order(
+        images,
+        task.cut_in_order(config.data.image_size),
+        short_side=config.data.image_size,
+        batch_size=config.batch_size // world.size,
+        rank=world.rank,
+        world_size=world.size,
+        num_workers=config.data.num_workers,
+    )
     losses_sum: defaultdict[str, Tensor] = defaultdict(lambda: learned.new_zeros((), dtype=torch.float64))
     measured_sum = losses_sum.copy()
     asked, num_counted, num_images = torch.zeros_like(learned), 0, 0
     errors = []
     for batch in batches:
         errors += batch.errors
-        images = batch.rgb[~batch.broken].to(world.device)
-        if not len(images):
+        pictures = batch.rgb[~batch.broken].to(world.device)
+        if not len(pictures):
             continue
-        inputs, targets = task.split(images, network)
+        inputs, targets = task.split(pictures, network)
         with autocast:
             output = model(inputs)
         losses = task.losses(output, targets)
         asked += task.statistics(targets)
         for name in task.loss_names:
             losses_sum[name] += losses.by_name[name].sum().double()
-        for name, values in task.measure(images, output, network).items():
+        for name, values in task.measure(pictures, output, network).items():
             measured_sum[name] += values.sum().double()
         num_counted += int(losses.counted.sum())
-        num_images += len(images)
+        num_images += len(pictures)
     counted, images_in_all = sum(world.gather(num_counted)), sum(world.gather(num_images))
     all_learned, all_asked = world.sum(learned.clone()), world.sum(asked)
     row: dict[str, float] = {}
