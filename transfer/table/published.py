@@ -4,8 +4,9 @@ Every number was read in the source that its table names, but for those that are
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pretext.quoted import FromMemory
 
@@ -52,7 +53,7 @@ class PublishedResults(PublishedNumbers):
 
     @property
     def family(self) -> str:
-        """The name of their protocol alone; see `family`."""
+        """The name of their protocol alone."""
         return family(self.protocol)
 
     def is_on(self, data: str) -> bool:
@@ -80,30 +81,6 @@ def published_beside(task: str, protocol: str, metric: str, data: str = "") -> l
     ]
 
 
-def side_by_side(
-    network: str, heads: Mapping[str, str], tables: Sequence[PublishedResults]
-) -> PublishedNumbers:
-    """Tables of one paper as one; a method that a table lacks has no numbers there.
-
-    Args:
-        heads: task -> head of its columns, with {} for their names.
-    """
-    methods = dict.fromkeys(method for table in tables for method in table.rows)
-    return PublishedNumbers(
-        data=" and ".join(dict.fromkeys(table.data for table in tables)),
-        network=network,
-        columns=tuple(heads[table.task].format(column) for table in tables for column in table.columns),
-        rows={
-            method: tuple(
-                number for table in tables for number in table.rows.get(method, (None,) * len(table.columns))
-            )
-            for method in methods
-        },
-        source=tables[0].source,
-        remark=tables[0].remark,
-    )
-
-
 def family(protocol: str) -> str:
     """A protocol's name without stages and what the user changed: `zhang16` of `zhang16, 112 px of 128`."""
     return re.split(r"[, ]", protocol, maxsplit=1)[0]
@@ -114,158 +91,154 @@ def _plain(name: str) -> str:
 
 
 _SPLIT_BRAIN = "Zhang, Isola, Efros 2017 (Split-Brain Autoencoders, arXiv 1611.09842v3)"
-_PASCAL_SOURCE = (
-    f"{_SPLIT_BRAIN}, table 4; what is marked † is from table 2 of Zhang, Isola, Efros 2016 (Colorful Image "
-    "Colorization)"
-)
-_RESCALED = (
-    "Where the paper has a number with weights rescaled before fine-tuning (Krähenbühl et al. 2016) and one without, "
-    "it is the one with."
+PASCAL_SIDE_BY_SIDE = PublishedNumbers(
+    data="VOC2007 test and VOC2012 segval11",
+    network="AlexNet",
+    columns=(
+        "Classification, fc8: mAP",
+        "Classification, fc6-8: mAP",
+        "Classification, all: mAP",
+        "Detection, all: mAP",
+        "Segmentation, all: mIU",
+    ),
+    rows={
+        "ImageNet labels": (FromMemory(76.8), 78.9, 79.9, 56.8, 48.0),
+        "Gaussian": (None, None, 53.3, 43.4, 19.8),
+        "k-means initialisation": (FromMemory(32.0), 39.2, 56.6, 45.6, 32.6),
+        "autoencoder": (None, 16.0, 53.8, 41.9, 25.2),
+        "egomotion (Jayaraman and Grauman 2015)": (None, None, None, 41.7, None),
+        "egomotion (Agrawal et al. 2015)": (None, 31.0, 54.2, 43.9, None),
+        "tracking (Wang and Gupta 2015)": (None, None, 63.1, 47.2, None),
+        "context": (FromMemory(44.7), 55.1, 65.3, 51.1, None),
+        "shuffled frames (Misra et al. 2016)": (None, None, None, 42.4, None),
+        "inpainting": (None, None, 56.5, 44.5, 29.7),
+        # Classification is of the authors' later model at 112 px; table 2 of 2016 had an earlier one.
+        "BiGAN": (None, 52.3, 60.1, 46.9, 35.2),
+        "sound (Owens et al. 2016)": (None, 52.3, 61.3, 44.0, None),
+        "moving objects (Pathak et al. 2017)": (None, None, 61.0, 52.2, None),
+        "colorization, grey input": (FromMemory(52.4), 61.5, 65.9, FromMemory(46.1), FromMemory(35.0)),
+        "colorization, colour input": (FromMemory(52.4), FromMemory(61.5), FromMemory(65.6), 46.9, 35.6),
+        "colorization (Larsson et al. 2017)": (None, None, 65.9, None, 38.4),
+        "split-brain": (None, 63.0, 67.1, 46.7, 36.0),
+    },
+    source=(
+        f"{_SPLIT_BRAIN}, table 4; what is marked † is from table 2 of Zhang, Isola, Efros 2016 (Colorful Image "
+        "Colorization)"
+    ),
+    remark=(
+        "Where the paper has a number with weights rescaled before fine-tuning (Krähenbühl et al. 2016) and one "
+        "without, it is the one with."
+    ),
 )
 
-# One table of the papers, by task.
-_PASCAL = (
-    PublishedResults(
+
+def _part_of_pascal(columns: slice, names: tuple[str, ...], **task: Any) -> PublishedResults:
+    """One task's columns of `PASCAL_SIDE_BY_SIDE`, with the methods that have a number there."""
+    rows = {method: numbers[columns] for method, numbers in PASCAL_SIDE_BY_SIDE.rows.items()}
+    return PublishedResults(
+        columns=names,
+        rows={method: numbers for method, numbers in rows.items() if any(numbers)},
+        source=PASCAL_SIDE_BY_SIDE.source,
+        remark=PASCAL_SIDE_BY_SIDE.remark,
+        **task,
+    )
+
+
+PASCAL = {
+    "finetune": _part_of_pascal(
+        slice(0, 3),
+        ("fc8", "fc6-8", "all"),
         task="finetune",
         protocol="voc07",
         # The paper says mAP alone; the published code of Krähenbühl et al. 2016, by which they tested, has the area.
         metrics=("mAP", "mAP_11_point"),
         data="VOC2007 test",
         network="AlexNet, by the layers that were trained",
-        columns=("fc8", "fc6-8", "all"),
-        rows={
-            "ImageNet labels": (FromMemory(76.8), 78.9, 79.9),
-            "Gaussian": (None, None, 53.3),
-            "k-means initialisation": (FromMemory(32.0), 39.2, 56.6),
-            "autoencoder": (None, 16.0, 53.8),
-            "egomotion (Agrawal et al. 2015)": (None, 31.0, 54.2),
-            "tracking (Wang and Gupta 2015)": (None, None, 63.1),
-            "context": (FromMemory(44.7), 55.1, 65.3),
-            "inpainting": (None, None, 56.5),
-            # Of the authors' later model at 112 px; table 2 of 2016 had an earlier one.
-            "BiGAN": (None, 52.3, 60.1),
-            "sound (Owens et al. 2016)": (None, 52.3, 61.3),
-            "moving objects (Pathak et al. 2017)": (None, None, 61.0),
-            "colorization, grey input": (FromMemory(52.4), 61.5, 65.9),
-            "colorization, colour input": (FromMemory(52.4), FromMemory(61.5), FromMemory(65.6)),
-            "colorization (Larsson et al. 2017)": (None, None, 65.9),
-            "split-brain": (None, 63.0, 67.1),
-        },
-        source=_PASCAL_SOURCE,
-        remark=_RESCALED,
     ),
-    PublishedResults(
+    "detect": _part_of_pascal(
+        slice(3, 4),
+        ("all",),
         task="detect",
         protocol="zhang16",
         # The paper says mAP alone; Fast R-CNN, by which they tested, measures VOC2007 by eleven points.
         metrics=("AP50_11_point", "AP50"),
         data="VOC2007 test",
         network="AlexNet, Fast R-CNN with its fc6 and fc7",
-        columns=("all",),
-        rows={
-            "ImageNet labels": (56.8,),
-            "Gaussian": (43.4,),
-            "k-means initialisation": (45.6,),
-            "autoencoder": (41.9,),
-            "egomotion (Jayaraman and Grauman 2015)": (41.7,),
-            "egomotion (Agrawal et al. 2015)": (43.9,),
-            "tracking (Wang and Gupta 2015)": (47.2,),
-            "context": (51.1,),
-            "shuffled frames (Misra et al. 2016)": (42.4,),
-            "inpainting": (44.5,),
-            "BiGAN": (46.9,),
-            "sound (Owens et al. 2016)": (44.0,),
-            "moving objects (Pathak et al. 2017)": (52.2,),
-            "colorization, grey input": (FromMemory(46.1),),
-            "colorization, colour input": (46.9,),
-            "split-brain": (46.7,),
-        },
-        source=_PASCAL_SOURCE,
-        remark=_RESCALED,
     ),
-    PublishedResults(
+    "segment": _part_of_pascal(
+        slice(4, 5),
+        ("all",),
         task="segment",
         protocol="zhang16, fc7",
         metrics=("mIoU",),
         data="VOC2012 segval11",
         network="AlexNet, FCN-32s, trained on the images of SBD",
-        columns=("all",),
-        rows={
-            "ImageNet labels": (48.0,),
-            "Gaussian": (19.8,),
-            "k-means initialisation": (32.6,),
-            "autoencoder": (25.2,),
-            "inpainting": (29.7,),
-            "BiGAN": (35.2,),
-            "colorization, grey input": (FromMemory(35.0),),
-            "colorization, colour input": (35.6,),
-            "colorization (Larsson et al. 2017)": (38.4,),
-            "split-brain": (36.0,),
-        },
-        source=_PASCAL_SOURCE,
-        remark=_RESCALED,
+    ),
+}
+
+_ALEXNET_ON_IMAGENET = PublishedResults(
+    task="linear",
+    protocol="zhang16",
+    metrics=("top1",),
+    data="ImageNet val",
+    network="AlexNet, resized features",
+    columns=("conv1", "conv2", "conv3", "conv4", "conv5"),
+    rows={
+        "supervised": (19.3, 36.3, 44.2, 48.3, 50.5),
+        "random": (11.6, 17.1, 16.9, 16.3, 14.1),
+        "k-means initialisation": (17.5, 23.0, 24.5, 23.2, 20.6),
+        "Jigsaw": (19.2, 30.1, 34.7, 33.9, 28.3),
+        "context": (16.2, 23.3, 30.2, 31.7, 29.6),
+        "inpainting": (14.1, 20.7, 21.0, 19.8, 15.5),
+        "BiGAN": (17.7, 24.5, 31.0, 29.9, 28.0),
+        # The paper's first version had other values.
+        "colorization": (13.1, 24.8, 31.0, 32.6, 31.8),
+        "autoencoder": (12.9, 20.1, 18.5, 15.1, 11.5),
+        "autoencoder, half of its input dropped": (12.1, 20.4, 19.7, 16.1, 12.3),
+        "L → ab (cl)": (12.5, 25.4, 32.4, 33.1, 32.0),
+        "L → ab (reg)": (12.3, 23.5, 29.6, 31.1, 30.1),
+        "ab → L (cl)": (11.6, 19.2, 22.6, 21.7, 19.2),
+        "ab → L (reg)": (11.5, 19.4, 23.5, 23.9, 21.7),
+        "(L, ab) → (ab, L)": (15.1, 22.6, 24.4, 23.2, 21.1),
+        "(L, ab, Lab) → (ab, L, Lab)": (15.4, 22.9, 24.0, 22.0, 18.9),
+        "two L → ab, ensembled": (11.7, 23.7, 30.9, 32.2, 31.3),
+        "split-brain (reg, reg)": (17.4, 27.9, 33.6, 34.2, 32.3),
+        "split-brain": (17.7, 29.3, 35.4, 35.2, 32.8),
+    },
+    source=f"{_SPLIT_BRAIN}, table 2",
+    remark=(
+        "Colorization is the network of 2016, split-brain that by classification; of the others, cl classifies "
+        "quantised colours without rebalancing, reg regresses. Jigsaw's conv1 has stride 2: maps of four times as many "
+        "positions. The maps of the other AlexNets are 55, 27, 13, 13 and 13 wide before the resizing; this project's "
+        "alexnet keeps the padding of its training in the test, and they are 57, 29, 15, 15 and 15."
     ),
 )
-PASCAL = {table.task: table for table in _PASCAL}
-PASCAL_SIDE_BY_SIDE = side_by_side(
-    "AlexNet",
-    {
-        "finetune": "Classification, {}: mAP",
-        "detect": "Detection, {}: mAP",
-        "segment": "Segmentation, {}: mIU",
+_GOYAL19_RESNET = PublishedResults(
+    task="linear",
+    protocol="goyal19",
+    metrics=("top1",),
+    data="ImageNet val",
+    network="ResNet-50, one number per network: its best stage",
+    columns=("best stage",),
+    rows={
+        "supervised": (75.88,),
+        "Jigsaw, ImageNet-1k": (46.58,),
+        "Jigsaw, ImageNet-22k": (53.09,),
+        "Jigsaw, YFCC-100M": (51.37,),
+        "RotNet, ImageNet-1k": (48.2,),
+        "RotNet, ImageNet-22k": (54.89,),
+        "colorization, ImageNet-1k": (40.11,),
+        "colorization, ImageNet-22k": (49.24,),
+        "colorization, YFCC-100M": (47.46,),
     },
-    _PASCAL,
+    source="VISSL's model zoo, linear ImageNet models of Goyal et al. 2019 (Scaling and Benchmarking)",
 )
-
-_CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
-_PROBES = (
-    "Colorization is the network of 2016, split-brain that by classification; of the others, cl classifies quantised "
-    "colours without rebalancing, reg regresses. Jigsaw's conv1 has stride 2: maps of four times as many positions. "
-    "The maps of the other AlexNets are 55, 27, 13, 13 and 13 wide before the resizing; this project's alexnet keeps "
-    "the padding of its training in the test, and they are 57, 29, 15, 15 and 15."
-)
-_MODEL_ZOO = "VISSL's model zoo, linear ImageNet models of Goyal et al. 2019 (Scaling and Benchmarking)"
 
 PUBLISHED = (
-    PublishedResults(
-        task="linear",
-        protocol="zhang16",
-        metrics=("top1",),
-        data="ImageNet val",
-        network="AlexNet, resized features",
-        columns=_CONVOLUTIONS,
-        rows={
-            "supervised": (19.3, 36.3, 44.2, 48.3, 50.5),
-            "random": (11.6, 17.1, 16.9, 16.3, 14.1),
-            "k-means initialisation": (17.5, 23.0, 24.5, 23.2, 20.6),
-            "Jigsaw": (19.2, 30.1, 34.7, 33.9, 28.3),
-            "context": (16.2, 23.3, 30.2, 31.7, 29.6),
-            "inpainting": (14.1, 20.7, 21.0, 19.8, 15.5),
-            "BiGAN": (17.7, 24.5, 31.0, 29.9, 28.0),
-            # The paper's first version had other values.
-            "colorization": (13.1, 24.8, 31.0, 32.6, 31.8),
-            "autoencoder": (12.9, 20.1, 18.5, 15.1, 11.5),
-            "autoencoder, half of its input dropped": (12.1, 20.4, 19.7, 16.1, 12.3),
-            "L → ab (cl)": (12.5, 25.4, 32.4, 33.1, 32.0),
-            "L → ab (reg)": (12.3, 23.5, 29.6, 31.1, 30.1),
-            "ab → L (cl)": (11.6, 19.2, 22.6, 21.7, 19.2),
-            "ab → L (reg)": (11.5, 19.4, 23.5, 23.9, 21.7),
-            "(L, ab) → (ab, L)": (15.1, 22.6, 24.4, 23.2, 21.1),
-            "(L, ab, Lab) → (ab, L, Lab)": (15.4, 22.9, 24.0, 22.0, 18.9),
-            "two L → ab, ensembled": (11.7, 23.7, 30.9, 32.2, 31.3),
-            "split-brain (reg, reg)": (17.4, 27.9, 33.6, 34.2, 32.3),
-            "split-brain": (17.7, 29.3, 35.4, 35.2, 32.8),
-        },
-        source=f"{_SPLIT_BRAIN}, table 2",
-        remark=_PROBES,
-    ),
-    PublishedResults(
-        task="linear",
-        protocol="zhang16",
-        metrics=("top1",),
+    _ALEXNET_ON_IMAGENET,
+    replace(
+        _ALEXNET_ON_IMAGENET,
         data="Places205 val",
-        network="AlexNet, resized features",
-        columns=_CONVOLUTIONS,
         rows={
             "supervised": (22.1, 35.1, 40.2, 43.3, 44.6),
             "ImageNet labels": (22.7, 34.8, 38.4, 39.4, 38.7),
@@ -285,35 +258,11 @@ PUBLISHED = (
             "split-brain": (21.3, 30.7, 34.0, 34.1, 32.5),
         },
         source=f"{_SPLIT_BRAIN}, table 3",
-        remark=_PROBES,
     ),
-    PublishedResults(
-        task="linear",
-        protocol="goyal19",
-        metrics=("top1",),
-        data="ImageNet val",
-        network="ResNet-50, one number per network: its best stage",
-        columns=("best stage",),
-        rows={
-            "supervised": (75.88,),
-            "Jigsaw, ImageNet-1k": (46.58,),
-            "Jigsaw, ImageNet-22k": (53.09,),
-            "Jigsaw, YFCC-100M": (51.37,),
-            "RotNet, ImageNet-1k": (48.2,),
-            "RotNet, ImageNet-22k": (54.89,),
-            "colorization, ImageNet-1k": (40.11,),
-            "colorization, ImageNet-22k": (49.24,),
-            "colorization, YFCC-100M": (47.46,),
-        },
-        source=_MODEL_ZOO,
-    ),
-    PublishedResults(
-        task="linear",
-        protocol="goyal19",
-        metrics=("top1",),
-        data="ImageNet val",
+    _GOYAL19_RESNET,
+    replace(
+        _GOYAL19_RESNET,
         network="AlexNet, one number per network: its best stage",
-        columns=("best stage",),
         rows={
             "supervised": (49.54,),
             "Jigsaw, ImageNet-1k": (34.82,),
@@ -325,9 +274,8 @@ PUBLISHED = (
             "colorization, ImageNet-22k": (36.83,),
             "colorization, YFCC-100M": (34.19,),
         },
-        source=_MODEL_ZOO,
     ),
-    *_PASCAL,
+    *PASCAL.values(),
     # Detectron2 measures VOC2007 by eleven points.
     *(
         PublishedResults(
