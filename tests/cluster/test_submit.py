@@ -1,7 +1,6 @@
 """The launcher up to the moment when it submits, on a machine without Slurm, and without submitting at all."""
 
 import dataclasses
-import subprocess
 import sys
 from pathlib import Path
 
@@ -131,49 +130,18 @@ def test_sbatchs_own_words_are_on_one_line_and_once():
     assert refusal("Connection\nrefused") == "Connection refused"
 
 
-def test_the_snapshot_of_a_checkout_has_local_changes_and_new_files_but_nothing_ignored_or_deleted(tmp_path):
-    root, code = tmp_path / "root", tmp_path / "code"
-
-    def write(**files):
-        for name, text in files.items():
-            file = root / "pretext" / name.replace("_", ".", 1)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text)
-
-    def git(*words):
-        subprocess.run(["git", "-C", root, *words], check=True, capture_output=True)
-
-    write(a_py="committed", b_py="committed", c_json="asset")
-    (root / ".gitignore").write_text("*.log\n")
-    (root / "unrelated.txt").write_text("")
-    git("init")
-    git("add", ".")
-    write(a_py="changed", d_py="new", e_log="ignored")
-    (root / "pretext" / "b.py").unlink()
+def test_the_snapshot_is_all_of_the_packages_but_byte_code_and_nothing_of_the_previous_job(tmp_path):
+    code = tmp_path / "code"
+    for file in ("pretext/color/lab.py", "pretext/color/bins.npy", "pretext/color/__pycache__/lab.pyc"):
+        (tmp_path / "root" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / file).touch()
+    for package in ("eval_colorization", "transfer", "tests"):
+        (tmp_path / "root" / package).mkdir()
     (code / "pretext").mkdir(parents=True)
-    (code / "pretext" / "old.py").write_text("of the job before")
-
-    snapshot_code(root, code, {})
-    found = {str(file.relative_to(code)): file.read_text() for file in code.rglob("*") if file.is_file()}
-    assert found == {"pretext/a.py": "changed", "pretext/c.json": "asset", "pretext/d.py": "new"}
-
-
-def test_the_snapshot_of_a_checkout_on_a_machine_without_git_is_of_all_files(tmp_path, monkeypatch):
-    (tmp_path / "root" / ".git").mkdir(parents=True)
-    (tmp_path / "root" / "pretext").mkdir()
-    (tmp_path / "root" / "pretext" / "a.py").write_text("")
-    monkeypatch.setenv("PATH", "")
-    snapshot_code(tmp_path / "root", tmp_path / "code", {})
-    assert (tmp_path / "code" / "pretext" / "a.py").exists()
-
-
-def test_the_snapshot_of_an_installed_package_is_all_of_it_but_its_byte_code(tmp_path):
-    package = tmp_path / "root" / "pretext" / "color"
-    (package / "__pycache__").mkdir(parents=True)
-    for name in ("lab.py", "bins.npy", "__pycache__/lab.pyc"):
-        (package / name).write_text("")
-    snapshot_code(tmp_path / "root", tmp_path / "code", {})
-    assert sorted(file.name for file in (tmp_path / "code").rglob("*.*")) == ["bins.npy", "lab.py"]
+    (code / "pretext" / "old.py").touch()
+    snapshot_code(tmp_path / "root", code, {})
+    assert sorted(file.name for file in code.rglob("*.*")) == ["bins.npy", "lab.py"]
+    assert not (code / "tests").exists()
 
 
 @pytest.fixture
@@ -214,8 +182,7 @@ def test_the_snapshot_takes_along_the_users_modules_that_a_configuration_names_a
         "own_parts/layers.py",
         "own_photos.py",
     ]
-    (tmp_path / "root").mkdir()
-    snapshot_code(tmp_path / "root", tmp_path / "code", files)
+    snapshot_code(Path(__file__).parents[2], tmp_path / "code", files)
     assert (tmp_path / "code" / "own_network.py").read_text() == "from own_parts.layers import Thing\n"
 
 

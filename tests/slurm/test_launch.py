@@ -1,7 +1,6 @@
 """Submissions, sweeps, chains and refusals on a real Slurm."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -166,7 +165,6 @@ def test_a_second_job_on_a_run_directory_is_refused_while_the_first_may_still_wr
 def test_later_edits_of_code_and_configuration_do_not_reach_a_job(hold, to_cluster, tmp_path, monkeypatch):
     checkout, config = tmp_path / "checkout", tmp_path / "config.yaml"
     snapshot_code(ROOT, checkout, {})
-    subprocess.run(["git", "init", "--quiet", checkout], check=True)
     train = checkout / "pretext" / "training.py"
     train.write_text(train.read_text() + "print('the code as it was')\n")
     config.write_text("steps: 2\n")
