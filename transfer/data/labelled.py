@@ -104,18 +104,18 @@ def open_labelled(config: DataConfig) -> tuple[LabelledImages, LabelledImages]:
 
 
 def label_images(
-    train: AnyImages, test: AnyImages, name: str | None = None
+    train: AnyImages, test: AnyImages, config: DataConfig | None = None
 ) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test images that a function was given, with the same classes in the same order.
 
     Args:
         test: of the same kind as `train`.
-        name: of the data, in the results table.
+        config: how addresses are opened; of data sets its `name` counts.
 
     Raises ValueError as `open_labelled` does.
     """
     if isinstance(train, str) and isinstance(test, str):
-        return open_labelled(DataConfig(train=train, test=test, name=name))
+        return open_labelled(config or DataConfig(train=train, test=test))
     if isinstance(train, LabelledImages) and isinstance(test, LabelledImages):
         _check_same_classes(("train", train.classes), ("test", test.classes))
         return train, test
@@ -129,7 +129,7 @@ def label_images(
         for key, images in (("train", train), ("test", test))
     }
     sides = [(key, source, source.labels()) for key, source in sources.items()]
-    return _with_same_classes(sides[0], sides[1], name or type(test).__name__)
+    return _with_same_classes(sides[0], sides[1], (config and config.name) or type(test).__name__)
 
 
 def _with_same_classes(

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
 from transfer.detection.annotated import DetectionImages
-from transfer.detection.config import DetectConfig, DetectionProtocolName, DetectorName
+from transfer.detection.config import DetectConfig
 from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits, summary
 from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve_protocol
 from transfer.framework_training import FrameworkRun
@@ -17,15 +17,14 @@ from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
 from transfer.results import Record, last_and_best, package_versions, results_table
-from transfer.runs import arguments_of, config_of, start_run
+from transfer.runs import config_of, start_run
 from transfer.schedule import settings
 from transfer.stages import choose_stage
 
 
 def run(config: DetectConfig) -> list[Record]:
     """`detect` with what `config` names."""
-    data = config.data
-    return detect(config.backbone, data.train, data.test, **arguments_of(config, detect), config=config)
+    return _train(config, config.backbone, config.data.train, config.data.test)
 
 
 def detect(
@@ -34,39 +33,15 @@ def detect(
     test: AnyDetections,
     *,
     out: str | Path | None = None,
-    protocol: DetectionProtocolName = "plain",
-    detector: DetectorName | None = None,
-    stage: str | None = None,
-    train_from: str = "all",
-    batch_norm: Literal["train", "frozen"] | None = None,
-    colour_input: bool = False,
-    average_precision: Literal["area", "11_point"] = "area",
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    classes: Sequence[str] | None = None,
-    name: str | None = None,
-    train_proposals: list[str] | str | None = None,
-    test_proposals: str | None = None,
-    image_sizes: Sequence[int] | None = None,
-    test_image_size: int | None = None,
-    max_image_size: int | None = None,
-    num_workers: int = 2,
-    seed: int = 0,
-    save_every: int = 1000,
-    evaluate_every: int = 5000,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: DetectConfig | None = None,
+    **keys: Any,
 ) -> list[Record]:
     """Train a detector on a backbone with Detectron2.
-
-    The other arguments are the keys of `DetectConfig` and `DetectionDataConfig`, which say what they are.
 
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: addresses as in `DetectionDataConfig`, or each a `DetectionDataset`, which is measured as COCO is.
         out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
-        config: what `out` says of the run; None makes it of these arguments.
+        keys: of `DetectConfig` and `DetectionDataConfig`, by their own names.
 
     Returns:
         For each metric a record of the last test, and one of that with the highest value, the first of equals; of
@@ -79,7 +54,13 @@ def detect(
         OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
-    config = config or config_of(DetectConfig, locals())
+    config = config_of(DetectConfig, backbone, train, test, out, keys)
+    return _train(config, backbone, train, test)
+
+
+def _train(
+    config: DetectConfig, backbone: AnyBackbone, train: AnyDetections, test: AnyDetections
+) -> list[Record]:
     require_framework("detect")
     from detectron2.solver import build_lr_scheduler, build_optimizer
 
@@ -89,32 +70,36 @@ def detect(
     from transfer.detection.trainer import detectron2_folder, train_detector
 
     recipe, schedule = resolve_protocol(config)
-    with start_run(config, out) as run, StopSignal(run.world) as stop:
+    with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ check
         world = run.world
-        splits, test_images = world.on_main(lambda: open_detection(train, test, classes))
-        eleven_points = average_precision == "11_point"
+        splits, test_images = world.on_main(lambda: open_detection(train, test, config.data.classes))
+        eleven_points = config.average_precision == "11_point"
         require_full_marks(test_images, eleven_points=eleven_points, world=world)
-        proposals = proposals_of_splits(train_proposals, test_proposals, [split.address for split in splits])
+        proposals = proposals_of_splits(
+            config.data.train_proposals, config.data.test_proposals, [split.address for split in splits]
+        )
         trained_on = [
             (image, record)
             for split, file in zip(splits, proposals, strict=True)
             for image, record in detectron_records(split, file)
             if any(not box.crowd for box in image.boxes)
         ]
-        tested_on = detectron_records(test_images, test_proposals)
+        tested_on = detectron_records(test_images, config.data.test_proposals)
 
         # ------------------------------------------------------------------------------ build
         images = [image for split in splits for image in split.images]
         opened = open_backbone(
             backbone,
-            seed,
-            lambda: crops_to_rescale_on((len(images),), lambda i: images[i].open(), central_square, seed),
-            colour_input=colour_input,
+            config.seed,
+            lambda: crops_to_rescale_on(
+                (len(images),), lambda i: images[i].open(), central_square, config.seed
+            ),
+            colour_input=config.colour_input,
         )
-        detector = choose_detector(opened.network, detector)
+        detector = choose_detector(opened.network, config.detector)
         stage = {"c4": "layer3", "fpn": "layer4"}.get(detector) or choose_stage(
-            opened.network, stage, fully_connected=False
+            opened.network, config.stage, fully_connected=False
         )
         cfg = detectron_config(
             recipe,
@@ -122,55 +107,62 @@ def detect(
             detector=detector,
             stage=stage,
             num_classes=len(test_images.classes),
-            with_proposals=train_proposals is not None,
+            with_proposals=config.data.train_proposals is not None,
             device=str(world.device),
         )
-        torch.manual_seed(seed)
+        torch.manual_seed(config.seed)
         network = build_detector(
             opened.network,
             cfg,
             detector=detector,
-            train_from=train_from,
+            train_from=config.train_from,
             trains_batch_norm=recipe.batch_norm == "train",
         )
         frozen = frozen_tensors(network.backbone)
         optimizer = build_optimizer(cfg, network)
         evaluation = Evaluation(
-            test_images, tested_on, cfg, eleven_points=eleven_points, num_workers=num_workers
+            test_images, tested_on, cfg, eleven_points=eleven_points, num_workers=config.data.num_workers
         )
 
         # ----------------------------------------------------------------------------- resume
-        run_dir = run.take_folder()
-        run.held.enter_context(detectron2_folder(run_dir.path / "detectron2", cfg, world))
+        run.take_folder()
+        run.held.enter_context(detectron2_folder(run.folder.path / "detectron2", cfg, world))
         training = FrameworkRun(
             run,
             schedule,
             opened,
             len(trained_on),
-            save_every=save_every,
-            evaluate_every=evaluate_every,
+            save_every=config.save_every,
+            evaluate_every=config.evaluate_every,
             stop=stop,
         )
         loader = training_loader(
             MappedImages(trained_on, cfg, training=True),
             cfg,
-            seed=seed,
+            seed=config.seed,
             start_step=training.first_step,
             world=world,
-            num_workers=num_workers,
+            num_workers=config.data.num_workers,
         )
         for images_of_split in (*splits, test_images):
             for line in (summary(images_of_split), *images_of_split.notes()):
                 training.progress.say(line)
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(
-            f"{opened.name}, {detector} on {stage}, trained from {train_from} ({trained:.1f} M parameters), on "
+            f"{opened.name}, {detector} on {stage}, trained from {config.train_from} ({trained:.1f} M parameters), on "
             f"{world.device} x {world.size}: {schedule.described(recipe.schedule)}"
         )
 
         # ------------------------------------------------------------------------------ train
         train_detector(
-            network, loader, optimizer, build_lr_scheduler(cfg, optimizer), training, evaluation, seed, world
+            network,
+            loader,
+            optimizer,
+            build_lr_scheduler(cfg, optimizer),
+            training,
+            evaluation,
+            config.seed,
+            world,
         )
 
         # -------------------------------------------------------------------------------- end

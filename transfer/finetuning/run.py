@@ -3,7 +3,7 @@
 import time
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -22,13 +22,20 @@ from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, TransferBackbone, open_backbone
 from transfer.classification import RepeatedTest, classification_losses, measure
 from transfer.data.batches import LabelledBatch, train_batches
-from transfer.data.labelled import AnyImages, images_by_class, label_images, open_labelled, take_label_share
+from transfer.data.labelled import (
+    AnyImages,
+    LabelledImages,
+    images_by_class,
+    label_images,
+    open_labelled,
+    take_label_share,
+)
 from transfer.finetuning.config import FinetuneConfig
 from transfer.finetuning.protocols import resolve
 from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best, results_table
-from transfer.runs import arguments_of, config_of, refuse_another, start_run
+from transfer.runs import config_of, refuse_another, start_run
 
 LOG_EVERY = 10  # steps
 HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2016)
@@ -36,8 +43,7 @@ HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2
 
 def run(config: FinetuneConfig) -> list[Record]:
     """`finetune` with what `config` names."""
-    train, test = open_labelled(config.data)
-    return finetune(config.backbone, train, test, **arguments_of(config, finetune), config=config)
+    return _train_classifier(config, config.backbone, *open_labelled(config.data))
 
 
 def finetune(
@@ -46,34 +52,15 @@ def finetune(
     test: AnyImages,
     *,
     out: str | Path | None = None,
-    protocol: str = "voc07",
-    train_from: str = "all",
-    label_share: float = 1.0,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    head_lr_factor: float | None = None,
-    image_size: int | None = None,
-    crop_size: int | None = None,
-    colour_input: bool = False,
-    seed: int = 0,
-    save_every: int = 1000,
-    evaluate_every: int = 5000,
-    num_workers: int = 2,
-    max_broken_share: float = 0.01,
-    precision: Literal["float32", "bfloat16"] = "float32",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: FinetuneConfig | None = None,
+    **keys: Any,
 ) -> list[Record]:
     """Train a backbone, or its last layers, with labels.
-
-    The other arguments are the keys of `FinetuneConfig` and `DataConfig`, which say what they are.
 
     Args:
         backbone: see `open_backbone`; a copy is trained.
         train, test: see `label_images`.
         out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
-        config: what `out` says of the run; None makes it of these arguments.
+        keys: of `FinetuneConfig` and `DataConfig`, by their own names.
 
     Returns:
         For each metric a record of the last test and one of the best.
@@ -84,22 +71,27 @@ def finetune(
         OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
-    config = config or config_of(FinetuneConfig, locals())
-    for key, value in (("save_every", save_every), ("evaluate_every", evaluate_every)):
+    config = config_of(FinetuneConfig, backbone, train, test, out, keys)
+    return _train_classifier(config, backbone, *label_images(train, test, config.data))
+
+
+def _train_classifier(
+    config: FinetuneConfig, backbone: AnyBackbone, labelled: LabelledImages, test: LabelledImages
+) -> list[Record]:
+    for key, value in (("save_every", config.save_every), ("evaluate_every", config.evaluate_every)):
         if value < 1:
             raise ValueError(f"{key} is {value}, expected at least 1")
     recipe = resolve(
-        protocol,
-        steps=steps,
-        batch_size=batch_size,
-        lr=lr,
-        head_lr_factor=head_lr_factor,
-        image_size=image_size,
-        crop_size=crop_size,
+        config.protocol,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        head_lr_factor=config.head_lr_factor,
+        image_size=config.data.image_size,
+        crop_size=config.data.crop_size,
     )
-    labelled, test = label_images(train, test)
-    train = take_label_share(labelled, label_share, seed)
-    with start_run(config, out) as run, StopSignal(run.world) as stop:
+    train = take_label_share(labelled, config.label_share, config.seed)
+    with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ build
         world = run.world
         torch.backends.cudnn.benchmark = True  # all crops have one size
@@ -107,14 +99,14 @@ def finetune(
         num_steps = recipe.num_steps(num_images)
         opened = open_backbone(
             backbone,
-            seed,
+            config.seed,
             lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
             ),
-            colour_input=colour_input,
+            colour_input=config.colour_input,
         )
-        torch.manual_seed(seed)
-        network = Classifier(opened.network, len(train.classes), train_from)
+        torch.manual_seed(config.seed)
+        network = Classifier(opened.network, len(train.classes), config.train_from)
         network.to(world.device).to(memory_format=torch.channels_last)
         frozen = frozen_tensors(network)
         head = list(network.head.parameters())
@@ -126,7 +118,7 @@ def finetune(
             momentum=recipe.momentum,
             weight_decay=recipe.weight_decay,
         )
-        autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
         def answer(batch: LabelledBatch) -> Tensor:
             """Logits, of several crops the mean."""
@@ -141,14 +133,15 @@ def finetune(
             short_side=recipe.image_size,
             batch_size=recipe.batch_size,
             world=world,
-            num_workers=num_workers,
-            max_broken_share=max_broken_share,
+            num_workers=config.data.num_workers,
+            max_broken_share=config.data.max_broken_share,
         )
 
         # ----------------------------------------------------------------------------- resume
-        run_dir = run.take_folder()
+        run.take_folder()
+        run_dir = run.folder
         first_step = 0
-        broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
+        broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
             state = load_checkpoint(run_dir.last_checkpoint)
             refuse_another(state, opened, num_images, run_dir.path)
@@ -159,12 +152,12 @@ def finetune(
         batches = train_batches(
             train,
             recipe.train_cut(),
-            seed=seed,
+            seed=config.seed,
             num_steps=num_steps,
             batch_size=recipe.batch_size,
             start_step=first_step,
             world=world,
-            num_workers=num_workers,
+            num_workers=config.data.num_workers,
             pin_memory=world.device.type == "cuda",
         )
         if world.size > 1:
@@ -174,7 +167,7 @@ def finetune(
         progress = run.held.enter_context(Progress(num_steps, initial=first_step, visible=world.is_main))
         by_class = images_by_class(train)
         progress.say(
-            f"{opened.name}, trained from {train_from} ({sum(p.numel() for p in trained + head) / 1e6:.1f} M "
+            f"{opened.name}, trained from {config.train_from} ({sum(p.numel() for p in trained + head) / 1e6:.1f} M "
             f"parameters), {num_images} of {len(labelled.source)} training images ({by_class.min()} to "
             f"{by_class.max()} of a class) and {len(test.source)} test images, on {world.device} x {world.size}"
         )
@@ -228,7 +221,7 @@ def finetune(
             done = step + 1
             stopped_by = stop.agreed()
             is_last = done == num_steps
-            is_saved = done % save_every == 0 or is_last or stopped_by
+            is_saved = done % config.save_every == 0 or is_last or stopped_by
 
             # ---------------------------------------------------------------------------- log
             if done % LOG_EVERY == 0 or is_saved:  # so that a checkpoint knows every broken file
@@ -245,7 +238,7 @@ def finetune(
                 logged_step, clock = done, time.perf_counter()
 
             # --------------------------------------------------------------------------- test
-            if done % evaluate_every == 0 or is_last:
+            if done % config.evaluate_every == 0 or is_last:
                 running_losses.check_finite()
                 network.eval()
                 metrics = measure(*tests.run(answer, progress))
@@ -281,11 +274,11 @@ def finetune(
             },
             task="finetune",
             data=test.name,
-            protocol=recipe.described(label_share),
+            protocol=recipe.described(config.label_share),
             backbone=opened.name,
             weights=opened.sha256,
-            stage=train_from,
-            seed=seed,
+            stage=config.train_from,
+            seed=config.seed,
             settings=recipe.overrides(),
         )
         return run.finish(records, results_table(records), progress.say)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,21 +21,20 @@ from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, choose_stages, frozen, open_backbone
 from transfer.classification import RepeatedTest, class_ranks, measure, rank_metrics
 from transfer.data.batches import LabelledBatch, train_batches
-from transfer.data.labelled import AnyImages, label_images, open_labelled
+from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best
-from transfer.runs import arguments_of, config_of, refuse_another, start_run
+from transfer.runs import config_of, refuse_another, start_run
 
 LOG_EVERY = 50  # steps
 
 
 def run(config: LinearConfig) -> list[Record]:
     """`linear` with what `config` names."""
-    train, test = open_labelled(config.data)
-    return linear(config.backbone, train, test, **arguments_of(config, linear), config=config)
+    return _train_probes(config, config.backbone, *open_labelled(config.data))
 
 
 def linear(
@@ -44,30 +43,15 @@ def linear(
     test: AnyImages,
     *,
     out: str | Path | None = None,
-    protocol: str = "zhang16",
-    stages: Sequence[str] | None = None,
-    learning_rates: Sequence[float] | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    image_size: int | None = None,
-    crop_size: int | None = None,
-    seed: int = 0,
-    evaluate_every: int = 1,
-    num_workers: int = 2,
-    max_broken_share: float = 0.01,
-    precision: Literal["float32", "bfloat16"] = "float32",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: LinearConfig | None = None,
+    **keys: Any,
 ) -> list[Record]:
     """Train a linear classifier on each stage of a frozen backbone, all of them in one pass over the images.
-
-    The other arguments are the keys of `LinearConfig` and `DataConfig`, which say what they are.
 
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: see `label_images`.
         out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
-        config: what `out` says of the run; None makes it of these arguments.
+        keys: of `LinearConfig` and `DataConfig`, by their own names.
 
     Returns:
         For each stage, learning rate and metric a record of the last test and one of the best.
@@ -78,40 +62,45 @@ def linear(
         OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
-    config = config or config_of(LinearConfig, locals())
-    recipe = resolve(protocol, image_size, crop_size)
-    train, test = label_images(train, test)
-    with start_run(config, out) as run, StopSignal(run.world) as stop:
+    config = config_of(LinearConfig, backbone, train, test, out, keys)
+    return _train_probes(config, backbone, *label_images(train, test, config.data))
+
+
+def _train_probes(
+    config: LinearConfig, backbone: AnyBackbone, train: LabelledImages, test: LabelledImages
+) -> list[Record]:
+    recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
+    with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ build
         world = run.world
         torch.backends.cudnn.benchmark = True  # all crops have one size
         num_images = len(train.source)
         settings = {
             name: value
-            for name, value in (("epochs", epochs), ("batch_size", batch_size))
+            for name, value in (("epochs", config.epochs), ("batch_size", config.batch_size))
             if value not in (None, getattr(recipe, name))
         }
-        epochs, batch_size = epochs or recipe.epochs, batch_size or recipe.batch_size
-        test_steps = choose_test_steps(epochs, evaluate_every, num_images, batch_size)
+        epochs, batch_size = config.epochs or recipe.epochs, config.batch_size or recipe.batch_size
+        test_steps = choose_test_steps(epochs, config.evaluate_every, num_images, batch_size)
         num_steps = max(test_steps)
         opened = open_backbone(
             backbone,
-            seed,
+            config.seed,
             lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
             ),
         )
         network = opened.network.to(world.device).to(memory_format=torch.channels_last)
-        specs = {stage: network.stages[stage] for stage in choose_stages(network, stages)}
+        specs = {stage: network.stages[stage] for stage in choose_stages(network, config.stages)}
         heads = LinearHeads(
             {stage: (spec.channels, recipe.grid(stage, spec)) for stage, spec in specs.items()},
             len(train.classes),
-            learning_rates or [recipe.lr],
+            config.learning_rates or [recipe.lr],
             recipe,
-            seed=seed,
+            seed=config.seed,
             world=world,
         )
-        autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
         @torch.no_grad()
         def pooled_features(rgb: Tensor) -> dict[str, Tensor]:
@@ -133,14 +122,15 @@ def linear(
             short_side=recipe.image_size,
             batch_size=batch_size // (10 if recipe.ten_crop else 1),
             world=world,
-            num_workers=num_workers,
-            max_broken_share=max_broken_share,
+            num_workers=config.data.num_workers,
+            max_broken_share=config.data.max_broken_share,
         )
 
         # ----------------------------------------------------------------------------- resume
-        run_dir = run.take_folder()
+        run.take_folder()
+        run_dir = run.folder
         first_step = 0
-        broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
+        broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
         if run_dir.last_checkpoint.exists():
             state = load_checkpoint(run_dir.last_checkpoint)
             refuse_another(state, opened, num_images, run_dir.path)
@@ -150,12 +140,12 @@ def linear(
         batches = train_batches(
             train,
             recipe.train_cut(),
-            seed=seed,
+            seed=config.seed,
             num_steps=num_steps,
             batch_size=batch_size,
             start_step=first_step,
             world=world,
-            num_workers=num_workers,
+            num_workers=config.data.num_workers,
             short_side=None if recipe.random_resized else recipe.image_size,
             pin_memory=world.device.type == "cuda",
         )
@@ -281,7 +271,7 @@ def linear(
                     backbone=opened.name,
                     weights=opened.sha256,
                     stage=stage,
-                    seed=seed,
+                    seed=config.seed,
                     settings=settings | ({} if heads.learning_rates == [recipe.lr] else {"lr": lr}),
                 )
         return run.finish(records, results_table(records), progress.say)

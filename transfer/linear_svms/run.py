@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int8
@@ -22,13 +22,12 @@ from transfer.linear_svms.config import SvmConfig
 from transfer.linear_svms.low_shot import check_images_of_classes, low_shot_sets
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record
-from transfer.runs import arguments_of, config_of, start_run
+from transfer.runs import config_of, start_run
 
 
 def run(config: SvmConfig) -> list[Record]:
     """`svm` with what `config` names."""
-    train, test = open_labelled(config.data)
-    return svm(config.backbone, train, test, **arguments_of(config, svm), config=config)
+    return _train_svms(config, config.backbone, *open_labelled(config.data))
 
 
 def svm(
@@ -37,35 +36,19 @@ def svm(
     test: AnyImages,
     *,
     out: str | Path | None = None,
-    protocol: str = "goyal19",
-    stages: Sequence[str] | None = None,
-    costs: Sequence[float] | None = None,
-    folds: int = 3,
-    shots: Sequence[int] | None = None,
-    samples: int = 5,
-    num_jobs: int = 1,
     cache: str | Path | None = None,
-    batch_size: int = 64,
-    image_size: int | None = None,
-    crop_size: int | None = None,
-    seed: int = 0,
-    num_workers: int = 2,
-    max_broken_share: float = 0.01,
-    precision: Literal["float32", "bfloat16"] = "float32",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: SvmConfig | None = None,
+    **keys: Any,
 ) -> list[Record]:
     """Train and test linear SVMs, one per class, on the features of each stage, after Goyal et al. (2019).
 
-    All processes extract; the first one trains, `num_jobs` classes at one time. The other arguments are the keys of
-    `SvmConfig` and `DataConfig`, which say what they are.
+    All processes extract; the first one trains, `num_jobs` classes at one time.
 
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: see `label_images`.
         out: folder of the results; None leaves nothing behind.
         cache: folder of the features; None keeps none.
-        config: what `out` says of the run; None makes it of these arguments.
+        keys: of `SvmConfig` and `DataConfig`, by their own names.
 
     Returns:
         For each stage, set of training images and metric a record; on other processes than the first none.
@@ -75,17 +58,22 @@ def svm(
         RunFailedError: too many images are unreadable, or a feature is NaN or infinite.
         StoppedError: SIGINT or SIGTERM came while features were extracted.
     """
-    config = config or config_of(SvmConfig, locals())
-    _check(folds=folds, num_jobs=num_jobs, samples=samples, shots=shots, costs=costs)
-    recipe = resolve(protocol, image_size, crop_size)
-    train, test = label_images(train, test)
-    check_images_of_classes(one_vs_rest(train), train.classes, max(shots or [1]))
-    with start_run(config, out) as run:
+    config = config_of(SvmConfig, backbone, train, test, out, {"cache": cache, **keys})
+    return _train_svms(config, backbone, *label_images(train, test, config.data))
+
+
+def _train_svms(
+    config: SvmConfig, backbone: AnyBackbone, train: LabelledImages, test: LabelledImages
+) -> list[Record]:
+    _check(config)
+    recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
+    check_images_of_classes(one_vs_rest(train), train.classes, max(config.shots or [1]))
+    with start_run(config) as run:
         opened = open_backbone(
             backbone,
-            seed,
+            config.seed,
             lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
             ),
         )
         if records := run.finished(opened, len(train.source)):
@@ -93,18 +81,18 @@ def svm(
         extractor = FeatureExtractor(
             backbone=opened,
             protocol=recipe,
-            stages=stages,
-            batch_size=batch_size,
-            precision=precision,
-            num_workers=num_workers,
-            max_broken_share=max_broken_share,
+            stages=config.stages,
+            batch_size=config.batch_size,
+            precision=config.precision,
+            num_workers=config.data.num_workers,
+            max_broken_share=config.data.max_broken_share,
             world=run.world,
         )
-        train_features, test_features = extractor.extract_both(train, test, cache, run.held)
+        train_features, test_features = extractor.extract_both(train, test, config.cache, run.held)
         if not run.world.is_main:
             return []
         records = []
-        num_sets = len(shots) * samples if shots else 1
+        num_sets = len(config.shots) * config.samples if config.shots else 1
         with Progress(len(train_features) * num_sets * len(train.classes), unit="class") as progress:
             for stage, features in train_features.items():
                 measured = _train_and_test(
@@ -112,18 +100,13 @@ def svm(
                     features,
                     test,
                     test_features[stage],
-                    costs=costs or COSTS,
-                    folds=folds,
-                    shots=shots,
-                    samples=samples,
-                    seed=seed,
-                    num_jobs=num_jobs,
-                    stage=stage,
-                    progress=progress,
+                    config,
+                    stage,
+                    progress,
                 )
                 stage_records = [
                     Record(
-                        task="low_shot_svm" if shots else "svm",
+                        task="low_shot_svm" if config.shots else "svm",
                         data=test.name,
                         protocol=recipe.described(),
                         backbone=opened.name,
@@ -131,7 +114,7 @@ def svm(
                         stage=stage,
                         metric=metric,
                         value=value,
-                        seed=seed,
+                        seed=config.seed,
                         settings=settings,
                         details=details,
                     )
@@ -151,22 +134,17 @@ def one_vs_rest(images: LabelledImages) -> Int8[np.ndarray, "images classes"]:
     return np.where(images.labels[:, None] == np.arange(len(images.classes)), 1, -1).astype(np.int8)
 
 
-def _check(
-    *,
-    folds: int,
-    num_jobs: int,
-    samples: int,
-    shots: Sequence[int] | None,
-    costs: Sequence[float] | None,
-) -> None:
+def _check(config: SvmConfig) -> None:
     """Raises ValueError for numbers that mean nothing."""
-    for key, value, lowest in (("folds", folds, 2), ("num_jobs", num_jobs, 1), ("samples", samples, 1)):
-        if value < lowest:
+    for key, lowest in (("folds", 2), ("num_jobs", 1), ("samples", 1)):
+        if (value := getattr(config, key)) < lowest:
             raise ValueError(f"{key} is {value}, expected {lowest} or more")
-    if shots is not None and min(shots, default=0) < 1:
-        raise ValueError(f"shots is {list(shots)}, expected 1 or more")
-    if costs is not None and min(costs, default=0) <= 0:
-        raise ValueError(f"costs is {list(costs)}, expected numbers above 0, or null for those of the paper")
+    if config.shots is not None and min(config.shots, default=0) < 1:
+        raise ValueError(f"shots is {list(config.shots)}, expected 1 or more")
+    if config.costs is not None and min(config.costs, default=0) <= 0:
+        raise ValueError(
+            f"costs is {list(config.costs)}, expected numbers above 0, or null for those of the paper"
+        )
 
 
 def _train_and_test(
@@ -174,30 +152,31 @@ def _train_and_test(
     train_features: Features,
     test: LabelledImages,
     test_features: Features,
-    *,
-    costs: Sequence[float],
-    folds: int,
-    shots: Sequence[int] | None,
-    samples: int,
-    seed: int,
-    num_jobs: int,
+    config: SvmConfig,
     stage: str,
     progress: Progress,
 ) -> list[tuple[dict[str, int], dict[str, float], dict[str, Any]]]:
     """Settings, metrics and details of each set of training images, on the images that could be read."""
     labels, test_labels = one_vs_rest(train)[train_features.kept], one_vs_rest(test)[test_features.kept]
-    check_images_of_classes(labels, train.classes, max(shots or [1]))
+    check_images_of_classes(labels, train.classes, max(config.shots or [1]))
     train_vectors, test_vectors = unit_vectors(train_features), unit_vectors(test_features)
     training_sets = (
-        low_shot_sets(labels, shots, samples, seed, multi_label=train.multi_label)
-        if shots
+        low_shot_sets(labels, config.shots, config.samples, config.seed, multi_label=train.multi_label)
+        if config.shots
         else [({}, labels)]
     )
+    costs = config.costs or COSTS
     measured: list[tuple[dict[str, int], dict[str, float], dict[str, Any]]] = []
     for settings, drawn in training_sets:
         svms: list[ClassSvm] = []
         for class_svm in train_and_score(
-            train_vectors, drawn, test_vectors, costs=costs, folds=folds, seed=seed, num_jobs=num_jobs
+            train_vectors,
+            drawn,
+            test_vectors,
+            costs=costs,
+            folds=config.folds,
+            seed=config.seed,
+            num_jobs=config.num_jobs,
         ):
             svms.append(class_svm)
             progress.advance()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,22 +12,21 @@ from torch import Tensor
 from pretext.runtime.aligned import aligned
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import measure
-from transfer.data.labelled import AnyImages, label_images, open_labelled
+from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
 from transfer.features.extraction import FeatureExtractor
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record
-from transfer.runs import arguments_of, config_of, start_run
+from transfer.runs import config_of, start_run
 
 PUBLISHED_TEMPERATURE = 0.07  # of Wu et al. (2018), section 3.4
 
 
 def run(config: KnnConfig) -> list[Record]:
     """`knn` with what `config` names."""
-    train, test = open_labelled(config.data)
-    return knn(config.backbone, train, test, **arguments_of(config, knn), config=config)
+    return _classify(config, config.backbone, *open_labelled(config.data))
 
 
 def knn(
@@ -36,33 +35,19 @@ def knn(
     test: AnyImages,
     *,
     out: str | Path | None = None,
-    protocol: str = "zhang16",
-    stages: Sequence[str] | None = None,
-    k: Sequence[int] = (10, 20, 100, 200),
-    temperature: float = PUBLISHED_TEMPERATURE,
     cache: str | Path | None = None,
-    memory: int = 1024,
-    batch_size: int = 64,
-    image_size: int | None = None,
-    crop_size: int | None = None,
-    seed: int = 0,
-    num_workers: int = 2,
-    max_broken_share: float = 0.01,
-    precision: Literal["float32", "bfloat16"] = "float32",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: KnnConfig | None = None,
+    **keys: Any,
 ) -> list[Record]:
     """Classify each test image by its nearest training images in the features of each stage.
 
-    All processes extract; the first one looks for the neighbours. The other arguments are the keys of `KnnConfig` and
-    `DataConfig`, which say what they are.
+    All processes extract; the first one looks for the neighbours.
 
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: see `label_images`.
         out: folder of the results; None leaves nothing behind.
         cache: folder of the features; None keeps none.
-        config: what `out` says of the run; None makes it of these arguments.
+        keys: of `KnnConfig` and `DataConfig`, by their own names.
 
     Returns:
         For each stage, k and metric a record; on other processes than the first none.
@@ -73,16 +58,21 @@ def knn(
         RunFailedError: too many images are unreadable, or a feature is NaN or infinite.
         StoppedError: SIGINT or SIGTERM came while features were extracted.
     """
-    config = config or config_of(KnnConfig, locals())
-    _check(k, temperature, memory)
-    recipe = resolve(protocol, image_size, crop_size)
-    train, test = label_images(train, test)
-    with start_run(config, out) as run:
+    config = config_of(KnnConfig, backbone, train, test, out, {"cache": cache, **keys})
+    return _classify(config, backbone, *label_images(train, test, config.data))
+
+
+def _classify(
+    config: KnnConfig, backbone: AnyBackbone, train: LabelledImages, test: LabelledImages
+) -> list[Record]:
+    _check(config)
+    recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
+    with start_run(config) as run:
         opened = open_backbone(
             backbone,
-            seed,
+            config.seed,
             lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), seed
+                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
             ),
         )
         if records := run.finished(opened, len(train.source)):
@@ -90,24 +80,28 @@ def knn(
         extractor = FeatureExtractor(
             backbone=opened,
             protocol=recipe,
-            stages=stages,
-            batch_size=batch_size,
-            precision=precision,
-            num_workers=num_workers,
-            max_broken_share=max_broken_share,
+            stages=config.stages,
+            batch_size=config.batch_size,
+            precision=config.precision,
+            num_workers=config.data.num_workers,
+            max_broken_share=config.data.max_broken_share,
             world=run.world,
         )
-        train_features, test_features = extractor.extract_both(train, test, cache, run.held)
+        train_features, test_features = extractor.extract_both(train, test, config.cache, run.held)
         if not run.world.is_main:
             return []
         num_train = min(int(features.kept.sum()) for features in train_features.values())
-        numbers_of_neighbours = _those_that_fit(k, num_train)
-        changed = {} if temperature == PUBLISHED_TEMPERATURE else {"temperature": temperature}
+        numbers_of_neighbours = _those_that_fit(config.k, num_train)
+        changed = {} if config.temperature == PUBLISHED_TEMPERATURE else {"temperature": config.temperature}
         records = []
         for stage, features in train_features.items():
             kept, test_kept = features.kept, test_features[stage].kept
             similarities, indices = nearest_neighbours(
-                features, test_features[stage], max(numbers_of_neighbours), memory * MIB, run.world.device
+                features,
+                test_features[stage],
+                max(numbers_of_neighbours),
+                config.memory * MIB,
+                run.world.device,
             )
             for number in numbers_of_neighbours:
                 votes = count_votes(
@@ -115,7 +109,7 @@ def knn(
                     indices[:, :number],
                     train.labels,
                     len(train.classes),
-                    temperature,
+                    config.temperature,
                 )
                 records += [
                     Record(
@@ -127,7 +121,7 @@ def knn(
                         stage=stage,
                         metric=metric,
                         value=value,
-                        seed=seed,
+                        seed=config.seed,
                         settings={"k": number, **changed},
                         details={
                             "train_images": int(kept.sum()),
@@ -135,7 +129,7 @@ def knn(
                             "broken_train_images": int((~kept).sum()),
                             "broken_test_images": int((~test_kept).sum()),
                             "dimensions": features.open().shape[1],
-                            "precision": precision,
+                            "precision": config.precision,
                         },
                     )
                     for metric, value in measure(votes.numpy(), test.labels, test_kept).items()
@@ -169,11 +163,11 @@ def count_votes(
     return in_favour / cast.clamp_(min=torch.finfo(cast.dtype).tiny)
 
 
-def _check(k: Sequence[int], temperature: float, memory: int) -> None:
+def _check(config: KnnConfig) -> None:
     """Raises ValueError for numbers that mean nothing."""
-    if min(k, default=0) < 1:
-        raise ValueError(f"k is {list(k)}, expected numbers of neighbours of at least 1")
-    for key, value in (("temperature", temperature), ("memory", memory)):
+    if min(config.k, default=0) < 1:
+        raise ValueError(f"k is {list(config.k)}, expected numbers of neighbours of at least 1")
+    for key, value in (("temperature", config.temperature), ("memory", config.memory)):
         if value <= 0:
             raise ValueError(f"{key} is {value}, expected more than 0")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -13,9 +13,9 @@ from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
 from transfer.results import Record, last_and_best, package_versions, results_table
-from transfer.runs import arguments_of, config_of, start_run
+from transfer.runs import config_of, start_run
 from transfer.schedule import settings
-from transfer.segmentation.config import SegmentationProtocolName, SegmentConfig
+from transfer.segmentation.config import SegmentConfig
 from transfer.segmentation.data import (
     AnySegmentation,
     SegmentationImages,
@@ -30,8 +30,7 @@ from transfer.stages import choose_stage
 
 def run(config: SegmentConfig) -> list[Record]:
     """`segment` with what `config` names."""
-    data = config.data
-    return segment(config.backbone, data.train, data.test, **arguments_of(config, segment), config=config)
+    return _train(config, config.backbone, config.data.train, config.data.test)
 
 
 def segment(
@@ -40,35 +39,16 @@ def segment(
     test: AnySegmentation,
     *,
     out: str | Path | None = None,
-    protocol: SegmentationProtocolName = "plain",
-    stage: str | None = None,
-    train_from: str = "all",
-    batch_norm: Literal["train", "frozen"] | None = None,
-    colour_input: bool = False,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    classes: Sequence[str] | None = None,
-    name: str | None = None,
-    image_size: tuple[int, int] | None = None,
-    crop_size: int | None = None,
-    num_workers: int = 2,
-    seed: int = 0,
-    save_every: int = 1000,
-    evaluate_every: int = 5000,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    config: SegmentConfig | None = None,
+    **keys: Any,
 ) -> list[Record]:
     """Train a segmentation network on a backbone with mmsegmentation.
-
-    The other arguments are the keys of `SegmentConfig` and `SegmentationDataConfig`, which say what they are.
 
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: addresses as in `SegmentationDataConfig`, or each a `SegmentationDataset`.
         classes: of a `SegmentationDataset` the names of 0, 1, ... in its masks.
         out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
-        config: what `out` says of the run; None makes it of these arguments.
+        keys: of `SegmentConfig` and `SegmentationDataConfig`, by their own names.
 
     Returns:
         For each metric a record of the last test, and one of that with the highest value, the first of equals.
@@ -80,7 +60,13 @@ def segment(
         OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
-    config = config or config_of(SegmentConfig, locals())
+    config = config_of(SegmentConfig, backbone, train, test, out, keys)
+    return _train(config, backbone, train, test)
+
+
+def _train(
+    config: SegmentConfig, backbone: AnyBackbone, train: AnySegmentation, test: AnySegmentation
+) -> list[Record]:
     require_framework("segment")
     from transfer.segmentation.adapter import build_segmentor
     from transfer.segmentation.evaluation import Evaluation
@@ -88,49 +74,51 @@ def segment(
     from transfer.segmentation.runner import RunHook, build_runner
 
     recipe, schedule = resolve_protocol(config)
-    with start_run(config, out) as run, StopSignal(run.world) as stop:
+    with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ check
         world = run.world
-        splits, test_images = world.on_main(lambda: open_segmentation(train, test, classes))
+        splits, test_images = world.on_main(lambda: open_segmentation(train, test, config.data.classes))
 
         # ------------------------------------------------------------------------------ build
         images = [image for split in splits for image in split.images]
         opened = open_backbone(
             backbone,
-            seed,
-            lambda: crops_to_rescale_on((len(images),), lambda i: images[i].read()[0], central_square, seed),
-            colour_input=colour_input,
+            config.seed,
+            lambda: crops_to_rescale_on(
+                (len(images),), lambda i: images[i].read()[0], central_square, config.seed
+            ),
+            colour_input=config.colour_input,
         )
-        stage = choose_stage(opened.network, stage, fully_connected=True)
-        torch.manual_seed(seed)
+        stage = choose_stage(opened.network, config.stage, fully_connected=True)
+        torch.manual_seed(config.seed)
         network = build_segmentor(
             opened.network,
             recipe,
             stage=stage,
             num_classes=len(test_images.classes),
-            train_from=train_from,
+            train_from=config.train_from,
         ).to(world.device)
         frozen = frozen_tensors(network)
         train_data = train_loader(
             splits,
             recipe,
-            seed=seed,
+            seed=config.seed,
             num_steps=schedule.steps,
             batch_size=schedule.batch_size,
             world=world,
-            num_workers=num_workers,
+            num_workers=config.data.num_workers,
         )
-        test_data = test_loader(test_images, recipe, world=world, num_workers=num_workers)
+        test_data = test_loader(test_images, recipe, world=world, num_workers=config.data.num_workers)
 
         # ----------------------------------------------------------------------------- resume
-        run_dir = run.take_folder()
+        run.take_folder()
         training = FrameworkRun(
             run,
             schedule,
             opened,
             len(images),
-            save_every=save_every,
-            evaluate_every=evaluate_every,
+            save_every=config.save_every,
+            evaluate_every=config.evaluate_every,
             stop=stop,
         )
         for split in (*splits, test_images):
@@ -142,8 +130,8 @@ def segment(
             )
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(
-            f"{opened.name}, {described(config, stage)}, trained from {train_from} ({trained:.1f} M parameters), on "
-            f"{world.device} x {world.size}: {schedule.described(SEGMENTATION_PROTOCOLS[protocol].schedule)}"
+            f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M parameters), "
+            f"on {world.device} x {world.size}: {schedule.described(SEGMENTATION_PROTOCOLS[config.protocol].schedule)}"
         )
 
         # ------------------------------------------------------------------------------ train
@@ -151,12 +139,12 @@ def segment(
             network,
             recipe,
             schedule,
-            folder=run_dir.path / "mmengine",
-            seed=seed,
+            folder=run.folder.path / "mmengine",
+            seed=config.seed,
             world=world,
             train_data=train_data,
             test_data=test_data,
-            hook=RunHook(training, network, Evaluation(test_images, world), seed=seed, world=world),
+            hook=RunHook(training, network, Evaluation(test_images, world), seed=config.seed, world=world),
         )
         runner.train()
 
