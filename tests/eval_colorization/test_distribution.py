@@ -6,6 +6,7 @@ from eval_colorization.distribution import TEMPERATURES, DistributionStatistics,
 from eval_colorization.methods import TrainedNetwork
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
+from pretext.colorizer import Colorizer
 from pretext.pretrained import load_pretrained
 from tests.eval_colorization.metrics.photographs import photographs
 from tests.eval_colorization.test_methods import CPU, canvas_of
@@ -17,12 +18,18 @@ class Answers(TrainedNetwork):
     """A network whose logits are given."""
 
     def __init__(self, pretrained, logits_of):
-        super().__init__(pretrained, SIZE)
-        self._logits_of = logits_of
+        super().__init__(**trained_network(pretrained))
+        object.__setattr__(self, "logits_of", logits_of)  # the class is frozen
 
     def output(self, canvas):
-        stride = self.pretrained.network.output_stride
-        return self._logits_of(canvas.lab[:, 1:, ::stride, ::stride])
+        stride = self.colorizer.network.output_stride
+        return self.logits_of(canvas.lab[:, 1:, ::stride, ::stride])
+
+
+def trained_network(pretrained):
+    """The arguments of a TrainedNetwork."""
+    colorizer = Colorizer(pretrained.network, pretrained.bins, size=SIZE)
+    return {"colorizer": colorizer, "name": "run", "weights": pretrained.sha256, "origin": None}
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +43,11 @@ def result(trained, canvas):
 
 
 def test_the_cross_entropy_is_the_unweighted_loss_of_training(canvas, run):
-    trained = TrainedNetwork(load_pretrained(run), SIZE)
-    per_image, _ = result(trained, canvas)
+    pretrained = load_pretrained(run)
+    per_image, _ = result(TrainedNetwork(**trained_network(pretrained)), canvas)
     lab = rgb_to_lab(canvas.truth / 255)
-    stride = trained.pretrained.network.output_stride
-    losses = trained.pretrained.task.losses(
-        trained.pretrained.network(lab[:, :1]), lab[:, 1:, ::stride, ::stride]
-    )
+    stride = pretrained.network.output_stride
+    losses = pretrained.task.losses(pretrained.network(lab[:, :1]), lab[:, 1:, ::stride, ::stride])
     np.testing.assert_allclose(per_image, losses.by_name["loss_unweighted"].detach(), rtol=1e-5)
 
 
@@ -90,7 +95,7 @@ def test_calibration_is_that_of_a_constructed_answer(canvas, run):
 
 
 def test_a_lower_temperature_is_more_vivid(canvas, run):
-    trained = TrainedNetwork(load_pretrained(run), SIZE)
+    trained = TrainedNetwork(**trained_network(load_pretrained(run)))
     output = trained.output
 
     class Sharper(TrainedNetwork):
@@ -98,7 +103,7 @@ def test_a_lower_temperature_is_more_vivid(canvas, run):
             noise = torch.randn(4, 313, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(0))
             return output(canvas) + 3 * noise
 
-    _, found = result(Sharper(load_pretrained(run), SIZE), canvas)
+    _, found = result(Sharper(**trained_network(load_pretrained(run))), canvas)
     chroma = [point.mean_chroma for point in found.sweep]
     assert chroma == sorted(chroma, reverse=True)
     assert [point.temperature for point in found.sweep] == sorted(TEMPERATURES)
