@@ -99,7 +99,7 @@ def test_the_same_call_on_the_same_folder_gives_the_same_records_and_another_cal
         network.layer1[0].weight.add_(1)
     with pytest.raises(ValueError, match="Net has other weights now than when"):
         function(network, *data, **options)
-    with pytest.raises(ValueError, match="no key 'crop' .*did you mean 'crop_size'"):
+    with pytest.raises(ValueError, match=r"no key 'crop' .*did you mean 'crop_size'"):
         function(network, *data, **options, crop=32)
 
 

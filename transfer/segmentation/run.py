@@ -130,8 +130,8 @@ def _train(
             )
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(
-            f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M parameters), "
-            f"on {world.device} x {world.size}: {schedule.described(SEGMENTATION_PROTOCOLS[config.protocol].schedule)}"
+            f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M "
+            f"parameters), on {world.device} x {world.size}: {schedule.described(SEGMENTATION_PROTOCOLS[config.protocol].schedule)}"
         )
 
         # ------------------------------------------------------------------------------ train
