@@ -129,9 +129,10 @@ def _train(
                 f"{shared} of the {len(test_images.images)} test images are trained on: results say little"
             )
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
+        published = SEGMENTATION_PROTOCOLS[config.protocol].schedule
         training.progress.say(
             f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M "
-            f"parameters), on {world.device} x {world.size}: {schedule.described(SEGMENTATION_PROTOCOLS[config.protocol].schedule)}"
+            f"parameters), on {world.device} x {world.size}: {schedule.described(published)}"
         )
 
         # ------------------------------------------------------------------------------ train
