@@ -5,19 +5,17 @@ no background in common, but the objects are the same ones, so a result says tha
 """
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from pretext.images.sample import bundled_photograph
-from transfer.data.voc import NUM_LABELS, voc_colour
+from transfer.data.voc import NUM_LABELS, voc_colour, write_annotation
 
 WIDTH, HEIGHT = 160, 120
 VOID = 255
+LISTS = ("Main", "Segmentation")
 # Class -> photograph and outline, x and y in turn, in pixels of it.
 _OBJECTS = {
     "cup": (
@@ -41,14 +39,6 @@ _BACKGROUNDS = {"train": ("astronaut", "motorcycle"), "val": ("chelsea", "rocket
 CLASSES = tuple(_OBJECTS)
 
 
-@dataclass(frozen=True)
-class _Placed:
-    """An object on a picture: its class, and x from, y from, x to, y to, the last two exclusive."""
-
-    name: str
-    box: tuple[int, int, int, int]
-
-
 def write_sample_voc(folder: Path, num_train: int = 60, num_val: int = 30, seed: int = 0) -> None:
     """Write the splits train and val into `folder`, with boxes, masks, labels and classes.txt.
 
@@ -58,13 +48,7 @@ def write_sample_voc(folder: Path, num_train: int = 60, num_val: int = 30, seed:
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder for the sample")
-    for name in (
-        "JPEGImages",
-        "Annotations",
-        "SegmentationClass",
-        "ImageSets/Main",
-        "ImageSets/Segmentation",
-    ):
+    for name in ("JPEGImages", "Annotations", "SegmentationClass", *(f"ImageSets/{kind}" for kind in LISTS)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
     cut_outs = {name: _cut_out(photograph, outline) for name, (photograph, outline) in _OBJECTS.items()}
@@ -77,9 +61,9 @@ def write_sample_voc(folder: Path, num_train: int = 60, num_val: int = 30, seed:
             picture, mask, placed = _compose(rng, rng.choice(backgrounds), cut_outs)
             picture.save(folder / "JPEGImages" / f"{name}.jpg", quality=92)
             mask.save(folder / "SegmentationClass" / f"{name}.png")
-            (folder / "Annotations" / f"{name}.xml").write_bytes(_annotation(name, placed))
-            shown[name] = [thing.name for thing in placed]
-        for kind in ("Main", "Segmentation"):
+            write_annotation(folder / "Annotations" / f"{name}.xml", picture.size, placed)
+            shown[name] = [class_name for class_name, *_ in placed]
+        for kind in LISTS:
             (folder / "ImageSets" / kind / f"{split}.txt").write_text("".join(f"{name}\n" for name in shown))
         for class_name in CLASSES:
             lines = [f"{name} {1 if class_name in classes else -1:2d}\n" for name, classes in shown.items()]
@@ -97,8 +81,10 @@ def _cut_out(photograph: str, outline: str) -> Image.Image:
 
 def _compose(
     rng: random.Random, background: Image.Image, cut_outs: dict[str, Image.Image]
-) -> tuple[Image.Image, Image.Image, list[_Placed]]:
-    """One or two objects of different classes, side by side, on a part of `background`."""
+) -> tuple[Image.Image, Image.Image, list[tuple[str, tuple[int, int, int, int], bool]]]:
+    """One or two objects of different classes, side by side, on a part of `background`: the picture, its mask, and the
+    objects as `write_annotation` takes them.
+    """
     scale = rng.uniform(0.3, 1)  # of the largest part that has the picture's shape
     part_width = round(scale * min(background.width, background.height * WIDTH / HEIGHT))
     part_height = round(part_width * HEIGHT / WIDTH)
@@ -128,29 +114,5 @@ def _compose(
         mask.paste(VOID, (x, y), border)
         box = inside.getbbox()
         assert box is not None
-        placed.append(_Placed(name, (x + box[0], y + box[1], x + box[2], y + box[3])))
+        placed.append((name, (x + box[0], y + box[1], x + box[2], y + box[3]), False))
     return picture, mask, placed
-
-
-def _annotation(name: str, placed: Sequence[_Placed]) -> bytes:
-    """VOC's XML, whose boxes start at 1 and include their last pixel."""
-    root = ElementTree.Element("annotation")
-    ElementTree.SubElement(root, "filename").text = f"{name}.jpg"
-    size = ElementTree.SubElement(root, "size")
-    for key, value in (("width", WIDTH), ("height", HEIGHT), ("depth", 3)):
-        ElementTree.SubElement(size, key).text = str(value)
-    ElementTree.SubElement(root, "segmented").text = "1"
-    for thing in placed:
-        entry = ElementTree.SubElement(root, "object")
-        for key, text in (
-            ("name", thing.name),
-            ("pose", "Unspecified"),
-            ("truncated", "0"),
-            ("difficult", "0"),
-        ):
-            ElementTree.SubElement(entry, key).text = text
-        box = ElementTree.SubElement(entry, "bndbox")
-        for key, value in zip(("xmin", "ymin", "xmax", "ymax"), thing.box, strict=True):
-            ElementTree.SubElement(box, key).text = str(value + 1 if key in ("xmin", "ymin") else value)
-    ElementTree.indent(root)
-    return ElementTree.tostring(root)

@@ -1,12 +1,13 @@
-"""PASCAL VOC's layout: lists in ImageSets, of images and of labels for each class, photographs in JPEGImages; the
-colors of its masks.
+"""PASCAL VOC's layout: lists in ImageSets, of images and of labels for each class, photographs in JPEGImages, boxes in
+Annotations; the colors of its masks.
 """
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
+from xml.etree import ElementTree
 
 import numpy as np
 from jaxtyping import Int8
@@ -88,10 +89,8 @@ def listed_images(
     lists = root / "ImageSets" / kind
     file = lists / f"{split}.txt"
     if not file.is_file():
-        splits = sorted(file.stem for file in lists.glob("*.txt") if "_" not in file.stem)
-        if not splits:
-            raise ValueError(f"{lists} holds no lists such as trainval.txt; give the folder of VOC2007")
-        raise ValueError(f"in {lists} " + unknown_name("split", split, splits))
+        splits = {file.stem for file in lists.glob("*.txt") if "_" not in file.stem}
+        raise _no_such_split(lists, split, splits, "trainval.txt")
     folder = FolderSource(root / "JPEGImages")
     places = _places(folder)
     names = [_listed_name(line, places) for line in read_lines(file)]
@@ -129,12 +128,8 @@ def open_voc(
     ending = f"_{split}.txt"
     files = sorted(lists.glob(f"*{ending}"), key=lambda file: file.name.removesuffix(ending))
     if not files:
-        splits = sorted({file.stem.rpartition("_")[2] for file in lists.glob("*_*.txt")})
-        if not splits:
-            raise ValueError(
-                f"{lists} holds no lists such as aeroplane_trainval.txt; give the folder of VOC2007"
-            )
-        raise ValueError(f"in {lists} " + unknown_name("split", split, splits))
+        splits = {file.stem.rpartition("_")[2] for file in lists.glob("*_*.txt")}
+        raise _no_such_split(lists, split, splits, "aeroplane_trainval.txt")
     folder = FolderSource(root / "JPEGImages")
     places = _places(folder)
     first, *others = labels_of_classes = [_read_list(file, places) for file in files]
@@ -154,6 +149,39 @@ def open_voc(
         tuple(file.name.removesuffix(ending) for file in files),
         np.array([[labels[image] for labels in labels_of_classes] for image in images], np.int8),
     )
+
+
+def write_annotation(
+    file: Path, size: tuple[int, int], objects: Iterable[tuple[str, Sequence[int], bool]]
+) -> None:
+    """Write VOC's XML for an image, whose boxes start at 1 and include their last pixel.
+
+    Args:
+        size: width and height in pixels.
+        objects: class, box and whether it is difficult; the box is left, top, right and bottom in pixels from the
+            image's upper left corner, the last two exclusive.
+    """
+    root = ElementTree.Element("annotation")
+    _add(root, filename=f"{file.stem}.jpg", segmented=1)
+    _add(ElementTree.SubElement(root, "size"), width=size[0], height=size[1], depth=3)
+    for name, (left, top, right, bottom), difficult in objects:
+        entry = ElementTree.SubElement(root, "object")
+        _add(entry, name=name, pose="Unspecified", truncated=0, difficult=int(difficult))
+        box = ElementTree.SubElement(entry, "bndbox")
+        _add(box, xmin=left + 1, ymin=top + 1, xmax=right, ymax=bottom)
+    ElementTree.indent(root)
+    file.write_bytes(ElementTree.tostring(root))
+
+
+def _add(parent: ElementTree.Element, **texts: object) -> None:
+    for key, text in texts.items():
+        ElementTree.SubElement(parent, key).text = str(text)
+
+
+def _no_such_split(lists: Path, split: str, splits: Iterable[str], example: str) -> ValueError:
+    if not splits:
+        return ValueError(f"{lists} holds no lists such as {example}; give the folder of VOC2007")
+    return ValueError(f"in {lists} " + unknown_name("split", split, sorted(splits)))
 
 
 def _read_list(file: Path, places: Mapping[str, int]) -> dict[str, int]:

@@ -8,7 +8,6 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import draw_bounding_boxes
 
 from pretext.runtime.distributed import World
-from transfer.data.voc import voc_colour
+from transfer.data.voc import voc_colour, write_annotation
 from transfer.detection.annotated import AnnotatedImage, DetectionImages
 from transfer.detection.loading import MappedImages
 from transfer.prediction_gallery import NUM_IMAGES, prediction_gallery
@@ -216,16 +215,8 @@ def _write_voc(images: DetectionImages, folder: Path) -> None:
     annotations.mkdir()
     (lists / "test.txt").write_text("".join(f"{place}\n" for place in range(len(images.images))))
     for place, image in enumerate(images.images):
-        root = ElementTree.Element("annotation")
-        for box in image.boxes:
-            left, top, right, bottom = map(round, box.corners)
-            values = {"name": box.label, "pose": "", "truncated": 0, "difficult": int(box.difficult)}
-            corners = {"xmin": left + 1, "ymin": top + 1, "xmax": right, "ymax": bottom}
-            entry = ElementTree.SubElement(root, "object")
-            for parent, texts in ((entry, values), (ElementTree.SubElement(entry, "bndbox"), corners)):
-                for key, value in texts.items():
-                    ElementTree.SubElement(parent, key).text = str(value)
-        ElementTree.ElementTree(root).write(annotations / f"{place}.xml")
+        objects = ((str(box.label), tuple(map(round, box.corners)), box.difficult) for box in image.boxes)
+        write_annotation(annotations / f"{place}.xml", (image.width, image.height), objects)
 
 
 def _draw(picture: Tensor, corners: Tensor, labels: list[int], names: list[str]) -> Tensor:
