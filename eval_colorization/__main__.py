@@ -9,14 +9,6 @@ from collections.abc import Sequence
 from eval_colorization.config import ReportConfig, TuringConfig, TuringScoreConfig, TuringServeConfig
 from pretext.console import Command, run_command
 
-
-def turing_score(config: TuringScoreConfig) -> None:
-    """Score the answers to a Turing test."""
-    from eval_colorization.turing.score import score
-
-    score(config.answers, config.key, config.out, min_vigilance=config.min_vigilance, seed=config.seed)
-
-
 COMMANDS = {
     "report": Command(
         config=ReportConfig,
@@ -34,13 +26,12 @@ COMMANDS = {
     "turing-serve": Command(
         config=TuringServeConfig,
         run="eval_colorization.turing.serve:serve",
-        keywords=True,
         help="put such a test to people by links",
         words="folder",
     ),
     "turing-score": Command(
         config=TuringScoreConfig,
-        run=turing_score,
+        run="eval_colorization.turing.score:score",
         help="fooling rates from people's answers",
         words="answers",
     ),

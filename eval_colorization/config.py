@@ -147,11 +147,13 @@ class TuringServeConfig:
 
     Args:
         folder: what turing-export wrote.
-        database: SQLite file of the answers; null takes answers.sqlite in `folder`.
-        host: address to listen on; 127.0.0.1 is this machine only.
+        database: SQLite file of invitations and answers, made where it is missing; null takes answers.sqlite in
+            `folder`.
+        host: address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 all of its addresses.
         port: 0 takes a free one.
         invitations: links to make now.
-        admin_token: for the page with the counts; null takes that of the database, where it is kept once drawn.
+        admin_token: opens the admin page, 16 to 128 letters, digits, - and _; null takes that of the database, where
+            it is kept once drawn.
     """
 
     folder: Path
@@ -167,10 +169,10 @@ class TuringScoreConfig:
     """Fooling rates with intervals, from result files, the server's database or crowd answers.
 
     Args:
-        answers: result files, folders, .sqlite or .csv.
+        answers: result files, databases of turing-serve, crowd CSVs, and folders of them.
         key: key.json of the test.
         out: folder for scores, trials and figures.
-        min_vigilance: share of the vigilance trials that a participant must get right to count.
+        min_vigilance: share of the vigilance trials, in [0, 1], that a participant must get right to count.
         seed: of the bootstrap.
     """
 

@@ -26,14 +26,12 @@ COMMANDS = {
     "colorize": Command(
         config=ColorizeConfig,
         run="pretext.colorize_files:colorize_files",
-        keywords=True,
         help="colorize images with the shipped network, a run or published weights",
         words="images",
     ),
     "export": Command(
         config=ExportConfig,
         run="pretext.export:export_weights",
-        keywords=True,
         help="write a run's weights as safetensors",
         words="model",
     ),

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from pretext.colorizer import Colorizer
-from pretext.config import DEFAULT_WEIGHTS, Decoding
+from pretext.config import DEFAULT_WEIGHTS, ColorizeConfig, Decoding
 from pretext.images.folder import FolderSource, listing
 from pretext.images.image_file import BrokenImageError, OpenedImage, on_white, open_image
 from pretext.pretrained import Pretrained, load_pretrained
@@ -45,7 +45,10 @@ def colorize(
 
     Args:
         weights: what `load_pretrained` takes or returns.
-        decoding, temperature, top_k, size, device: as of `colorize_files`.
+        decoding, temperature, top_k: see `Colorizer`; None takes annealed_mean at the temperature that belongs to the
+            weights, and 5 bins.
+        size: pixels at which colours are predicted; None takes those of the images that the network was trained on.
+        device: auto takes a GPU where there is one.
 
     Raises:
         FileNotFoundError: there are no such weights, or no such image.
@@ -60,42 +63,23 @@ def colorize(
     return [colorizer(image) for image in opened]
 
 
-def colorize_files(
-    images: Sequence[Path],
-    out: Path,
-    *,
-    weights: str | Path = DEFAULT_WEIGHTS,
-    decoding: Decoding | None = None,
-    temperature: float | None = None,
-    top_k: int | None = None,
-    size: int | None = None,
-    device: str = "auto",
-) -> None:
-    """Colorize every image of `images` (files, and folders with all below them) into the folder `out`.
+def colorize_files(config: ColorizeConfig) -> None:
+    """Colorize every image of `config.images` (files, and folders with all below them) into the folder `config.out`.
 
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
     behind. The colorized file is sRGB and keeps transparency, resolution and EXIF as far as its format holds them. What
-    a file holds beside the picture that was colorized, and what was left out of a folder, is said. A file that cannot
-    be colorized is named, and the others are colorized.
-
-    Args:
-        weights: what `load_pretrained` takes.
-        decoding, temperature, top_k: see `Colorizer`; None takes annealed_mean at the temperature that belongs to the
-            weights, and 5 bins.
-        size: pixels at which colours are predicted; None takes those of the images that the network was trained on.
-        device: auto takes a GPU where there is one.
+    a file holds beside the picture that was colorized, and what was left out of a folder, is printed. A file that
+    cannot be colorized is named, and the others are colorized.
 
     Raises:
-        FileNotFoundError: there are no such weights.
-        ValueError: an image is not there or is a run, the weights cannot be opened or do not colorize, an option is out
-            of range or not of this network or decoding, two images would have one name in `out`, an image would be
-            overwritten, or `out` is inside a folder of `images`.
+        FileNotFoundError, ValueError: as for `colorize`; or an image is not there or is a run, two images would have
+            one name in the folder, an image would be overwritten, or the folder is inside one of the images.
         RunFailedError: after all others were colorized, the files that could not be.
     """
-    targets, left_out = plan_outputs(images, out)
-    pretrained = load_pretrained(weights)
-    colorizer = _colorizer(pretrained, decoding, temperature, top_k, size)
-    pretrained.network.to(choose_device(device))
+    targets, left_out = plan_outputs(config.images, config.out)
+    pretrained = load_pretrained(config.weights)
+    colorizer = _colorizer(pretrained, config.decoding, config.temperature, config.top_k, config.size)
+    pretrained.network.to(choose_device(config.device))
     failures = []
     with Progress(len(targets), unit="image") as progress:
         if left_out:
@@ -108,7 +92,8 @@ def colorize_files(
                 failures.append(f"{source}: {_reason(error)}")
                 progress.say(f"not colorized: {failures[-1]}")
             progress.advance()
-    print(f"{len(targets) - len(failures)} of {len(targets)} images colorized by {weights} -> {out}")
+    num_done = len(targets) - len(failures)
+    print(f"{num_done} of {len(targets)} images colorized by {config.weights} -> {config.out}")
     if failures:
         raise RunFailedError(
             f"{len(failures)} of {len(targets)} images were not colorized: {'; '.join(failures)}"

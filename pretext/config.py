@@ -200,8 +200,9 @@ class ExportConfig:
     Args:
         model: run directory or checkpoint.
         out: the file to write; null takes weights.safetensors in the run directory.
-        precision: of the numbers in the file.
-        card: YAML file of what else its metadata shall say: data, licence, figures, ...
+        precision: of the numbers in the file; float16 halves it.
+        card: YAML file of what else its metadata shall say: data, licence, measured figures, ... Values other than
+            strings become JSON.
     """
 
     model: str

@@ -26,7 +26,6 @@ class Command:
     Attributes:
         config: the dataclass that its command line is read into.
         run: the function, or `module:function`, imported after the command line was understood.
-        keywords: whether it takes the configuration's keys as keyword arguments, rather than the configuration.
         help: one line.
         words: the key that takes words without a flag, as in `colorize a.jpg b.jpg`; None takes a YAML file.
         folder: the key that names the folder which it writes and resumes; None for a quick command, which runs on this
@@ -36,7 +35,6 @@ class Command:
 
     config: type[Any]
     run: Callable[..., Any] | str
-    keywords: bool = False
     help: str
     words: str | None = None
     folder: str | None = None
@@ -48,11 +46,7 @@ class Command:
 
     def __call__(self, config: Any) -> None:
         """Do what the command does."""
-        run = function_at(self.run)
-        if self.keywords:
-            run(**vars(config))
-        else:
-            run(config)
+        function_at(self.run)(config)
 
 
 def run_command(

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Literal
 
 import torch
 import yaml
 from safetensors.torch import save_file
 
+from pretext.config import ExportConfig
 from pretext.pretrained import content_hash, load_pretrained
 from pretext.runtime.whole_file import whole_file
 
@@ -18,21 +18,8 @@ INPUTS = {
 }
 
 
-def export_weights(
-    model: str | Path,
-    out: Path | None = None,
-    *,
-    precision: Literal["float32", "float16"] = "float32",
-    card: Path | None = None,
-) -> Path:
+def export_weights(config: ExportConfig) -> Path:
     """Write the weights of a run, or of one of its checkpoints, with task, bins, prior and normalisation as metadata.
-
-    Args:
-        model: as `load_pretrained` takes it.
-        out: the file to write; None is `weights.safetensors` in the run directory.
-        precision: of the numbers in the file; float16 halves it.
-        card: a YAML file of what else the metadata shall say: data, licence, measured figures, ... Values other than
-            strings become JSON.
 
     Returns:
         The file written.
@@ -41,10 +28,11 @@ def export_weights(
         FileNotFoundError: no such model or card.
         ValueError: the model cannot be opened, or the card is not a mapping, or has a key that is written anyway.
     """
-    pretrained = load_pretrained(model)
+    pretrained = load_pretrained(config.model)
+    out = config.out
     if out is None:
-        folder = Path(model) if Path(model).is_dir() else Path(model).parent
-        out = folder / "weights.safetensors"
+        model = Path(config.model)
+        out = (model if model.is_dir() else model.parent) / "weights.safetensors"
     network = pretrained.network
     metadata = {
         "format": "pt",
@@ -68,9 +56,9 @@ def export_weights(
         "config": json.dumps(pretrained.config),
         "sha256": "",  # below, of all else
     }
-    metadata |= _read_card(card, metadata) if card else {}
+    metadata |= _read_card(config.card, metadata) if config.card else {}
     weights = {
-        name: tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
+        name: tensor.to(getattr(torch, config.precision)) if tensor.is_floating_point() else tensor
         for name, tensor in network.state_dict().items()
     }
     metadata["sha256"] = content_hash(weights, metadata)

@@ -13,6 +13,7 @@ from PIL.ExifTags import GPS, IFD, Base
 
 import pretext.colorize_files
 from pretext.colorize_files import colorize_files
+from pretext.config import ColorizeConfig
 from pretext.networks import build_network
 from pretext.outside import name_of
 from pretext.pretrained import Pretrained
@@ -58,7 +59,7 @@ def photos(tmp_path):
 def colorized(path):
     """The file that becomes of `path`, opened."""
     out = path.parent.parent / "out"
-    colorize_files([path], out)
+    colorize_files(ColorizeConfig(images=[path], out=out))
     image = Image.open(out / path.name)
     image.load()
     return image
@@ -156,13 +157,13 @@ def test_of_several_pages_it_says_that_one_was_read(photos, name, capsys):
     PHOTOGRAPH.save(
         photos / name, save_all=True, append_images=[PHOTOGRAPH.rotate(90 * turn) for turn in (1, 2, 3)]
     )
-    colorize_files([photos], photos.parent / "out")
+    colorize_files(ColorizeConfig(images=[photos], out=photos.parent / "out"))
     assert f"{photos / name}: 1 of 4 pages was read" in capsys.readouterr().out
 
 
 def test_a_gain_map_behind_a_photograph_of_a_telephone_is_no_page(photos, capsys):
     PHOTOGRAPH.save(photos / "phone.jpg", "MPO", save_all=True, append_images=[PHOTOGRAPH])
-    colorize_files([photos], photos.parent / "out")
+    colorize_files(ColorizeConfig(images=[photos], out=photos.parent / "out"))
     assert "pages" not in capsys.readouterr().out
 
 
@@ -171,7 +172,7 @@ def test_files_that_are_left_out_of_folders_are_counted_by_extension(photos, cap
     (photos / "more").mkdir()
     for name in ("a.heic", "more/b.HEIC", "raw.CR2", "clip.mp4", "README", ".DS_Store"):
         (photos / name).touch()
-    colorize_files([photos], photos.parent / "out")
+    colorize_files(ColorizeConfig(images=[photos], out=photos.parent / "out"))
     left_out = "left out, as no images that Pillow reads: 2 .heic, 1 "
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("left out"))
     assert line.startswith(left_out)
@@ -184,23 +185,23 @@ def test_an_output_folder_inside_an_input_folder_is_refused(photos, out):
     with pytest.raises(
         ValueError, match="would be colorized again by the next run; give --out a folder outside"
     ):
-        colorize_files([photos], photos / out)
+        colorize_files(ColorizeConfig(images=[photos], out=photos / out))
     assert [file.name for file in photos.iterdir()] == ["photo.jpg"]
 
 
 def test_an_output_folder_that_an_input_folder_links_to_is_refused(photos):
     out = photos.parent / "out"
     PHOTOGRAPH.save(photos / "photo.jpg")
-    colorize_files([photos], out)
+    colorize_files(ColorizeConfig(images=[photos], out=out))
     (photos / "linked").symlink_to(out)
     with pytest.raises(ValueError, match=r"photo.jpg is a link into .*out"):
-        colorize_files([photos], out)
+        colorize_files(ColorizeConfig(images=[photos], out=out))
 
 
 def test_an_output_folder_that_is_a_file_is_refused(photos):
     PHOTOGRAPH.save(photos / "photo.jpg")
     with pytest.raises(ValueError, match=r"photo\.jpg is a file; give --out a folder"):
-        colorize_files([photos], photos / "photo.jpg")
+        colorize_files(ColorizeConfig(images=[photos], out=photos / "photo.jpg"))
 
 
 @pytest.mark.parametrize(
@@ -221,12 +222,12 @@ def test_an_output_folder_that_is_a_file_is_refused(photos):
 def test_options_that_the_network_cannot_follow_are_refused(photos, weights, options, message):
     PHOTOGRAPH.save(photos / "photo.jpg")
     with pytest.raises(ValueError, match=message):
-        colorize_files([photos], photos.parent / "out", weights=weights, **options)
+        colorize_files(ColorizeConfig(images=[photos], out=photos.parent / "out", weights=weights, **options))
 
 
 def test_a_regression_network_colorizes_without_options(photos):
     PHOTOGRAPH.save(photos / "photo.jpg")
-    colorize_files([photos], photos.parent / "out", weights="regression")
+    colorize_files(ColorizeConfig(images=[photos], out=photos.parent / "out", weights="regression"))
     assert (photos.parent / "out" / "photo.jpg").exists()
 
 
@@ -244,7 +245,7 @@ def test_a_picture_that_the_memory_does_not_hold_is_named_and_the_others_go_on(p
     monkeypatch.setattr("pretext.colorizer.rgb_to_lab", allocating)
     out = photos.parent / "out"
     with pytest.raises(RunFailedError, match=r"1 of 3 images .*b.png: not enough memory for it"):
-        colorize_files([photos], out)
+        colorize_files(ColorizeConfig(images=[photos], out=out))
     assert {file.name for file in out.iterdir()} == {"a.png", "c.png"}
 
 
@@ -256,4 +257,4 @@ def test_an_error_of_the_program_is_not_taken_for_one_of_the_picture(photos, mon
 
     monkeypatch.setattr("pretext.colorizer.rgb_to_lab", wrong)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        colorize_files([photos], photos.parent / "out")
+        colorize_files(ColorizeConfig(images=[photos], out=photos.parent / "out"))

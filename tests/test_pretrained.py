@@ -7,6 +7,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from pretext.color.bins import AbBins
+from pretext.config import ExportConfig
 from pretext.export import export_weights
 from pretext.networks import build_network
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
@@ -52,8 +53,12 @@ def run(tmp_path_factory):
     return trained(tmp_path_factory.mktemp("runs") / "run", steps=2)
 
 
+def export(run, out, **options):
+    return export_weights(ExportConfig(model=str(run), out=out, **options))
+
+
 def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path):
-    exported = export_weights(run, tmp_path / "weights.safetensors")
+    exported = export(run, tmp_path / "weights.safetensors")
     opened = [load_pretrained(path) for path in (run, run / "checkpoints" / "last.pt", exported)]
     assert [of.origin for of in opened[1:]] == [str(run / "checkpoints" / "last.pt"), str(exported)]
     for other in opened[1:]:
@@ -67,7 +72,7 @@ def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path
 
 
 def test_an_export_says_all_that_others_need_to_use_it(run, tmp_path):
-    with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
+    with safe_open(export(run, tmp_path / "weights.safetensors"), framework="pt") as file:
         metadata = file.metadata()
     assert metadata["normalisation"] == "(L - 50) / 100"
     bins = json.loads(metadata["task_state"])
@@ -76,8 +81,8 @@ def test_an_export_says_all_that_others_need_to_use_it(run, tmp_path):
 
 
 def test_an_export_in_half_precision_is_half_as_large_and_rounds_each_number_once(run, tmp_path):
-    exported = export_weights(run, tmp_path / "float32.safetensors")
-    half = export_weights(run, tmp_path / "float16.safetensors", precision="float16")
+    exported = export(run, tmp_path / "float32.safetensors")
+    half = export(run, tmp_path / "float16.safetensors", precision="float16")
     assert half.stat().st_size < 0.55 * exported.stat().st_size
     weights, rounded = (load_pretrained(path).network.state_dict() for path in (run, half))
     for name, tensor in weights.items():
@@ -88,7 +93,7 @@ def test_an_export_in_half_precision_is_half_as_large_and_rounds_each_number_onc
 def test_a_card_joins_the_metadata_of_an_export(run, tmp_path):
     card, out = tmp_path / "card.yaml", tmp_path / "weights.safetensors"
     card.write_text("licence: MIT\nfigures: {auc: 77.5}\n")
-    with safe_open(export_weights(run, out, card=card), framework="pt") as file:
+    with safe_open(export(run, out, card=card), framework="pt") as file:
         metadata = file.metadata()
     assert metadata["licence"] == "MIT"
     assert json.loads(metadata["figures"]) == {"auc": 77.5}
@@ -99,9 +104,9 @@ def test_a_card_joins_the_metadata_of_an_export(run, tmp_path):
     ):
         card.write_text(content)
         with pytest.raises(ValueError, match=message):
-            export_weights(run, out, card=card)
+            export(run, out, card=card)
     with pytest.raises(FileNotFoundError, match="there is no card"):
-        export_weights(run, out, card=tmp_path / "nowhere.yaml")
+        export(run, out, card=tmp_path / "nowhere.yaml")
 
 
 @pytest.mark.parametrize("name", SHIPPED_WEIGHTS)
@@ -207,7 +212,7 @@ def test_weights_with_a_nan_are_an_error_that_names_file_and_tensor(run, publish
     state = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
     state["network"]["model3.2.weight"][0] = float("inf")
     torch.save(state, tmp_path / "run.pt")
-    with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
+    with safe_open(export(run, tmp_path / "weights.safetensors"), framework="pt") as file:
         metadata = {key: value for key, value in file.metadata().items() if key != "sha256"}
     weights = {name: tensor.contiguous() for name, tensor in state["network"].items()}
     save_file(weights, tmp_path / "export.safetensors", metadata)
@@ -217,7 +222,7 @@ def test_weights_with_a_nan_are_an_error_that_names_file_and_tensor(run, publish
 
 
 def test_a_byte_that_flips_in_an_export_is_found(run, tmp_path):
-    path = export_weights(run, tmp_path / "weights.safetensors")
+    path = export(run, tmp_path / "weights.safetensors")
     whole = path.read_bytes()
     header = int.from_bytes(whole[:8], "little")
     for place in (8 + header + 100, len(whole) - 1, whole.index(b"prior") + 14, whole.index(b"0.38")):
@@ -227,7 +232,7 @@ def test_a_byte_that_flips_in_an_export_is_found(run, tmp_path):
 
 
 def test_an_export_of_before_its_hash_opens_and_one_with_broken_metadata_is_named(run, tmp_path):
-    with safe_open(export_weights(run, tmp_path / "weights.safetensors"), framework="pt") as file:
+    with safe_open(export(run, tmp_path / "weights.safetensors"), framework="pt") as file:
         metadata = {key: value for key, value in file.metadata().items() if key != "sha256"}
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     old = tmp_path / "old.safetensors"

@@ -25,13 +25,6 @@ def outside_command(address: str) -> Command:
     return command_of(outside_test(address), run_outside_test)
 
 
-def table(config: TableConfig) -> None:
-    """Write the tables of all results."""
-    from transfer.table.make import make_table
-
-    make_table(config.results, config.out)
-
-
 def sample_voc(config: SampleVocConfig) -> None:
     """Write the small data set and print how to name its splits."""
     from transfer.data.sample_voc import write_sample_voc
@@ -44,14 +37,13 @@ COMMANDS = {
     **{name: command_of(test, run_built_in_test) for name, test in DOWNSTREAM_TESTS.items()},
     "table": Command(
         config=TableConfig,
-        run=table,
+        run="transfer.table.make:make_table",
         help="all results in one table, beside the published numbers",
         words="results",
     ),
     "doctor": Command(
         config=DoctorConfig,
         run="transfer.frameworks:doctor",
-        keywords=True,
         help="whether Detectron2 and mmsegmentation can be used here",
     ),
     "sample-voc": Command(

@@ -104,7 +104,7 @@ class TableConfig:
     """One table of all results, beside the published numbers: Markdown, LaTeX and a page with plots by stage.
 
     Args:
-        results: --out folders of transfer commands, or above them.
+        results: --out folders of transfer commands, folders above them, or files of records.
         out: folder for the tables.
     """
 

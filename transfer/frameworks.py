@@ -9,6 +9,7 @@ from importlib.metadata import packages_distributions
 
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.versions import package_version
+from transfer.config import DoctorConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def require_framework(command: str) -> None:
         warnings.filterwarnings("ignore", re.escape(message))
 
 
-def doctor() -> None:
+def doctor(_: DoctorConfig) -> None:
     """Say which frameworks can be used in this environment, with versions, what is missing, and how to get it.
 
     Raises:

@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from eval_colorization.config import TuringScoreConfig
 from eval_colorization.published import CTEST10K, fooling_rates
 from eval_colorization.turing.answers import COLUMNS, Problem, read_answers
 from eval_colorization.turing.fooling import (
@@ -33,29 +33,22 @@ EXTREMES = 5  # pairs that fooled most, and least
 MAX_LINES = 20  # of one list
 
 
-def score(
-    paths: Sequence[Path], key_path: Path, out: Path, *, min_vigilance: float = 0.75, seed: int = 0
-) -> None:
-    """Print the fooling rates and write score.json, trials.csv, per_image.csv and the figures into `out`.
+def score(config: TuringScoreConfig) -> None:
+    """Print the fooling rates and write score.json, trials.csv, per_image.csv and the figures into `config.out`.
 
     The rate is that of Zhang, Isola, Efros 2016, section 3.1: the share of test trials in which the real photo
     is taken for the colorized one, with a bootstrap interval over participants and trials. Who counts is told at
     `split_participants`, what happens to faulty files at `read_answers`; both are printed.
 
-    Args:
-        paths: result files, databases of turing-serve, crowd CSVs, and folders of them.
-        key_path: the test's key.json.
-        min_vigilance: share of the obvious fakes that a participant must have recognised, in [0, 1].
-        seed: of the bootstrap.
-
     Raises:
         ValueError: a path, key or share that cannot be, or all answers are of another test.
         RunFailedError: no answer is left to count.
     """
+    out, min_vigilance, seed = config.out, config.min_vigilance, config.seed
     if not 0 <= min_vigilance <= 1:
         raise ValueError(f"min_vigilance is a share between 0 and 1 but is {min_vigilance}")
-    key = read_key(key_path)
-    sheet = read_answers(paths, key)
+    key = read_key(config.key)
+    sheet = read_answers(config.answers, key)
     counted, excluded = split_participants(sheet, key, min_vigilance)
     faults = [text for text in (exclusions_text(excluded), problems_text(sheet.problems)) if text]
     if not counted:
@@ -70,7 +63,7 @@ def score(
     summary = {
         "format": FORMAT,
         "test_id": key.test_id,
-        "key_sha256": hashlib.sha256(key_path.read_bytes()).hexdigest(),
+        "key_sha256": hashlib.sha256(config.key.read_bytes()).hexdigest(),
         "min_vigilance": min_vigilance,
         "seed": seed,
         **asdict(result),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
+from eval_colorization.config import TuringServeConfig
 from eval_colorization.turing.database import (
     connect,
     invite,
@@ -33,43 +34,32 @@ GOODBYE_SECONDS = 5  # that requests under way have to end when the server stops
 ADMIN_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 
-def serve(
-    folder: Path,
-    *,
-    database: Path | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    invitations: int = 0,
-    admin_token: str | None = None,
-) -> None:
-    """Serve the test in `folder` until Ctrl-C or SIGTERM; the same command resumes it.
+def serve(config: TuringServeConfig) -> None:
+    """Serve the test in `config.folder` until Ctrl-C or SIGTERM; the same command resumes it.
 
     Prints a link for each new invitation and the admin page's link, with the address it listens on; behind a
     reverse proxy, or for 0.0.0.0, put the public address in its place (the admin page shows links as it is
     itself addressed).
-
-    Args:
-        folder, database, host, port, invitations, admin_token: see `TuringServeConfig`; a token has 16 to 128 letters,
-            digits, - and _.
 
     Raises:
         ValueError: a folder without key or images, a database of another test, an unfit token or number.
         RunFailedError: the address cannot be listened on.
         StoppedError: the end, by a signal.
     """
-    if admin_token is not None and not ADMIN_TOKEN.fullmatch(admin_token):
+    folder, host, port = config.folder, config.host, config.port
+    if config.admin_token is not None and not ADMIN_TOKEN.fullmatch(config.admin_token):
         raise ValueError("--admin_token must be 16 to 128 letters, digits, - or _; without it one is drawn")
     if not 0 <= port <= 65535:
         raise ValueError(f"--port must be from 0 (any free one) to 65535, not {port}")
-    if invitations < 0:
-        raise ValueError(f"--invitations is a number of new links, not {invitations}")
+    if config.invitations < 0:
+        raise ValueError(f"--invitations is a number of new links, not {config.invitations}")
     key = read_key(folder / "key.json")
     check_images(folder, key)
-    database = database or folder / "answers.sqlite"
+    database = config.database or folder / "answers.sqlite"
     if database.suffix not in (".sqlite", ".db"):
         raise ValueError(f"--database {database} must end in .sqlite or .db, by which turing-score knows it")
     prepare_database(database, key.test_id, hashlib.sha256((folder / "key.json").read_bytes()).hexdigest())
-    token = admin_token or stored_admin_token(database)
+    token = config.admin_token or stored_admin_token(database)
     with (
         listening(host, port) as listener,
         until_signal(database),
@@ -77,11 +67,11 @@ def serve(
     ):
         address = _address(host, listener.getsockname()[1])
         with transaction(connection):
-            new = invite(connection, invitations)
+            new = invite(connection, config.invitations)
         for invitation in new:
             print(f"{address}/t/{invitation}")
         print(f"Admin page: {address}/admin?token={token}", flush=True)
-        config = uvicorn.Config(
+        server = uvicorn.Config(
             make_app(folder, key, database, connection, token),
             backlog=BACKLOG,
             lifespan="off",
@@ -91,7 +81,7 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=GOODBYE_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(server).run(sockets=[listener])
 
 
 def check_images(folder: Path, key: Key) -> None:

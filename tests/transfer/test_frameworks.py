@@ -6,6 +6,7 @@ import pytest
 
 from transfer import frameworks
 from transfer.__main__ import COMMANDS, main
+from transfer.config import DoctorConfig
 from transfer.frameworks import FRAMEWORKS, Framework, doctor, require_framework
 
 ABSENT = Framework(
@@ -64,7 +65,7 @@ def test_a_command_without_its_framework_ends_in_one_line(command, monkeypatch, 
 
 def test_the_doctor_names_what_is_there_with_its_version(of, capsys):
     of(Framework(name="Arrays", command="count", modules=("numpy",), make="make arrays", install=()))
-    doctor()
+    doctor(DoctorConfig())
     said = capsys.readouterr().out
     assert said.startswith("Arrays, for transfer count: usable\n  found numpy ")
     assert "make arrays" not in said

@@ -1,10 +1,8 @@
 """`transfer table`: all results side by side, as Markdown, LaTeX, figures and a page."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from pretext.figure_style import save_figure
 from pretext.runtime.whole_file import write_whole
+from transfer.config import TableConfig
 from transfer.results import read_records
 from transfer.table.comparison import make_tables
 from transfer.table.figure import draw_accuracy_by_stage, figure_names
@@ -13,18 +11,15 @@ from transfer.table.page import render_page
 from transfer.table.text import latex, markdown
 
 
-def make_table(paths: Sequence[Path], out: Path) -> None:
-    """Write table.md, table.tex, index.html and the tables' figures into the folder `out`; print the Markdown.
-
-    Args:
-        paths: files of records, or folders at or below which they lie.
+def make_table(config: TableConfig) -> None:
+    """Write table.md, table.tex, index.html and the tables' figures into `config.out`; print the Markdown.
 
     Raises:
         FileNotFoundError: a path is not there.
         ValueError: a folder holds no records or a line is none, or one name and seed stand for two networks, or for
             two values of one number.
     """
-    records = read_records(paths)
+    out, records = config.out, read_records(config.results)
     tables, overview = make_tables(records), make_overview(records)
     figures = {name: draw_accuracy_by_stage(table) for name, table in figure_names(tables).items()}
     text = markdown(tables, overview)

@@ -19,17 +19,6 @@ import httpx
 from eval_colorization.turing.key import Form, Key, Kind, Trial, write_key
 
 METHODS = ('=HYPERLINK("http://evil.example")', "<b onclick=alert(1)>annealed mean</b>")
-SERVE = """
-import json, sys
-from pathlib import Path
-from eval_colorization.turing.serve import serve
-from eval_colorization.config import TuringServeConfig
-from pretext.console import Command, run_command
-
-folder, options = Path(sys.argv[1]), json.loads(sys.argv[2])
-command = Command(config=TuringServeConfig, run=lambda config: serve(folder, **options), help="")
-sys.exit(run_command("eval_colorization", {"turing-serve": command}, ["turing-serve", "--folder=."]))
-"""
 
 
 def write_small_test(folder: Path, *, practice: int = 1, test: int = 3, vigilance: int = 1) -> Key:
@@ -86,7 +75,8 @@ class Server:
 @contextmanager
 def serving(folder: Path, **options: Any) -> Iterator[Server]:
     """A server of `folder` at a free port, in a process of its own; ended by SIGTERM if it still runs."""
-    command = [sys.executable, "-c", SERVE, str(folder), json.dumps({"port": 0} | options)]
+    flags = (f"--{key}={value}" for key, value in ({"port": 0} | options).items())
+    command = [sys.executable, "-m", "eval_colorization", "turing-serve", str(folder), *flags]
     log = folder.with_suffix(".log")
     with (
         log.open("a") as errors,

@@ -10,6 +10,7 @@ import pytest
 import scipy.stats
 from PIL import Image
 
+from eval_colorization.config import TuringScoreConfig
 from eval_colorization.turing.answers import read_answers
 from eval_colorization.turing.fooling import FoolingScore, measure_fooling, split_participants
 from eval_colorization.turing.key import Key, write_key
@@ -187,6 +188,10 @@ def test_pairs_are_ranked_by_how_often_they_fooled(key: Key, tmp_path: Path) -> 
     assert len(found.pairs) == 36
 
 
+def score_answers(test: Path, answers: Path, out: Path, **options: Any) -> None:
+    score(TuringScoreConfig(answers=[answers], key=test / "key.json", out=out, **options))
+
+
 def test_the_command_writes_its_tables_and_figures(
     key: Key, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,7 +200,7 @@ def test_the_command_writes_its_tables_and_figures(
     for result in results:
         save(result, tmp_path / "sent")
     (tmp_path / "sent" / "cut.json").write_text('{"format": 1,')
-    score([tmp_path / "sent"], tmp_path / "key.json", tmp_path / "out", min_vigilance=0.0)
+    score_answers(tmp_path, tmp_path / "sent", tmp_path / "out", min_vigilance=0.0)
 
     printed = capsys.readouterr().out
     found = json.loads((tmp_path / "out" / "score.json").read_text())
@@ -229,7 +234,7 @@ def test_the_same_answers_and_seed_give_the_same_score_byte_for_byte(key: Key, t
     for result in simulate(key, np.random.default_rng(14), 6, FOOLING):
         save(result, tmp_path / "sent")
     for out in ("first", "second"):
-        score([tmp_path / "sent"], tmp_path / "key.json", tmp_path / out, min_vigilance=0.0, seed=3)
+        score_answers(tmp_path, tmp_path / "sent", tmp_path / out, min_vigilance=0.0, seed=3)
     first, second = ((tmp_path / out / "score.json").read_bytes() for out in ("first", "second"))
     assert first == second
 
@@ -241,7 +246,7 @@ def test_names_that_a_spreadsheet_takes_for_formulas_are_made_harmless(tmp_path:
         key, simulate(key, np.random.default_rng(16), 1, {"=cmd()": 0.5, "+grey": 0.5, None: 0})
     )
     table = save_table([row | {"participant": '=HYPERLINK("x")'} for row in rows], tmp_path / "answers.csv")
-    score([table], tmp_path / "key.json", tmp_path / "out")
+    score_answers(tmp_path, table, tmp_path / "out")
     with (tmp_path / "out" / "trials.csv").open(newline="") as file:
         cells = [cell for row in csv.reader(file) for cell in row]
     assert '\'=HYPERLINK("x")' in cells
@@ -257,7 +262,7 @@ def test_nothing_left_to_count_is_an_error_after_the_reasons_were_told(
     save(result, tmp_path / "sent")
     (tmp_path / "sent" / "cut.json").write_text("")
     with pytest.raises(RunFailedError, match="no answer is left to count: participants read 1, excluded 1"):
-        score([tmp_path / "sent"], tmp_path / "key.json", tmp_path / "out")
+        score_answers(tmp_path, tmp_path / "sent", tmp_path / "out")
     printed = capsys.readouterr().out
     assert "recognised 0 of 4 obvious fakes" in printed
     assert "cut.json: is truncated" in printed
@@ -266,4 +271,4 @@ def test_nothing_left_to_count_is_an_error_after_the_reasons_were_told(
 
 def test_a_share_of_vigilance_trials_beyond_1_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="min_vigilance is a share between 0 and 1 but is 75"):
-        score([tmp_path], tmp_path / "key.json", tmp_path, min_vigilance=75.0)
+        score_answers(tmp_path, tmp_path, tmp_path, min_vigilance=75.0)

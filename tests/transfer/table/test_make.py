@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.transfer.table.made_records import HOSTILE, random_records, record, table_of
+from transfer.config import TableConfig
 from transfer.results import write_records
 from transfer.table.comparison import make_tables
 from transfer.table.figure import draw_accuracy_by_stage, figure_names
@@ -60,7 +61,7 @@ def folder(tmp_path_factory):
         for seed in range(2)
     ]
     write_records(results, records)
-    make_table([results], out)
+    make_table(TableConfig(results=[results], out=out))
     return out
 
 
@@ -93,7 +94,7 @@ def test_every_table_at_the_end_of_training_has_its_figure_as_png_and_pdf(folder
 
 def test_the_markdown_is_printed_with_the_place_of_the_page(tmp_path, capsys):
     write_records(tmp_path, [record()])
-    make_table([tmp_path], tmp_path / "out")
+    make_table(TableConfig(results=[tmp_path], out=tmp_path / "out"))
     printed = capsys.readouterr().out
     assert printed.startswith((tmp_path / "out" / "table.md").read_text())
     assert str(tmp_path / "out" / "index.html") in printed
@@ -102,7 +103,7 @@ def test_the_markdown_is_printed_with_the_place_of_the_page(tmp_path, capsys):
 def test_the_same_records_give_the_same_bytes(tmp_path):
     write_records(tmp_path, [record(), record(stage="conv2")])
     for out in ("a", "b"):
-        make_table([tmp_path], tmp_path / out)
+        make_table(TableConfig(results=[tmp_path], out=tmp_path / out))
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
@@ -129,7 +130,7 @@ def test_the_overview_is_first_everywhere_and_only_where_there_are_two_tasks(tmp
     for name, records in (("one", [linear, finetuned]), ("two", [linear, finetuned, detected])):
         (tmp_path / name).mkdir()
         write_records(tmp_path / name, records)
-        make_table([tmp_path / name], tmp_path / name)
+        make_table(TableConfig(results=[tmp_path / name], out=tmp_path / name))
         outputs[name] = {
             path.name: path.read_text()
             for path in (tmp_path / name).iterdir()
@@ -154,5 +155,5 @@ def test_two_data_sets_whose_names_differ_in_signs_alone_have_two_figures():
 
 def test_a_table_of_one_column_has_no_figure(tmp_path):
     write_records(tmp_path, [record()])
-    make_table([tmp_path], tmp_path / "out")
+    make_table(TableConfig(results=[tmp_path], out=tmp_path / "out"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.md", "table.tex", "index.html"}

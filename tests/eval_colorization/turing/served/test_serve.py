@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from eval_colorization.config import TuringServeConfig
 from eval_colorization.turing import serve as serve_module
 from eval_colorization.turing.serve import serve
 from pretext.runtime.command_line import RunFailedError
@@ -31,7 +32,7 @@ def test_the_admin_token_can_be_given(folder, key):
     with serving(folder, admin_token="correct-horse-battery") as server:
         assert server.token == "correct-horse-battery"
     with pytest.raises(ValueError, match=r"--admin_token must be 16 to 128 letters"):
-        serve(folder, admin_token="1234")
+        serve(TuringServeConfig(folder=folder, admin_token="1234"))
 
 
 def test_a_database_of_another_test_is_refused(folder, key, tmp_path):
@@ -41,32 +42,32 @@ def test_a_database_of_another_test_is_refused(folder, key, tmp_path):
     with pytest.raises(
         ValueError, match=f"holds the answers of test {key.test_id}, the folder holds test {other.test_id}"
     ):
-        serve(tmp_path / "other", database=folder / "answers.sqlite")
+        serve(TuringServeConfig(folder=tmp_path / "other", database=folder / "answers.sqlite"))
 
 
 def test_a_folder_without_key_or_with_a_missing_image_is_refused(folder, key, tmp_path):
     with pytest.raises(ValueError, match=r"there is no answer key .*key.json"):
-        serve(tmp_path)
+        serve(TuringServeConfig(folder=tmp_path))
     missing = folder / "form-02" / "images" / key.forms[1].trials[0].fake
     missing.unlink()
     with pytest.raises(ValueError, match=f"lacks 1 images of its test, {missing} for one"):
-        serve(folder)
+        serve(TuringServeConfig(folder=folder))
 
 
 def test_a_port_in_use_is_said_before_anything_is_printed(folder, key, capsys):
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(RunFailedError, match=rf"cannot listen on port {port} of 127.0.0.1 .*--port"):
-            serve(folder, port=port, invitations=3)
+            serve(TuringServeConfig(folder=folder, port=port, invitations=3))
     assert capsys.readouterr().out == ""
     assert rows(folder / "answers.sqlite", "SELECT * FROM participants") == []
 
 
 def test_numbers_that_make_no_sense_are_refused(folder, key):
     with pytest.raises(ValueError, match=r"--port must be from 0 .* not 70000"):
-        serve(folder, port=70000)
+        serve(TuringServeConfig(folder=folder, port=70000))
     with pytest.raises(ValueError, match=r"--invitations is a number of new links, not -1"):
-        serve(folder, invitations=-1)
+        serve(TuringServeConfig(folder=folder, invitations=-1))
 
 
 def test_without_the_web_server_installed_it_says_how_to_get_it(monkeypatch):
