@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from eval_colorization.config import ReportConfig, TuringConfig, TuringScoreConfig, TuringServeConfig
-from pretext.console import Command, run_command
+from pretext.console import run_command
+from pretext.runtime.command_line import Command
 
 COMMANDS = {
     "report": Command(

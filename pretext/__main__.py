@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from pretext.config import ColorizeConfig, ExportConfig, PriorConfig, TrainConfig
-from pretext.console import Command, run_command
+from pretext.console import run_command
+from pretext.runtime.command_line import Command
 
 COMMANDS = {
     "train": Command(

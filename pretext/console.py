@@ -7,46 +7,14 @@ SIGTERM.
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from pretext.cluster.profile import LAUNCH_HELP, wants_cluster
-from pretext.outside import function_at, is_outside
-from pretext.runtime.command_line import RunFailedError, StoppedError, parse_config
+from pretext.outside import is_outside
+from pretext.runtime.command_line import Command, RunFailedError, StoppedError
 from pretext.spelling import unknown_name
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """A sub-command: a function of a configuration.
-
-    Attributes:
-        config: the dataclass that its command line is read into.
-        run: the function, or `module:function`, imported after the command line was understood.
-        help: one line.
-        words: the key that takes words without a flag, as in `colorize a.jpg b.jpg`; None takes a YAML file.
-        folder: the key that names the folder which it writes and resumes; None for a quick command, which runs on this
-            machine only.
-        saved: pattern of the files in there that change when it saves its progress.
-    """
-
-    config: type[Any]
-    run: Callable[..., Any] | str
-    help: str
-    words: str | None = None
-    folder: str | None = None
-    saved: str = ""
-
-    def parse(self, argv: Sequence[str], prog: str = "") -> Any:
-        """The configuration that a command line gives; see `parse_config`."""
-        return parse_config(prog, self.config, argv, self.words)
-
-    def __call__(self, config: Any) -> None:
-        """Do what the command does."""
-        function_at(self.run)(config)
 
 
 def run_command(
@@ -76,7 +44,7 @@ def run_command(
         if wants_cluster(words):
             from pretext.cluster.submit import launch  # submitit is needed only here
 
-            launch(prog, name, words, parse=command.parse, folder=command.folder, saved=command.saved)
+            launch(prog, name, command, words)
         else:
             command(command.parse(words, f"{prog} {name}"))
     except StoppedError as stopped:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pretext.__main__ import COMMANDS, main
-from pretext.console import Command, run_command
-from pretext.runtime.command_line import RunFailedError, StoppedError
+from pretext.console import run_command
+from pretext.runtime.command_line import Command, RunFailedError, StoppedError
 
 
 @dataclass

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from pretext.console import Command, run_command
+from pretext.console import run_command
+from pretext.runtime.command_line import Command
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
 from transfer.downstream import DOWNSTREAM_TESTS, outside_test, run_built_in_test, run_outside_test
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -24,7 +24,7 @@ from pretext.cluster.job import Job, JobFolder, run_command_line
 from pretext.cluster.profile import ClusterProfile, split_launch_options
 from pretext.cluster.snapshot import outside_modules, snapshot_code
 from pretext.cluster.states import accounted_states, states_in_queue
-from pretext.runtime.command_line import parse_config
+from pretext.runtime.command_line import Command, parse_config
 
 # Reasons for which a cluster that does not enforce its partitions' limits keeps a job in the queue for ever.
 NEVER_STARTS = ("PartitionConfig", "PartitionNodeLimit", "PartitionTimeLimit", "BadConstraints")
@@ -40,25 +40,13 @@ class Run:
     run_dir: Path
 
 
-def launch(
-    prog: str,
-    name: str,
-    argv: Sequence[str],
-    *,
-    parse: Callable[[Sequence[str]], Any],
-    folder: str | None,
-    saved: str,
-) -> None:
+def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
     """Send the command line `prog name argv`, or a sweep of it, where its --cluster says.
 
     Args:
         prog: a console script, whose module `prog.__main__` has a function `main` of the command line.
-        name: of its sub-command.
+        name: of its sub-command `command`.
         argv: what follows the name.
-        parse: makes the sub-command's configuration of that, without the launcher's flags.
-        folder: the configuration's key that names the folder which the sub-command writes and resumes; None if it runs
-            on this machine only.
-        saved: pattern of the files in there that change when it saves its progress.
 
     Raises:
         ValueError: the profile, the command's own configuration or the sweep is wrong, or the cluster refuses the job.
@@ -69,9 +57,9 @@ def launch(
         profile = parse_config(f"{prog} {name} --cluster", ClusterProfile, options.profile)
     except ValueError as error:
         raise ValueError(f"--cluster: {error}") from error
-    if folder is None:
+    if command.folder is None:
         raise ValueError("this command is quick and runs on this machine only; leave out --cluster")
-    runs = plan_runs(argv, options.combinations(), parse, folder)
+    runs = plan_runs(command, argv, options.combinations())
     launched = JobFolder(runs[0].run_dir.parent if options.sweep else runs[0].run_dir)
     parameters = slurm_parameters(profile, f"{prog} {name}", launched.code, options.after)
     if options.dry_run:
@@ -85,7 +73,9 @@ def launch(
         return
     _check(profile, runs, launched, options.after)
     outside = outside_modules(name, *(run.config for run in runs))
-    jobs = [Job(prog, (name, str(_frozen_config(run))), run.run_dir.absolute(), saved) for run in runs]
+    jobs = [
+        Job(prog, (name, str(_frozen_config(run))), run.run_dir.absolute(), command.saved) for run in runs
+    ]
     try:
         submissions = _submit(profile, parameters, launched, jobs, outside)
     except ValueError:
@@ -109,28 +99,23 @@ def launch(
             sys.exit(status)
 
 
-def plan_runs(
-    argv: Sequence[str],
-    combinations: Sequence[Mapping[str, str]],
-    parse: Callable[[Sequence[str]], Any],
-    folder: str,
-) -> list[Run]:
+def plan_runs(command: Command, argv: Sequence[str], combinations: Sequence[Mapping[str, str]]) -> list[Run]:
     """The run of `argv`, or those of a sweep, each in a directory of its own below that of `argv`.
 
     Args:
         combinations: of each run of the sweep, key -> value; a single empty one where there is no sweep.
-        parse, folder: as for `launch`.
     """
-    config = parse(argv)
-    run_dir = Path(getattr(config, folder))
+    assert command.folder
+    config = command.parse(argv)
+    run_dir = Path(getattr(config, command.folder))
     if not any(combinations):
         return [Run(name=str(run_dir), argv=list(argv), config=config, run_dir=run_dir)]
     runs = []
     for values in combinations:
         name = ",".join(f"{key}={value}" for key, value in values.items()).replace("/", "_")
         own = [word for key, value in values.items() for word in (f"--{key}", value)]
-        run_argv = [*argv, *own, f"--{folder}", str(run_dir / name)]
-        runs.append(Run(name=name, argv=run_argv, config=parse(run_argv), run_dir=run_dir / name))
+        run_argv = [*argv, *own, f"--{command.folder}", str(run_dir / name)]
+        runs.append(Run(name=name, argv=run_argv, config=command.parse(run_argv), run_dir=run_dir / name))
     return runs
 
 

@@ -4,13 +4,14 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
+from pretext.outside import function_at
 from pretext.spelling import did_you_mean, unknown_name
 
 Config = TypeVar("Config")
@@ -36,6 +37,36 @@ class StoppedError(RuntimeError):
             f"the same command resumes: {shlex.join(sys.argv)}",
             signal_number,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A sub-command of a console script: a function of a configuration.
+
+    Attributes:
+        config: the dataclass that its command line is read into.
+        run: the function, or `module:function`, imported after the command line was understood.
+        help: one line.
+        words: the key that takes words without a flag, as in `colorize a.jpg b.jpg`; None takes a YAML file.
+        folder: the key that names the folder which it writes and resumes; None for a quick command, which runs on this
+            machine only.
+        saved: pattern of the files in there that change when it saves its progress.
+    """
+
+    config: type[Any]
+    run: Callable[..., Any] | str
+    help: str
+    words: str | None = None
+    folder: str | None = None
+    saved: str = ""
+
+    def parse(self, argv: Sequence[str], prog: str = "") -> Any:
+        """The configuration that a command line gives; see `parse_config`."""
+        return parse_config(prog, self.config, argv, self.words)
+
+    def __call__(self, config: Any) -> None:
+        """Do what the command does."""
+        function_at(self.run)(config)
 
 
 def parse_config(
@@ -65,6 +96,9 @@ def parse_config(
     parser.add_argument("--config", action="config", help="the YAML file CONFIG")
     parser.add_class_arguments(config_class)
     types = _types(config_class)
+    for action in parser._actions:
+        if types.get(action.dest) == list[Path]:
+            action.metavar = None  # of the key, as for any other; jsonargparse's is half a line of syntax
     words, flags = _split(argv)
     given: dict[str, tuple[str, Any]] = {}  # key -> where it stands, and its value
     argv = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags]
