@@ -1,10 +1,8 @@
 """Batches of images, decoded by worker processes, in an order that does not depend on them."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
@@ -58,7 +56,7 @@ def shuffled_batches(
     num_workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """This rank's random cuts of steps `start_step` to `num_steps` (exclusive), `micro_batches` a step.
+    """This rank's random cuts of steps `start_step` to `num_steps` (exclusive), `micro_batches` per step.
 
     `batch_size` is the global one. Bit for bit the same images come at a position whatever `start_step`,
     `world_size`, `micro_batches` and `num_workers` are. Workers (0: this process) start at once and live to
@@ -74,18 +72,18 @@ def shuffled_batches(
             f"micro-batches each; choose a multiple of {world_size * micro_batches}"
         )
     order = DataOrder(source.group_sizes, seed)
-    return _batches(
-        _Cuts(source, partial(_random_cut, cut, seed), short_side),
-        (
-            order.samples(positions)
-            for step in range(start_step, num_steps)
-            for positions in rank_positions(
-                step, batch_size=batch_size, rank=rank, world_size=world_size, micro_batches=micro_batches
-            )
-        ),
-        num_workers,
-        pin_memory,
+    samples = (
+        order.samples(positions)
+        for step in range(start_step, num_steps)
+        for positions in rank_positions(
+            step, batch_size=batch_size, rank=rank, world_size=world_size, micro_batches=micro_batches
+        )
     )
+    cuts = _Cuts(source, cut, seed, short_side)
+    loader = GuardedLoader(
+        cuts, batch_size=None, sampler=samples, num_workers=num_workers, pin_memory=pin_memory
+    )
+    return iter(loader)
 
 
 def batches_in_order(
@@ -97,44 +95,33 @@ def batches_in_order(
     rank: int = 0,
     world_size: int = 1,
     num_workers: int = 0,
-    pin_memory: bool = False,
 ) -> Iterator[Batch]:
     """The cuts of all images once, in order, in constant memory: rank r has r, r + world_size, ...
 
     `batch_size` is that of one rank; the last batch may be smaller.
     """
     mine = range(rank, len(source), world_size)
-    return _batches(
-        _Cuts(source, partial(_same_cut, cut), short_side),
-        (
-            [Sample(position=index, epoch=0, index=index) for index in mine[first : first + batch_size]]
-            for first in range(0, len(mine), batch_size)
-        ),
-        num_workers,
-        pin_memory,
+    samples = (
+        [Sample(position=index, epoch=0, index=index) for index in mine[first : first + batch_size]]
+        for first in range(0, len(mine), batch_size)
     )
-
-
-def _random_cut(cut: RandomCut, seed: int, image: Image.Image, sample: Sample) -> Tensor:
-    return cut(image, augmentation_rng(seed, sample))
-
-
-def _same_cut(cut: Cut, image: Image.Image, sample: Sample) -> Tensor:
-    return cut(image)
+    cuts = _Cuts(source, cut, None, short_side)
+    return iter(GuardedLoader(cuts, batch_size=None, sampler=samples, num_workers=num_workers))
 
 
 class _Cuts(Dataset[Batch]):
-    """Decodes whole batches; lives in the workers, so it is pickled where they are not forked."""
+    """Decodes whole batches; lives in the workers, so it is pickled where they are not forked.
+
+    Args:
+        cut: a `RandomCut` with a `seed`, a `Cut` where that is None.
+    """
 
     def __init__(
-        self, source: ImageSource, cut: Callable[[Image.Image, Sample], Tensor], short_side: int | None
+        self, source: ImageSource, cut: Callable[..., Tensor], seed: int | None, short_side: int | None
     ) -> None:
-        self._source = source
-        self._cut = cut
-        self._short_side = short_side
+        self._source, self._cut, self._seed, self._short_side = source, cut, seed, short_side
 
-    def __getitems__(self, samples: list[Sample]) -> Batch:
-        """Called by the DataLoader with one batch of the sampler."""
+    def __getitem__(self, samples: list[Sample]) -> Batch:
         images = []
         broken = np.zeros(len(samples), bool)
         errors = []
@@ -145,7 +132,8 @@ class _Cuts(Dataset[Batch]):
                 image = Image.new("RGB", (1, 1))  # whose cut is black and of the shape of the others
                 broken[place] = True
                 errors.append((self._source.name(sample.index), str(error)))
-            images.append(self._cut(image, sample))
+            chance = () if self._seed is None else (augmentation_rng(self._seed, sample),)
+            images.append(self._cut(image, *chance))
         return Batch(
             rgb=default_collate(images),  # in a worker it stacks straight into shared memory
             positions=np.array([sample.position for sample in samples]),
@@ -153,20 +141,3 @@ class _Cuts(Dataset[Batch]):
             broken=broken,
             errors=errors,
         )
-
-
-def _batches(
-    cuts: _Cuts, samples_of_batches: Iterable[list[Sample]], num_workers: int, pin_memory: bool
-) -> Iterator[Batch]:
-    loader = GuardedLoader(
-        cuts,
-        batch_sampler=samples_of_batches,
-        collate_fn=_as_it_is,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-    )
-    return iter(loader)
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

@@ -1,6 +1,7 @@
 """Where images come from: a line of text for each kind of source, and the objects that a caller may give instead."""
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,16 +18,19 @@ from pretext.outside import import_outside, is_outside
 
 
 def open_source(
-    address: str,
+    images: Any,
     *,
     split: Literal["train", "validation"],
     download: bool = False,
     torchvision_root: Path = Path("data"),
 ) -> ImageSource:
-    """The images that an address stands for:
+    """The images that a user means by an object or an address.
 
-    - `sample`: the photographs inside scikit-image and scikit-learn (a folder of that name is `./sample`), and
-      `sample:held-out`, two of them that are in neither split, and `sample:unseen`, these and the validation's;
+    An object is an `ImageSource`, or a data set as torchvision makes them, whose items are pictures or tuples that
+    begin with one. An address is
+
+    - `sample`: the photographs inside scikit-image and scikit-learn (a folder of that name is `./sample`);
+      `sample:held-out`: two of them that are in neither split; `sample:unseen`: these and the validation's;
     - `torchvision:NAME` or `torchvision:NAME:PART`: a data set of torchvision under `torchvision_root`, or in
       a sub-folder as the data set does it, downloaded on `download`;
     - WebDataset shards, if it has a URL scheme or `.tar` in it: `train-{000..146}.tar`, `shards/*.tar`,
@@ -34,9 +38,22 @@ def open_source(
     - `module:Name` or `module:Name:ARGUMENT`: an `ImageSource` of your own, constructed with the text ARGUMENT;
     - else a folder, flat or nested.
 
-    `split` chooses the part of `sample` and of torchvision's data sets; folders and shards are taken whole.
+    `split` chooses the part of `sample` and of torchvision's data sets; all others are taken whole.
     Raises ValueError if there is no such source or it is empty.
     """
+    if isinstance(images, (str, Path)):
+        address = str(images)
+    elif isinstance(images, ImageSource):
+        if not len(images):
+            raise ValueError(f"{type(images).__name__} holds no images")
+        return images
+    elif hasattr(images, "__len__") and hasattr(images, "__getitem__"):
+        return DatasetSource(images, type(images).__name__)
+    else:
+        raise ValueError(
+            f"{type(images).__name__} is not a source of images; derive it from pretext.ImageSource, which asks for "
+            "__len__ and open"
+        )
     if address == "sample":
         return sample_source(split)
     if address == "sample:held-out":
@@ -52,35 +69,10 @@ def open_source(
     name, _, argument = rest.partition(":")
     if is_outside(f"{module}:{name}") and not Path(address).exists():
         source = import_outside(f"{module}:{name}", "data source")
-        return as_source(source(argument) if argument else source(), split=split)
+        return open_source(source(argument) if argument else source(), split=split)
     if is_url(address) or ".tar" in address:
         return ShardSource(address)
     return FolderSource(Path(address).expanduser())
-
-
-def as_source(images: Any, *, split: Literal["train", "validation"], **options: Any) -> ImageSource:
-    """The source that a caller means.
-
-    Args:
-        images: an address, an `ImageSource`, or a data set as torchvision makes them, whose items are pictures or
-            tuples that begin with one.
-        split, options: of `open_source`, for an address.
-
-    Raises:
-        ValueError: there is no such source, or `images` is nothing of these.
-    """
-    if isinstance(images, (str, Path)):
-        return open_source(str(images), split=split, **options)
-    if isinstance(images, ImageSource):
-        if not len(images):
-            raise ValueError(f"{type(images).__name__} holds no images")
-        return images
-    if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
-        return DatasetSource(images, type(images).__name__)
-    raise ValueError(
-        f"{type(images).__name__} is no source of images; derive it from pretext.ImageSource, which asks for __len__ "
-        "and open"
-    )
 
 
 def name_of_source(images: Any) -> str:
@@ -107,25 +99,25 @@ def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, 
     """The images of a training.
 
     Args:
-        images: what `as_source` takes.
+        images: what `open_source` takes.
         validation: the same for validation, of which those used are evenly spread; None holds out a tenth of the
             training images at most.
         gallery: the same for more images to show, or None.
         config: the number of validation images, and where torchvision's data sets are.
         seed: of the choice which images are held out.
     """
-    options = {"download": config.download, "torchvision_root": Path(config.torchvision_root)}
-    train = as_source(images, split="train", **options)
+    open_from = partial(open_source, download=config.download, torchvision_root=Path(config.torchvision_root))
+    train = open_from(images, split="train")
     held_out: ImageSource
     if validation is None:
         num_held_out = max(1, min(config.validation_images, len(train) // 10))
         train, held_out = split_source(train, num_validation=num_held_out, seed=seed)
     else:
-        held_out = as_source(validation, split="validation", **options)
+        held_out = open_from(validation, split="validation")
         if len(held_out) > config.validation_images:
             spread = np.linspace(0, len(held_out) - 1, config.validation_images).round().astype(int)
             held_out = SubsetSource(held_out, spread)
-    more = [] if gallery is None else [as_source(gallery, split="validation", **options)]
+    more = [] if gallery is None else [open_from(gallery, split="validation")]
     return ImageSources(train, held_out, [held_out, *more])
 
 
@@ -143,9 +135,6 @@ class SubsetSource(ImageSource):
         self._source = source
         self._indices = np.sort(indices)
         self.remark = source.remark
-        starts = np.cumsum([0, *source.group_sizes])
-        counts = np.diff(np.searchsorted(self._indices, starts))
-        self._group_sizes = tuple(int(count) for count in counts)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -153,7 +142,8 @@ class SubsetSource(ImageSource):
     @property
     def group_sizes(self) -> tuple[int, ...]:
         """What is left of each group."""
-        return self._group_sizes
+        starts = np.cumsum([0, *self._source.group_sizes])
+        return tuple(np.diff(np.searchsorted(self._indices, starts)).tolist())
 
     def name(self, index: int) -> str:
         """The name in the whole source."""
