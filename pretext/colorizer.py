@@ -1,8 +1,8 @@
 """Lightness in, colours out: network, decoding, and the way back to RGB with the original lightness."""
 
 import math
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from pretext.color.bins import AbBins
-from pretext.color.decoding import annealed_mean, mean, mode, top_k_mean
+from pretext.color.decoding import annealed_mean, mode, top_k_mean
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.config import Decoding
 from pretext.images.image_file import on_white
@@ -20,37 +20,6 @@ from pretext.networks.backbone import AB_SCALE, Backbone
 from pretext.spelling import unknown_name
 
 STRIP_PIXELS = 2**18
-
-
-def decode(
-    output: Float[Tensor, "batch outputs height width"],
-    bins: AbBins | None,
-    *,
-    decoding: Decoding = "annealed_mean",
-    temperature: float = 0.38,
-    top_k: int = 5,
-) -> Float[Tensor, "batch 2 height width"]:
-    """A network's output as ab: a distribution over `bins` decoded, or a regression's answer in its units.
-
-    Args:
-        output: logits over the bins; ab / 110 where `bins` is None.
-        decoding: annealed_mean (at `temperature`), mean, mode, or top_k_mean (over the `top_k` likeliest bins).
-
-    Raises:
-        ValueError: there is no such decoding.
-    """
-    if bins is None:
-        return output.float() * AB_SCALE
-    centres = bins.centres.to(output.device)
-    if decoding == "annealed_mean":
-        return annealed_mean(output, centres, temperature)
-    if decoding == "mean":
-        return mean(output, centres)
-    if decoding == "mode":
-        return mode(output, centres)
-    if decoding == "top_k_mean":
-        return top_k_mean(output, centres, top_k)
-    raise ValueError(unknown_name("decoding", decoding, get_args(Decoding)))
 
 
 class Colorizer:
@@ -61,10 +30,13 @@ class Colorizer:
         bins: the network's bins; None for a regression network.
         size: colours are predicted on a copy of about size x size pixels in the image's own proportions (the
             networks were trained at 256) and brought to full resolution bilinearly.
-        decoding, temperature, top_k: see `decode`.
+        decoding: of a distribution over bins: annealed_mean, mean, mode, or top_k_mean.
+        temperature: of the annealed mean.
+        top_k: how many of the likeliest bins top_k_mean takes.
 
     Raises:
-        ValueError: a size below 1, a temperature that is not positive, a `top_k` that is not among the bins.
+        ValueError: no such decoding, a size below 1, a temperature that is not positive, a `top_k` that is not among
+            the bins.
     """
 
     def __init__(
@@ -89,6 +61,15 @@ class Colorizer:
             raise ValueError(
                 f"top_k must be between 1 and the number of bins, {len(bins.centres)}, but is {top_k}"
             )
+        decoders: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+            "annealed_mean": partial(annealed_mean, temperature=temperature),
+            "mean": partial(annealed_mean, temperature=1.0),
+            "mode": mode,
+            "top_k_mean": partial(top_k_mean, k=top_k),
+        }
+        if decoding not in decoders:
+            raise ValueError(unknown_name("decoding", decoding, decoders))
+        self._decode = decoders[decoding]
         self.network, self.bins, self.size = network, bins, size
         self.decoding: Decoding = decoding
         self.temperature, self.top_k = temperature, top_k
@@ -102,8 +83,15 @@ class Colorizer:
     def ab_from_output(
         self, output: Float[Tensor, "batch outputs grid_height grid_width"], size: Sequence[int]
     ) -> Float[Tensor, "batch 2 height width"]:
-        """The network's output, decoded and brought bilinearly to `size` (height, width)."""
-        ab = decode(output, self.bins, decoding=self.decoding, temperature=self.temperature, top_k=self.top_k)
+        """The network's output, decoded and brought bilinearly to `size` (height, width).
+
+        Args:
+            output: logits over the bins; ab / 110 without bins.
+        """
+        if self.bins is None:
+            ab = output.float() * AB_SCALE
+        else:
+            ab = self._decode(output, self.bins.centres.to(output.device))
         return F.interpolate(ab, size=list(size), mode="bilinear")
 
     @torch.inference_mode()

@@ -66,20 +66,17 @@ HISTOGRAM_SIDE = 256
 HISTOGRAM_ORIGIN = -128
 
 
-def _no_counts() -> Tensor:
-    return torch.zeros(HISTOGRAM_SIDE, HISTOGRAM_SIDE, dtype=torch.int64)
-
-
 @dataclass(eq=False)
 class AbHistogram:
     """Pixel counts over cells of 1 x 1 ab unit, centred on the whole numbers -128..127 (half a megabyte).
 
     Centred so that all pixels of a grey image, whose ab is 0 up to rounding, fall into one cell.
     One pass over a data set fills it; `fit_bins` and `empirical_prior` then need no images.
-    Histograms of several workers add up with `+`.
     """
 
-    counts: Int[Tensor, "a_cells b_cells"] = field(default_factory=_no_counts)
+    counts: Int[Tensor, "a_cells b_cells"] = field(
+        default_factory=lambda: torch.zeros(HISTOGRAM_SIDE, HISTOGRAM_SIDE, dtype=torch.int64)
+    )
 
     def add(self, ab: Float[Tensor, "*batch 2 height width"]) -> None:
         """Count every pixel of `ab` (ab units, any device); colours off the plane go to its border."""
@@ -88,24 +85,15 @@ class AbHistogram:
         flat = (a * HISTOGRAM_SIDE + b).flatten()
         self.counts += torch.bincount(flat, minlength=HISTOGRAM_SIDE**2).view_as(self.counts).cpu()
 
-    def __add__(self, other: "AbHistogram") -> "AbHistogram":
-        return AbHistogram(self.counts + other.counts)
-
-    @property
-    def cell_centres(self) -> Float[Tensor, "a_cells b_cells 2"]:
-        """The ab colour of every cell."""
-        axis = torch.arange(HISTOGRAM_SIDE, dtype=torch.float32) + HISTOGRAM_ORIGIN
-        return torch.stack(torch.meshgrid(axis, axis, indexing="ij"), dim=-1)
-
     def occupied(self) -> tuple[Float[Tensor, "cells 2"], Int[Tensor, "cells"]]:
         """Colours and counts of the cells that hold a pixel.
 
         Raises ValueError if there is none.
         """
-        filled = self.counts > 0
-        if not filled.any():
+        cells = self.counts.nonzero()
+        if not len(cells):
             raise ValueError("the ab histogram holds no pixels: add the ab channels of some images first")
-        return self.cell_centres[filled], self.counts[filled]
+        return (cells + HISTOGRAM_ORIGIN).float(), self.counts[*cells.T]
 
 
 def fit_bins(histogram: AbHistogram, num_bins: int, seed: int) -> Float[Tensor, "bins 2"]:

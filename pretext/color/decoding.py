@@ -13,23 +13,14 @@ def annealed_mean(
     """Expected ab of softmax(logits / temperature), in ab units (equation 5).
 
     Temperature 1 is the mean, towards 0 it becomes the mode; the paper's 0.38 lies between vivid and smooth.
-    Raises ValueError unless the temperature is positive.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature must be positive but is {temperature}: its limit at 0 is `mode`")
+    assert temperature > 0
     # The maximum goes before the division: a tiny temperature would make large logits overflow.
     odds = logits.float() - logits.amax(dim=1, keepdim=True).float()
     odds = odds.div_(temperature).exp_()
     with torch.autocast(logits.device.type, enabled=False):  # it would round this product to 8 bits
         colour = torch.matmul(centres.float().T, odds.flatten(2)).unflatten(2, odds.shape[2:])
     return colour / odds.sum(dim=1, keepdim=True)
-
-
-def mean(
-    logits: Float[Tensor, "batch bins height width"], centres: Float[Tensor, "bins 2"]
-) -> Float[Tensor, "batch 2 height width"]:
-    """Expected ab of the predicted distribution, in ab units."""
-    return annealed_mean(logits, centres, temperature=1.0)
 
 
 def mode(
@@ -42,12 +33,7 @@ def mode(
 def top_k_mean(
     logits: Float[Tensor, "batch bins height width"], centres: Float[Tensor, "bins 2"], k: int
 ) -> Float[Tensor, "batch 2 height width"]:
-    """Expected ab over the `k` most likely bins, renormalised, in ab units ("classification-softmax").
-
-    Raises ValueError unless 1 <= k <= the number of bins.
-    """
-    if not 1 <= k <= logits.shape[1]:
-        raise ValueError(f"k must lie between 1 and the number of bins, {logits.shape[1]}, but is {k}")
+    """Expected ab over the `k` most likely bins, renormalised, in ab units ("classification-softmax")."""
     top, index = logits.topk(k, dim=1)
     weight = top.float().softmax(dim=1)
     return torch.stack([(weight * centres.float()[:, axis][index]).sum(dim=1) for axis in (0, 1)], dim=1)

@@ -23,8 +23,7 @@ class AlexNet(Backbone):
     Stages conv1..conv5, fc6, fc7 are the outputs of the ReLU, before the pooling.
 
     Args:
-        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
-        width: multiplies the channels of every hidden layer.
+        output, width: see `build_network`.
     """
 
     normalisation = "L - 50"

@@ -21,9 +21,7 @@ class Eccv16(Backbone):
     ReLU before the 1x1 output layer.
 
     Args:
-        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone; only
-            with bins there is a `model_out`.
-        width: multiplies the channels of every hidden layer.
+        output, width: see `build_network`; only with bins there is a `model_out`.
     """
 
     normalisation = "(L - 50) / 100"

@@ -11,13 +11,9 @@ def initialise(network: nn.Module, output: nn.Module) -> None:
     A convolution of variance 2 / fan-in keeps the scale of what passes through it (He et al. 2015, eq. 10),
     so neither the convolutions between two BatchNorms nor the block after the last one fade. The published
     training reached that by rescaling every layer on data (Krahenbuhl et al. 2016). PyTorch's default has a
-    sixth of the variance: eccv16's conv8 then varies by 0.04 instead of 0.8, the logits hardly depend on
-    the image, and the colours fade towards grey before they part. On eight 64 px crops of photographs
-    (width 0.5, Adam, learning rate 3e-5, 100 steps) the cross-entropy is 2.5 nats from here and 3.1 from the
-    default, the mean chroma of the annealed mean 13 and 8; always answering the crops' own distribution of
-    colours costs 3.0 nats, and their mean chroma is 25. In the demo (`configs/pretext/sample.yaml`, there at 96 px)
-    the loss on the unseen quarters ends at 3.9 from here and at 4.5 from the default, above the 4.3 of always
-    answering the training prior.
+    sixth of the variance: eccv16's logits then hardly depend on the image, and the colours fade towards grey before
+    they part. In the demo (`configs/pretext/sample.yaml`, at 96 px) the loss on the unseen quarters ends at 3.9 from
+    here and at 4.5 from the default, above the 4.3 of always answering the training prior.
 
     The output layer starts at a tenth of the scale of its input: the first prediction is nearly even over the
     bins (loss ln Q), or for regression within about 10 ab units of grey, and the first step already has a

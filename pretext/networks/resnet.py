@@ -18,8 +18,7 @@ class ResNet50(Backbone):
     Stages layer1..layer4 are the outputs of the four groups of residual blocks.
 
     Args:
-        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
-        width: multiplies the channels of every hidden layer.
+        output, width: see `build_network`.
     """
 
     normalisation = "(L - 50) / 100"

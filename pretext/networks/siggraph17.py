@@ -28,7 +28,7 @@ class Siggraph17(Backbone):
             stride 1 (tanh: ab / 110); or None for the stages up to conv8 alone. The published file holds both
             outputs, and so does this network: the layers that the chosen one does not use are frozen, and conv9,
             conv10 are stages of regression.
-        width: multiplies the channels of every hidden layer.
+        width: see `build_network`.
     """
 
     normalisation = "(L - 50) / 100"

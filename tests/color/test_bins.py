@@ -65,13 +65,6 @@ def test_the_histogram_counts_every_pixel_in_the_cell_of_its_rounded_colour(
     np.testing.assert_array_equal(cells.numpy(), counts)
 
 
-def test_histograms_of_two_workers_add_up(ab: Tensor, histogram: AbHistogram) -> None:
-    left, right = AbHistogram(), AbHistogram()
-    left.add(ab[..., :50])
-    right.add(ab[None, ..., 50:])
-    assert torch.equal((left + right).counts, histogram.counts)
-
-
 def test_colours_off_the_plane_are_counted_at_its_border() -> None:
     histogram = AbHistogram()
     histogram.add(torch.tensor([500.0, -500.0]).reshape(2, 1, 1))
