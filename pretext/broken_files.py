@@ -37,6 +37,14 @@ class BrokenFiles:
                 f"({self._max_share:g}): {self.listing()}; repair the data, or allow a larger share"
             )
 
+    def state_dict(self) -> dict[str, str]:
+        """What a checkpoint holds."""
+        return self.reasons
+
+    def load_state_dict(self, reasons: dict[str, str]) -> None:
+        """Resume from a `state_dict`."""
+        self.reasons = reasons
+
     def listing(self, shown: int = 5) -> str:
         """The first names with their reasons, and how many more there are."""
         named = "; ".join(f"{name} ({reason})" for name, reason in list(self.reasons.items())[:shown])

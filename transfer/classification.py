@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import chain
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -117,7 +117,6 @@ class RepeatedTest:
     """Tests a network on the same images again and again.
 
     Attributes:
-        rows: what the caller keeps of every test so far.
         broken: the test images that could not be read.
 
     Args:
@@ -135,7 +134,6 @@ class RepeatedTest:
         num_workers: int,
         max_broken_share: float,
     ) -> None:
-        self.rows: list[dict[str, Any]] = []
         self.broken = BrokenFiles({}, num_images=len(images.source), max_share=max_broken_share)
         self._images, self._cut, self._short_side = images, cut, short_side
         self._batch_size, self._num_workers = max(1, batch_size // world.size), num_workers

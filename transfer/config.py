@@ -100,6 +100,47 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassificationConfig:
+    """What all tests of classification share.
+
+    Args:
+        out: folder of the results; the same command on the same folder resumes.
+        precision: of the network's arithmetic; bfloat16 autocasts.
+        seed: of all that is drawn at random, and of a random backbone.
+        device: auto takes a GPU where there is one.
+    """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device")
+
+    backbone: BackboneConfig
+    data: DataConfig
+    out: str
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureConfig(ClassificationConfig):
+    """What tests share that keep the features of a frozen backbone.
+
+    Args:
+        cache: folder where features are kept, shared by all commands; what lies there of other images, weights or
+            protocols is not used. null keeps none.
+        protocol: whose crop, pooling and feature dimensions are taken; see `transfer linear`.
+        stages: which ones; null takes all.
+        batch_size: images in one forward pass of a process.
+    """
+
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "cache")
+
+    cache: str | None = "features"
+    protocol: LinearProtocolName
+    stages: list[str] | None = None
+    batch_size: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
 class TableConfig:
     """One table of all results, beside the published numbers: Markdown, LaTeX and a page with plots by stage.
 

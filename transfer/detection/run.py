@@ -12,7 +12,6 @@ from transfer.detection.annotated import DetectionImages
 from transfer.detection.config import DetectConfig
 from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits, summary
 from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve_protocol
-from transfer.framework_training import FrameworkRun
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
@@ -20,6 +19,7 @@ from transfer.results import Record, last_and_best, package_versions, results_ta
 from transfer.runs import config_of, start_run
 from transfer.schedule import settings
 from transfer.stages import choose_stage
+from transfer.training import FrameworkRun
 
 
 def run(config: DetectConfig) -> list[Record]:

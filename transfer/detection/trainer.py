@@ -19,7 +19,7 @@ from pretext.runtime.distributed import World
 from pretext.runtime.whole_file import write_whole
 from transfer.data.step_order import seed_step
 from transfer.detection.evaluation import Evaluation
-from transfer.framework_training import FrameworkRun
+from transfer.training import FrameworkRun
 
 
 def train_detector(
@@ -72,7 +72,7 @@ class RunHook(HookBase):
     def after_step(self) -> None:
         """Log, test and save; end the loop when a signal came."""
         if self.run.after_step():
-            self.run.raise_if_stopped()
+            self.run.end()
 
 
 def _mean_losses(trainer: SimpleTrainer, num_steps: int) -> dict[str, float]:

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -20,14 +19,44 @@ from pretext.runtime.distributed import World
 from pretext.runtime.progress import Progress
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import OpenedBackbone, choose_stages, frozen
+from transfer.config import FeatureConfig
 from transfer.data.batches import LabelledBatch, test_batches
 from transfer.data.crops import central_crop
 from transfer.data.labelled import LabelledImages
 from transfer.features.files import FeatureFile, Features, Unreadable, check_space, claimed
 from transfer.features.protocols import LinearProtocol
+from transfer.runs import Run
 
 HASH_LENGTH = 10  # of the hashes in the names of folders; the whole ones are in the files' descriptions
 SHOW_EVERY = 10  # batches
+
+
+def extract_both(
+    config: FeatureConfig,
+    run: Run,
+    backbone: OpenedBackbone,
+    protocol: LinearProtocol,
+    train: LabelledImages,
+    test: LabelledImages,
+) -> tuple[dict[str, Features], dict[str, Features]]:
+    """The features of the training and of the test images; without `config.cache` they are gone after `run`.
+
+    Raises as `FeatureExtractor.extract`.
+    """
+    extractor = FeatureExtractor(
+        backbone=backbone,
+        protocol=protocol,
+        stages=config.stages,
+        batch_size=config.batch_size,
+        precision=config.precision,
+        num_workers=config.data.num_workers,
+        max_broken_share=config.data.max_broken_share,
+        world=run.world,
+    )
+    folder = Path(config.cache or run.world.on_main(lambda: run.held.enter_context(TemporaryDirectory())))
+    # Fingerprints are expensive for images in memory, and needless in a folder that no other command sees.
+    fingerprints = (train.fingerprint(), test.fingerprint()) if config.cache else ("train", "test")
+    return extractor.extract(train, folder, fingerprints[0]), extractor.extract(test, folder, fingerprints[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +77,6 @@ class FeatureExtractor:
     num_workers: int
     max_broken_share: float
     world: World
-
-    def extract_both(
-        self, train: LabelledImages, test: LabelledImages, cache: str | Path | None, held: ExitStack
-    ) -> tuple[dict[str, Features], dict[str, Features]]:
-        """`extract` of the training and of the test images.
-
-        Args:
-            cache: folder of the features; None takes one that is removed when `held` is closed.
-        """
-        folder = Path(cache or self.world.on_main(lambda: held.enter_context(TemporaryDirectory())))
-        # Fingerprints are expensive for images in memory, and needless in a folder that no other command sees.
-        fingerprints = (train.fingerprint(), test.fingerprint()) if cache else ("train", "test")
-        return self.extract(train, folder, fingerprints[0]), self.extract(test, folder, fingerprints[1])
 
     def extract(self, images: LabelledImages, cache: Path, fingerprint: str) -> dict[str, Features]:
         """Stage -> features, in order of depth.

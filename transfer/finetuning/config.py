@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from transfer.config import BackboneConfig, DataConfig, DownstreamTest
+from transfer.config import ClassificationConfig, DownstreamTest
 
 FinetuneProtocolName = Literal["voc07", "semi_supervised", "folder"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(ClassificationConfig):
     """Train a backbone, or its last layers, with labels.
 
     Args:
-        out: folder of the results; the same command on the same folder resumes.
         protocol: voc07 (Zhang et al. 2016: scale jitter 0.5-2, 10-crop test), semi_supervised (20 epochs on a share
             of the labels), or folder (a plain recipe for any image folder).
         train_from: the first stage that is trained: `head` (fc8), a stage (fc6 for fc6-8), or `all`.
@@ -24,18 +23,12 @@ class FinetuneConfig:
         head_lr_factor: learning rate of the new head, as a multiple of lr; null takes the protocol's: 1 for
             voc07, else 10.
         colour_input: let a network of this project see ab too, by weights that start at zero (the paper's "colour").
-        seed: of the head, of the order and crops of the images, of the label share, and of a random backbone.
         save_every: steps between two checkpoints.
         evaluate_every: steps between two tests; the last step is always tested.
-        precision: of the network's arithmetic; bfloat16 autocasts.
-        device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "save_every", "evaluate_every")
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "save_every", "evaluate_every")
 
-    backbone: BackboneConfig
-    data: DataConfig
-    out: str
     protocol: FinetuneProtocolName = "voc07"
     train_from: str = "all"
     label_share: float = 1.0
@@ -44,11 +37,8 @@ class FinetuneConfig:
     lr: float | None = None
     head_lr_factor: float | None = None
     colour_input: bool = False
-    seed: int = 0
     save_every: int = 1000
     evaluate_every: int = 5000
-    precision: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 FINETUNE = DownstreamTest(

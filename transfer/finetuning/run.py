@@ -1,7 +1,5 @@
 """Fine-tuning: build -> resume -> step -> log -> test -> save, from top to bottom."""
 
-import time
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pretext.broken_files import BrokenFiles
-from pretext.images.workers import LostWorkerError
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
-from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
-from pretext.runtime.command_line import StoppedError
-from pretext.runtime.metrics_log import MetricsLog
-from pretext.runtime.progress import Progress
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, TransferBackbone, open_backbone
@@ -35,9 +27,9 @@ from transfer.finetuning.protocols import resolve
 from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best, results_table
-from transfer.runs import config_of, refuse_another, start_run
+from transfer.runs import config_of, start_run
+from transfer.training import Training, every
 
-LOG_EVERY = 10  # steps
 HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2016)
 
 
@@ -139,23 +131,38 @@ def _train_classifier(
 
         # ----------------------------------------------------------------------------- resume
         run.take_folder()
-        run_dir = run.folder
-        first_step = 0
-        broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
-        if run_dir.last_checkpoint.exists():
-            state = load_checkpoint(run_dir.last_checkpoint)
-            refuse_another(state, opened, num_images, run_dir.path)
-            network.load_state_dict(state["network"])
-            optimizer.load_state_dict(state["optimizer"])
-            first_step, tests.rows = state["step"], state["tests"]
-            broken.reasons, tests.broken.reasons = state["broken_files"], state["broken_test_files"]
+        training = Training(
+            run,
+            opened,
+            num_images,
+            num_steps=num_steps,
+            batch_size=recipe.batch_size,
+            save_steps=every(config.save_every, num_steps),
+            test_steps=every(config.evaluate_every, num_steps),
+            stop=stop,
+            max_broken_share=config.data.max_broken_share,
+        )
+        by_class = images_by_class(train)
+        training.progress.say(
+            f"{opened.name}, trained from {config.train_from} ({sum(p.numel() for p in trained + head) / 1e6:.1f} M "
+            f"parameters), {num_images} of {len(labelled.source)} training images ({by_class.min()} to "
+            f"{by_class.max()} of a class) and {len(test.source)} test images, on {world.device} x {world.size}"
+        )
+        training.resume(
+            {
+                "network": network,
+                "optimizer": optimizer,
+                "broken_files": training.broken,
+                "broken_test_files": tests.broken,
+            }
+        )
         batches = train_batches(
             train,
             recipe.train_cut(),
             seed=config.seed,
             num_steps=num_steps,
             batch_size=recipe.batch_size,
-            start_step=first_step,
+            start_step=training.step,
             world=world,
             num_workers=config.data.num_workers,
             pin_memory=world.device.type == "cuda",
@@ -163,49 +170,15 @@ def _train_classifier(
         if world.size > 1:
             synchronise_batch_norm(network)  # so that a step is the same however many processes share it
         model: nn.Module = network if world.size == 1 else DistributedDataParallel(network)
-        log = run.held.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
-        progress = run.held.enter_context(Progress(num_steps, initial=first_step, visible=world.is_main))
-        by_class = images_by_class(train)
-        progress.say(
-            f"{opened.name}, trained from {config.train_from} ({sum(p.numel() for p in trained + head) / 1e6:.1f} M "
-            f"parameters), {num_images} of {len(labelled.source)} training images ({by_class.min()} to "
-            f"{by_class.max()} of a class) and {len(test.source)} test images, on {world.device} x {world.size}"
-        )
-        if first_step:
-            progress.say(f"resuming after step {first_step} of {num_steps} in {run_dir.path}")
         running_losses = RunningLosses(["loss"], world, way_out="Lower lr, in a new out folder")
-        errors: list[tuple[str, str]] = []
-        logged_step, clock, stopped_by = first_step, time.perf_counter(), 0
-
-        def save(done: int) -> None:
-            state = {
-                "step": done,
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "tests": tests.rows,
-                "backbone": opened.sha256,
-                "num_images": num_images,
-                "broken_files": broken.reasons,
-                "broken_test_files": tests.broken.reasons,
-            }
-            save_checkpoint(run_dir.last_checkpoint, state)
 
         # ------------------------------------------------------------------------------- step
-        for step in range(first_step, num_steps):
+        for step in range(training.step, num_steps):
             network.train()
             step_lr = recipe.lr_at(step, num_steps)
             for group, factor in zip(optimizer.param_groups, lr_factors, strict=True):
                 group["lr"] = step_lr * factor
-            try:
-                batch = next(batches)
-            except LostWorkerError:
-                if world.size == 1 and step > first_step:
-                    running_losses.check_finite()
-                    broken.add(errors)
-                    save(step)
-                    progress.say(f"saved after step {step} in {run_dir.last_checkpoint}")
-                raise
-            errors += batch.errors
+            batch = training.next_batch(batches, running_losses)
             with autocast:
                 logits = model(batch.rgb.to(world.device, non_blocking=True) / 255)
             readable = torch.from_numpy(~batch.broken).to(world.device)
@@ -217,59 +190,36 @@ def _train_classifier(
             optimizer.step()
             optimizer.zero_grad()
             running_losses.add(step, losses.sum()[None], readable)
-            progress.advance()
-            done = step + 1
-            stopped_by = stop.agreed()
-            is_last = done == num_steps
-            is_saved = done % config.save_every == 0 or is_last or stopped_by
+            training.advance()
 
             # ---------------------------------------------------------------------------- log
-            if done % LOG_EVERY == 0 or is_saved:  # so that a checkpoint knows every broken file
-                loss = running_losses.take()
-                seconds = (time.perf_counter() - clock) / (done - logged_step)
-                for line in broken.add(chain.from_iterable(world.gather(errors))):
-                    progress.say(line)
-                errors = []
-                broken.check(done * recipe.batch_size)
-                row = loss | {"lr": step_lr, "images_per_second": recipe.batch_size / seconds}
-                if log:
-                    log.write(done, row | {"broken_files": len(broken.reasons)})
-                progress.show(done, row, seconds_left=(num_steps - done) * seconds)
-                logged_step, clock = done, time.perf_counter()
+            if training.is_logged:
+                training.log(running_losses.take() | {"lr": step_lr})
 
             # --------------------------------------------------------------------------- test
-            if done % config.evaluate_every == 0 or is_last:
+            if training.is_tested:
                 running_losses.check_finite()
                 network.eval()
-                metrics = measure(*tests.run(answer, progress))
-                tests.rows.append({"step": done, **metrics})
-                shown = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
-                progress.say(f"test at step {done}: {shown}")
-                if log:
-                    log.write(done, metrics)
-                logged_step, clock = done, time.perf_counter()
+                metrics = measure(*tests.run(answer, training.progress))
+                training.add_test({"step": training.step, **metrics}, metrics)
 
             # --------------------------------------------------------------------------- save
-            if is_saved and world.is_main:
-                save(done)
-            if stopped_by:
+            if training.is_saved:
+                training.save()
+            if training.stopped_by:
                 break
 
         # -------------------------------------------------------------------------------- end
         assert_unchanged(network, frozen)
-        for kind, files in (("training", broken), ("test", tests.broken)):
-            if files.reasons:
-                progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
-        if stopped_by:
-            raise StoppedError.after_step(done, num_steps, run_dir.last_checkpoint, stopped_by)
+        training.end(tests.broken)
         records = last_and_best(
-            tests.rows,
-            [name for name in tests.rows[-1] if name != "step"],
+            training.rows,
+            [name for name in training.rows[-1] if name != "step"],
             {
                 "train_images": num_images,
                 "train_images_by_class": [int(by_class.min()), int(by_class.max())],
                 "test_images": len(test.source),
-                "broken_train_images": len(broken.reasons),
+                "broken_train_images": len(training.broken.reasons),
                 "broken_test_images": len(tests.broken.reasons),
             },
             task="finetune",
@@ -281,7 +231,7 @@ def _train_classifier(
             seed=config.seed,
             settings=recipe.overrides(),
         )
-        return run.finish(records, results_table(records), progress.say)
+        return run.finish(records, results_table(records), training.progress.say)
 
 
 class Classifier(nn.Module):

@@ -1,43 +1,33 @@
 """The keys of `transfer linear`."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from transfer.config import BackboneConfig, DataConfig, DownstreamTest, LinearProtocolName
+from transfer.config import ClassificationConfig, DownstreamTest, LinearProtocolName
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearConfig:
+class LinearConfig(ClassificationConfig):
     """Train a linear classifier on each stage of a frozen backbone, all of them in one pass over the images.
 
     Args:
-        out: folder of the results; the same command on the same folder resumes.
         protocol: zhang16, goyal19, deepcluster18 or rotnet18; results of two are not comparable.
         stages: which ones; null takes all.
         learning_rates: trained side by side; null takes the protocol's one.
         epochs: passes over the training images; null takes the protocol's. The decays of the learning rate keep their
             share of it.
         batch_size: images of one step, over all processes; null takes the protocol's.
-        seed: of the heads, of the order and crops of the images, and of a random backbone.
         evaluate_every: epochs between two tests; the last epoch is always tested.
-        precision: of the backbone's arithmetic; bfloat16 autocasts.
-        device: auto takes a GPU where there is one.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device", "evaluate_every")
+    FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "evaluate_every")
 
-    backbone: BackboneConfig
-    data: DataConfig
-    out: str
     protocol: LinearProtocolName = "zhang16"
     stages: list[str] | None = None
     learning_rates: list[float] | None = None
     epochs: int | None = None
     batch_size: int | None = None
-    seed: int = 0
     evaluate_every: int = 1
-    precision: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 LINEAR = DownstreamTest(

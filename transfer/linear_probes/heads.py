@@ -200,12 +200,3 @@ class LinearHeads(nn.Module):
 
     def _scores(self, features: Sequence[Tensor]) -> Tensor:
         return torch.stack([head(seen) for head, seen in zip(self._heads, features, strict=True)], dim=1)
-
-    def checkpoint(self) -> dict[str, Any]:
-        """Weights, statistics and momenta."""
-        return {"heads": self.state_dict(), "optimizer": self.optimizer.state_dict()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Resume from a `checkpoint`."""
-        self.load_state_dict(state["heads"])
-        self.optimizer.load_state_dict(state["optimizer"])

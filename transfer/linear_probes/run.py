@@ -1,6 +1,5 @@
 """Linear classification on frozen features: build -> resume -> step -> log -> test -> save, from top to bottom."""
 
-import time
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -9,13 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pretext.broken_files import BrokenFiles
-from pretext.images.workers import LostWorkerError
 from pretext.runtime.aligned import aligned
-from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
-from pretext.runtime.command_line import StoppedError
-from pretext.runtime.metrics_log import MetricsLog
-from pretext.runtime.progress import Progress
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, choose_stages, frozen, open_backbone
@@ -27,7 +20,8 @@ from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best
-from transfer.runs import config_of, refuse_another, start_run
+from transfer.runs import config_of, start_run
+from transfer.training import Training
 
 LOG_EVERY = 50  # steps
 
@@ -128,99 +122,71 @@ def _train_probes(
 
         # ----------------------------------------------------------------------------- resume
         run.take_folder()
-        run_dir = run.folder
-        first_step = 0
-        broken = BrokenFiles({}, num_images=num_images, max_share=config.data.max_broken_share)
-        if run_dir.last_checkpoint.exists():
-            state = load_checkpoint(run_dir.last_checkpoint)
-            refuse_another(state, opened, num_images, run_dir.path)
-            heads.restore(state)
-            first_step, tests.rows = state["step"], state["tests"]
-            broken.reasons, tests.broken.reasons = state["broken_files"], state["broken_test_files"]
+        training = Training(
+            run,
+            opened,
+            num_images,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            save_steps=test_steps,
+            test_steps=test_steps,
+            stop=stop,
+            log_every=LOG_EVERY,
+            max_broken_share=config.data.max_broken_share,
+        )
+        training.progress.say(
+            f"{opened.name}, {recipe.described()}, {', '.join(specs)}, learning rates "
+            f"{', '.join(f'{lr:g}' for lr in heads.learning_rates)}, {num_images} training and {len(test.source)} test "
+            f"images of {len(train.classes)} classes, on {world.device} x {world.size}"
+        )
+        training.resume(
+            {
+                "heads": heads,
+                "optimizer": heads.optimizer,
+                "broken_files": training.broken,
+                "broken_test_files": tests.broken,
+            }
+        )
         batches = train_batches(
             train,
             recipe.train_cut(),
             seed=config.seed,
             num_steps=num_steps,
             batch_size=batch_size,
-            start_step=first_step,
+            start_step=training.step,
             world=world,
             num_workers=config.data.num_workers,
             short_side=None if recipe.random_resized else recipe.image_size,
             pin_memory=world.device.type == "cuda",
         )
         run.held.enter_context(frozen(network))
-        log = run.held.enter_context(MetricsLog(run_dir, first_step)) if world.is_main else None
-        progress = run.held.enter_context(Progress(num_steps, initial=first_step, visible=world.is_main))
-        progress.say(
-            f"{opened.name}, {recipe.described()}, {', '.join(specs)}, learning rates "
-            f"{', '.join(f'{lr:g}' for lr in heads.learning_rates)}, {num_images} training and {len(test.source)} test "
-            f"images of {len(train.classes)} classes, on {world.device} x {world.size}"
-        )
-        if first_step:
-            progress.say(f"resuming after step {first_step} of {num_steps} in {run_dir.path}")
         running_losses = RunningLosses(
             [f"loss/{name}" for name in heads.names],
             world,
             way_out="Leave its learning rate or its stage out, in a new out folder",
         )
-        errors: list[tuple[str, str]] = []
-        logged_step, clock, stopped_by = first_step, time.perf_counter(), 0
-
-        def save(done: int) -> None:
-            state = {
-                "step": done,
-                **heads.checkpoint(),
-                "tests": tests.rows,
-                "backbone": opened.sha256,
-                "num_images": num_images,
-                "broken_files": broken.reasons,
-                "broken_test_files": tests.broken.reasons,
-            }
-            save_checkpoint(run_dir.last_checkpoint, state)
 
         # ------------------------------------------------------------------------------- step
-        for step in range(first_step, num_steps):
+        for step in range(training.step, num_steps):
             heads.train()
             lr_factor = recipe.lr_factor(step, num_steps)
-            try:
-                batch = next(batches)
-            except LostWorkerError:
-                if world.size == 1 and step > first_step:
-                    running_losses.check_finite()
-                    broken.add(errors)
-                    save(step)
-                    progress.say(f"saved after step {step} in {run_dir.last_checkpoint}")
-                raise
-            errors += batch.errors
+            batch = training.next_batch(batches, running_losses)
             readable = torch.from_numpy(~batch.broken).to(world.device)
             features = pooled_features(batch.rgb)
             loss_sums = heads.train_step(features, batch.labels.to(world.device), readable, lr_factor)
             running_losses.add(step, loss_sums.flatten(), readable)
-            progress.advance()
-            done = step + 1
-            stopped_by = stop.agreed()
-            is_saved = done in test_steps or stopped_by
+            training.advance()
 
             # ---------------------------------------------------------------------------- log
-            if done % LOG_EVERY == 0 or is_saved:  # so that a checkpoint knows every broken file
-                losses = running_losses.take()
-                seconds = (time.perf_counter() - clock) / (done - logged_step)
-                for line in broken.add(chain.from_iterable(world.gather(errors))):
-                    progress.say(line)
-                errors = []
-                broken.check(done * batch_size)
-                speed = {"lr_factor": lr_factor, "images_per_second": batch_size / seconds}
-                if log:
-                    log.write(done, losses | speed | {"broken_files": len(broken.reasons)})
-                shown = {"lowest loss": min(losses.values()), "highest loss": max(losses.values())}
-                progress.show(done, shown | speed, seconds_left=(num_steps - done) * seconds)
-                logged_step, clock = done, time.perf_counter()
+            if training.is_logged:
+                losses, factor = running_losses.take(), {"lr_factor": lr_factor}
+                extremes = {"lowest loss": min(losses.values()), "highest loss": max(losses.values())}
+                training.log(losses | factor, extremes | factor)
 
             # --------------------------------------------------------------------------- test
-            if done in test_steps:
+            if training.is_tested:
                 heads.eval()
-                answers, labels, was_readable = tests.run(answer, progress)
+                answers, labels, was_readable = tests.run(answer, training.progress)
                 metrics = {
                     stage: [
                         measure(answers[:, place, rate], labels, was_readable)
@@ -230,37 +196,32 @@ def _train_probes(
                     ]
                     for place, stage in enumerate(specs)
                 }
-                tests.rows.append({"epoch": test_steps[done], "metrics": metrics})
-                progress.say(f"after epoch {test_steps[done]}: {_highest(metrics)}")
-                if log:
-                    by_name = zip(heads.names, chain.from_iterable(metrics.values()), strict=True)
-                    log.write(
-                        done, {f"{key}/{name}": value for name, row in by_name for key, value in row.items()}
-                    )
-                logged_step, clock = done, time.perf_counter()
+                epoch = test_steps[training.step]
+                by_name = zip(heads.names, chain.from_iterable(metrics.values()), strict=True)
+                training.add_test(
+                    {"epoch": epoch, "metrics": metrics},
+                    {f"{key}/{name}": value for name, row in by_name for key, value in row.items()},
+                    f"after epoch {epoch}: {_highest(metrics)}",
+                )
 
             # --------------------------------------------------------------------------- save
-            if is_saved and world.is_main:
-                save(done)
-            if stopped_by:
+            if training.is_saved:
+                training.save()
+            if training.stopped_by:
                 break
 
         # -------------------------------------------------------------------------------- end
-        for kind, files in (("training", broken), ("test", tests.broken)):
-            if files.reasons:
-                progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
-        if stopped_by:
-            raise StoppedError.after_step(done, num_steps, run_dir.last_checkpoint, stopped_by)
+        training.end(tests.broken)
         details = {
             "train_images": num_images,
             "test_images": len(test.source),
-            "broken_train_images": len(broken.reasons),
+            "broken_train_images": len(training.broken.reasons),
             "broken_test_images": len(tests.broken.reasons),
         }
         records = []
         for stage in specs:
             for rate, lr in enumerate(heads.learning_rates):
-                rows = [{"epoch": row["epoch"], **row["metrics"][stage][rate]} for row in tests.rows]
+                rows = [{"epoch": row["epoch"], **row["metrics"][stage][rate]} for row in training.rows]
                 records += last_and_best(
                     rows,
                     [name for name in rows[-1] if name != "epoch"],
@@ -274,7 +235,7 @@ def _train_probes(
                     seed=config.seed,
                     settings=settings | ({} if heads.learning_rates == [recipe.lr] else {"lr": lr}),
                 )
-        return run.finish(records, results_table(records), progress.say)
+        return run.finish(records, results_table(records), training.progress.say)
 
 
 def choose_test_steps(epochs: int, every: int, num_images: int, batch_size: int) -> dict[int, int]:

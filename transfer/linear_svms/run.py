@@ -14,7 +14,7 @@ from pretext.spelling import first_few
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import Kind, average_precision, measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import FeatureExtractor
+from transfer.features.extraction import extract_both
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
@@ -78,17 +78,7 @@ def _train_svms(
         )
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, results_table(records))
-        extractor = FeatureExtractor(
-            backbone=opened,
-            protocol=recipe,
-            stages=config.stages,
-            batch_size=config.batch_size,
-            precision=config.precision,
-            num_workers=config.data.num_workers,
-            max_broken_share=config.data.max_broken_share,
-            world=run.world,
-        )
-        train_features, test_features = extractor.extract_both(train, test, config.cache, run.held)
+        train_features, test_features = extract_both(config, run, opened, recipe, train, test)
         if not run.world.is_main:
             return []
         records = []

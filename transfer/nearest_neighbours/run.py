@@ -13,7 +13,7 @@ from pretext.runtime.aligned import aligned
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import FeatureExtractor
+from transfer.features.extraction import extract_both
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
@@ -77,17 +77,7 @@ def _classify(
         )
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, _table(records))
-        extractor = FeatureExtractor(
-            backbone=opened,
-            protocol=recipe,
-            stages=config.stages,
-            batch_size=config.batch_size,
-            precision=config.precision,
-            num_workers=config.data.num_workers,
-            max_broken_share=config.data.max_broken_share,
-            world=run.world,
-        )
-        train_features, test_features = extractor.extract_both(train, test, config.cache, run.held)
+        train_features, test_features = extract_both(config, run, opened, recipe, train, test)
         if not run.world.is_main:
             return []
         num_train = min(int(features.kept.sum()) for features in train_features.values())

@@ -8,7 +8,6 @@ import torch
 
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
-from transfer.framework_training import FrameworkRun
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
@@ -26,6 +25,7 @@ from transfer.segmentation.data import (
 )
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 from transfer.stages import choose_stage
+from transfer.training import FrameworkRun
 
 
 def run(config: SegmentConfig) -> list[Record]:
@@ -128,11 +128,11 @@ def _train(
             training.progress.say(
                 f"{shared} of the {len(test_images.images)} test images are trained on: results say little"
             )
+        published = SEGMENTATION_PROTOCOLS[config.protocol]
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
-        published = SEGMENTATION_PROTOCOLS[config.protocol].schedule
         training.progress.say(
             f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M "
-            f"parameters), on {world.device} x {world.size}: {schedule.described(published)}"
+            f"parameters), on {world.device} x {world.size}: {schedule.described(published.schedule)}"
         )
 
         # ------------------------------------------------------------------------------ train
@@ -151,7 +151,7 @@ def _train(
 
         # -------------------------------------------------------------------------------- end
         assert_unchanged(network, frozen)
-        training.raise_if_stopped()
+        training.end()
         records = _records(config, opened, stage, splits, test_images, training.rows)
         return run.finish(records, results_table(records), training.progress.say)
 

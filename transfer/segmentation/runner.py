@@ -18,11 +18,11 @@ from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.distributed import World
 from pretext.runtime.running_losses import RunningLosses
 from transfer.data.step_order import seed_step
-from transfer.framework_training import FrameworkRun
 from transfer.schedule import Schedule
 from transfer.segmentation.evaluation import Evaluation
 from transfer.segmentation.loading import test_pipeline, train_pipeline
 from transfer.segmentation.protocols import SegmentationProtocol
+from transfer.training import FrameworkRun
 
 MOMENTUM = 0.9
 
