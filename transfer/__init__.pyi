@@ -1,6 +1,4 @@
-from .backbone import LiveBackbone as LiveBackbone
 from .backbone import OpenedBackbone as OpenedBackbone
-from .backbone import frozen as frozen
 from .backbone import open_backbone as open_backbone
 from .config import BackboneConfig as BackboneConfig
 from .config import DataConfig as DataConfig
@@ -12,6 +10,8 @@ from .detection.run import detect as detect
 from .finetuning.run import finetune as finetune
 from .linear_probes.run import linear as linear
 from .linear_svms.run import svm as svm
+from .live_backbone import LiveBackbone as LiveBackbone
 from .nearest_neighbours.run import knn as knn
+from .partial_training import frozen as frozen
 from .results import Record as Record
 from .segmentation.run import segment as segment

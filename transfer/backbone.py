@@ -1,8 +1,7 @@
-"""Opens the backbones that are tested, from addresses, configurations and live modules; freezes them."""
+"""Opens the backbones that are tested, from addresses, configurations and live modules."""
 
 import copy
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,27 +12,14 @@ from torch import Tensor, nn
 from pretext.color.lab import rgb_to_lab
 from pretext.networks import NETWORKS, Backbone, build_network
 from pretext.networks.alexnet import AlexNet
-from pretext.pretrained import ACCEPTED_MODELS, SHIPPED_WEIGHTS, load_pretrained, state_hash, tensor_hashes
+from pretext.pretrained import ACCEPTED_MODELS, SHIPPED_WEIGHTS, load_pretrained, state_hash
 from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
 from transfer.config import BackboneConfig
 from transfer.library_backbones import Weights, open_library_backbone
 from transfer.live_backbone import LiveBackbone
 from transfer.rescaling import absorb_batch_norm, rescale_layers
-from transfer.stages import TransferBackbone, choose_stages, parameters_up_to
-
-__all__ = [
-    "AnyBackbone",
-    "LiveBackbone",
-    "OpenedBackbone",
-    "PretextBackbone",
-    "TransferBackbone",
-    "choose_stages",
-    "frozen",
-    "open_backbone",
-    "parameters_up_to",
-    "state_hash",
-]
+from transfer.stages import TransferBackbone
 
 LIBRARIES = ("torchvision:", "timm:")
 FORMS = ("random:", *LIBRARIES)
@@ -136,26 +122,6 @@ def open_backbone(
         wrapped.add_colour_input()
         opened = replace(opened, name=f"{opened.name}, colour input")
     return opened
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Inside, `network` is in evaluation mode and without gradients; afterwards no weight or buffer may have moved.
-
-    Raises:
-        AssertionError: after the block, naming the tensors that changed.
-    """
-    before = tensor_hashes(network)
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    network.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
-    after = tensor_hashes(network)
-    moved = [name for name in before if after[name] != before[name]]
-    assert not moved, f"the frozen backbone moved: {', '.join(moved)}"
 
 
 def _open_config(

@@ -1,8 +1,10 @@
 """What all tests of classification share: the loss, the measured numbers, and tests repeated during a training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -11,12 +13,65 @@ from jaxtyping import Bool, Float, Int8, Int64, Shaped
 from torch import Tensor
 
 from pretext.broken_files import BrokenFiles
+from pretext.images.loader import Batch, Cut, batches_in_order
 from pretext.runtime.distributed import World
 from pretext.runtime.progress import Progress
-from transfer.data.batches import LabelledBatch, TestCut, test_batches
+from pretext.spelling import unknown_name
+from transfer.data.crops import central_crop, ten_crops
 from transfer.data.labelled import LabelledImages
 
 Kind = Literal["area", "11_point"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationProtocol:
+    """What the published recipes of classification have in common: SGD on crops.
+
+    Attributes:
+        image_size: pixels of an image's short side, before a square of `crop_size` is cut out.
+        ten_crop: a test image is scored by the mean over ten crops; else the central one decides.
+        batch_size: images of one step, over all processes.
+    """
+
+    name: str
+    image_size: int = 256
+    crop_size: int
+    ten_crop: bool = False
+    lr: float
+    momentum: float = 0.9
+    weight_decay: float
+    batch_size: int
+
+    def test_cut(self) -> Cut:
+        """What is cut out of a test image."""
+        cut = ten_crops if self.ten_crop else central_crop
+        return partial(cut, image_size=self.image_size, crop_size=self.crop_size)
+
+    def has_sizes_of(self, other: "ClassificationProtocol") -> bool:
+        """Whether both resize and cut in the same way."""
+        return (self.image_size, self.crop_size) == (other.image_size, other.crop_size)
+
+
+AnyProtocol = TypeVar("AnyProtocol", bound=ClassificationProtocol)
+
+
+def resolve_protocol(
+    protocols: Mapping[str, AnyProtocol], name: str, **overrides: int | float | None
+) -> AnyProtocol:
+    """The protocol of this name, with the user's values in place of its own; None keeps its own.
+
+    Raises:
+        ValueError: there is no such protocol, or the crop does not fit into the image.
+    """
+    if name not in protocols:
+        raise ValueError(unknown_name("protocol", name, protocols))
+    protocol = replace(protocols[name], **{k: value for k, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    if not 0 < protocol.crop_size <= protocol.image_size:
+        raise ValueError(
+            f"data.crop_size {protocol.crop_size} must be at least 1 and at most data.image_size, "
+            f"{protocol.image_size}; set both"
+        )
+    return protocol
 
 
 def classification_losses(
@@ -47,13 +102,6 @@ def class_ranks(
 def rank_metrics(ranks: Int64[np.ndarray, " images"], num_classes: int) -> dict[str, float]:
     """top1, and top5 where there are more than five classes, in percent, from `class_ranks`."""
     return {f"top{k}": float(100 * (ranks <= k).mean()) for k in (1, 5) if k == 1 or num_classes > 5}
-
-
-def top_k_accuracy(
-    scores: Float[np.ndarray, "images classes"], labels: Shaped[np.ndarray, " images"], k: int
-) -> float:
-    """Share of the images whose class has one of the `k` highest scores, in percent; see `class_ranks`."""
-    return float(100 * (class_ranks(torch.from_numpy(scores), torch.from_numpy(labels)) <= k).double().mean())
 
 
 def measure(
@@ -126,7 +174,7 @@ class RepeatedTest:
     def __init__(
         self,
         images: LabelledImages,
-        cut: TestCut,
+        cut: Cut,
         *,
         short_side: int,
         batch_size: int,
@@ -141,13 +189,9 @@ class RepeatedTest:
 
     @torch.no_grad()
     def run(
-        self, answer: Callable[[LabelledBatch], Tensor], progress: Progress
-    ) -> tuple[
-        Shaped[np.ndarray, "images *answers"],
-        Shaped[np.ndarray, "images *classes"],
-        Bool[np.ndarray, " images"],
-    ]:
-        """The answers to all images, in order, their labels and which could be read; every process gets them all.
+        self, answer: Callable[[Batch], Tensor], progress: Progress
+    ) -> tuple[Shaped[np.ndarray, "images *answers"], Bool[np.ndarray, " images"]]:
+        """The answers to all images, in order, and which could be read; every process gets them all.
 
         Args:
             answer: of this process's share of a batch, one row for each image.
@@ -155,24 +199,25 @@ class RepeatedTest:
         Raises:
             RunFailedError: too many images are unreadable.
         """
-        batches = test_batches(
-            self._images,
+        batches = batches_in_order(
+            self._images.source,
             self._cut,
-            batch_size=self._batch_size,
-            world=self._world,
-            num_workers=self._num_workers,
             short_side=self._short_side,
+            batch_size=self._batch_size,
+            rank=self._world.rank,
+            world_size=self._world.size,
+            num_workers=self._num_workers,
         )
         answered, errors = [], []
         for batch in batches:
             answers = answer(batch).cpu().numpy()
-            answered.append((batch.indices, answers, batch.labels.numpy(), ~batch.broken))
+            answered.append((batch.indices, answers, ~batch.broken))
             errors += batch.errors
         gathered = self._world.gather((answered, errors))
         for line in self.broken.add(chain.from_iterable(errors for _, errors in gathered)):
             progress.say(line)
         self.broken.check(len(self._images.source))
         rows = zip(*chain.from_iterable(answered for answered, _ in gathered), strict=True)
-        indices, answers, labels, readable = map(np.concatenate, rows)
+        indices, answers, readable = map(np.concatenate, rows)
         order = np.argsort(indices)
-        return answers[order], labels[order], readable[order]
+        return answers[order], readable[order]

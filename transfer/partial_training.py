@@ -1,6 +1,8 @@
-"""Training a part of a backbone: which parameters, in which mode, and the proof that the rest stayed as it was."""
+"""Training a part of a backbone, or nothing: which parameters, in which mode, and the proof that the rest stayed."""
 
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -64,3 +66,21 @@ def assert_unchanged(network: nn.Module, before: dict[str, Tensor]) -> None:
     after = frozen_tensors(network)
     moved = [name for name, tensor in before.items() if not torch.equal(after[name], tensor)]
     assert not moved, f"frozen, yet changed: {', '.join(moved)}"
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside, `network` is in evaluation mode and without gradients; no weight or buffer may change.
+
+    Raises:
+        AssertionError: after the block, naming the tensors that changed.
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    network.eval().requires_grad_(False)
+    before = frozen_tensors(network)
+    try:
+        yield
+        assert_unchanged(network, before)
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)

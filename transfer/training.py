@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pretext.broken_files import BrokenFiles
+from pretext.images.loader import Batch
 from pretext.images.workers import LostWorkerError
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError
@@ -19,9 +20,7 @@ from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
 from transfer.backbone import OpenedBackbone
-from transfer.data.batches import LabelledBatch
 from transfer.runs import Run, refuse_another
-from transfer.schedule import Schedule
 
 
 @runtime_checkable
@@ -97,7 +96,7 @@ class Training:
             )
         self._restart_clock()
 
-    def next_batch(self, batches: Iterator[LabelledBatch], losses: RunningLosses) -> LabelledBatch:
+    def next_batch(self, batches: Iterator[Batch], losses: RunningLosses) -> Batch:
         """The next batch; where the process that reads it was killed, everything is saved before the error."""
         try:
             batch = next(batches)
@@ -187,34 +186,6 @@ class FrameworkRun(Training):
 
     Checkpoints are this project's: whole or not there, while the frameworks write in place.
     """
-
-    def __init__(
-        self,
-        run: Run,
-        schedule: Schedule,
-        backbone: OpenedBackbone,
-        num_images: int,
-        *,
-        save_every: int,
-        evaluate_every: int,
-        stop: StopSignal,
-    ) -> None:
-        """See `Training`.
-
-        Args:
-            save_every: steps between two checkpoints.
-            evaluate_every: steps between two tests.
-        """
-        super().__init__(
-            run,
-            backbone,
-            num_images,
-            num_steps=schedule.steps,
-            batch_size=schedule.batch_size,
-            save_steps=every(save_every, schedule.steps),
-            test_steps=every(evaluate_every, schedule.steps),
-            stop=stop,
-        )
 
     def begin(
         self,

@@ -8,17 +8,12 @@ from skimage.color import rgb2lab
 from torch import Tensor
 
 from pretext.networks import NETWORKS, build_network
-from pretext.pretrained import load_pretrained
+from pretext.pretrained import load_pretrained, state_hash
 from tests.end_to_end.small_run import trained
-from transfer.backbone import (
-    OpenedBackbone,
-    choose_stages,
-    frozen,
-    open_backbone,
-    parameters_up_to,
-    state_hash,
-)
+from transfer.backbone import OpenedBackbone, open_backbone
 from transfer.config import BackboneConfig
+from transfer.partial_training import frozen
+from transfer.stages import choose_stages, parameters_up_to
 
 
 def random_backbone(name: str, seed: int = 0) -> OpenedBackbone:

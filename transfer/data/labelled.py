@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int8, Int64
+import torch
+from jaxtyping import Int8, Int64, Shaped
+from torch import Tensor
 
 from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
@@ -45,6 +47,10 @@ class LabelledImages:
     def multi_label(self) -> bool:
         """Whether an image may show several classes."""
         return self.labels.ndim == 2
+
+    def labels_at(self, indices: Int64[np.ndarray, " batch"]) -> Shaped[Tensor, "batch *classes"]:
+        """The labels of these images."""
+        return torch.from_numpy(self.labels[indices])
 
     def fingerprint(self) -> str:
         """SHA-256 in hex of the classes and the images' names, labels and stamps or pictures: what caches go by."""

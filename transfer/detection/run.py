@@ -19,7 +19,7 @@ from transfer.results import Record, last_and_best, package_versions, results_ta
 from transfer.runs import config_of, start_run
 from transfer.schedule import settings
 from transfer.stages import choose_stage
-from transfer.training import FrameworkRun
+from transfer.training import FrameworkRun, every
 
 
 def run(config: DetectConfig) -> list[Record]:
@@ -129,11 +129,12 @@ def _train(
         run.held.enter_context(detectron2_folder(run.folder.path / "detectron2", cfg, world))
         training = FrameworkRun(
             run,
-            schedule,
             opened,
             len(trained_on),
-            save_every=config.save_every,
-            evaluate_every=config.evaluate_every,
+            num_steps=schedule.steps,
+            batch_size=schedule.batch_size,
+            save_steps=every(config.save_every, schedule.steps),
+            test_steps=every(config.evaluate_every, schedule.steps),
             stop=stop,
         )
         loader = training_loader(

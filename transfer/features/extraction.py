@@ -14,18 +14,20 @@ import torch
 from torch import Tensor
 
 from pretext.broken_files import BrokenFiles
+from pretext.images.loader import Batch, batches_in_order
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
 from pretext.runtime.progress import Progress
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import OpenedBackbone, choose_stages, frozen
+from transfer.backbone import OpenedBackbone
 from transfer.config import FeatureConfig
-from transfer.data.batches import LabelledBatch, test_batches
 from transfer.data.crops import central_crop
 from transfer.data.labelled import LabelledImages
 from transfer.features.files import FeatureFile, Features, Unreadable, check_space, claimed
 from transfer.features.protocols import LinearProtocol
+from transfer.partial_training import frozen
 from transfer.runs import Run
+from transfer.stages import choose_stages
 
 HASH_LENGTH = 10  # of the hashes in the names of folders; the whole ones are in the files' descriptions
 SHOW_EVERY = 10  # batches
@@ -165,13 +167,14 @@ class FeatureExtractor:
         rows = {stage: file.open_rows() for stage, file in files.items()}
         network = self.backbone.network.to(world.device).to(memory_format=torch.channels_last)
         num_images = len(images.source)
-        batches = test_batches(
-            images,
+        batches = batches_in_order(
+            images.source,
             partial(central_crop, image_size=protocol.image_size, crop_size=protocol.crop_size),
-            batch_size=self.batch_size,
-            world=world,
-            num_workers=self.num_workers,
             short_side=protocol.image_size,
+            batch_size=self.batch_size,
+            rank=world.rank,
+            world_size=world.size,
+            num_workers=self.num_workers,
         )
         mine: list[Unreadable] = []
         num_rounds = -(-num_images // (self.batch_size * world.size))
@@ -209,8 +212,8 @@ class FeatureExtractor:
         return unreadable
 
     def _computed(
-        self, batches: Iterable[LabelledBatch], stages: Collection[str]
-    ) -> Iterator[tuple[LabelledBatch, dict[str, Tensor]]]:
+        self, batches: Iterable[Batch], stages: Collection[str]
+    ) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
         """The batches with their features on the CPU, one late: a GPU is at the next while one is written."""
         network, device = self.backbone.network, self.world.device
         on_gpu = device.type == "cuda"
@@ -246,14 +249,14 @@ def _stopped(stop: StopSignal) -> StoppedError:
 
 
 def _arrived(
-    batch: LabelledBatch, features: dict[str, Tensor], arrival: torch.cuda.Event | None
-) -> tuple[LabelledBatch, dict[str, Tensor]]:
+    batch: Batch, features: dict[str, Tensor], arrival: torch.cuda.Event | None
+) -> tuple[Batch, dict[str, Tensor]]:
     if arrival is not None:
         arrival.synchronize()
     return batch, features
 
 
-def _write_rows(rows: Mapping[str, np.memmap], batch: LabelledBatch, features: Mapping[str, Tensor]) -> None:
+def _write_rows(rows: Mapping[str, np.memmap], batch: Batch, features: Mapping[str, Tensor]) -> None:
     """Raises RunFailedError if a feature is NaN or infinite."""
     for stage, values in features.items():
         if not values.sum().isfinite():

@@ -1,7 +1,7 @@
 """The four published protocols of linear classification on frozen features. Their numbers cannot be compared."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from math import isqrt
 from typing import Literal
@@ -10,14 +10,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from pretext.images.loader import RandomCut
 from pretext.networks import StageSpec
-from pretext.spelling import unknown_name
-from transfer.data.batches import TestCut, TrainCut
-from transfer.data.crops import central_crop, random_resized_crop, random_square, ten_crops
+from transfer.classification import ClassificationProtocol, resolve_protocol
+from transfer.data.crops import random_resized_crop, random_square
 
 
 @dataclass(frozen=True, kw_only=True)
-class LinearProtocol:
+class LinearProtocol(ClassificationProtocol):
     """How a stage becomes a feature vector, and how a linear classifier is trained on it.
 
     Attributes:
@@ -25,27 +25,17 @@ class LinearProtocol:
         max_dimensions: a stage is pooled to the largest square grid with at most so many features.
         kernels: (side of the map, grid) -> kernel, stride and padding of the published average pooling; maps of other
             sides are pooled adaptively.
-        image_size: pixels of an image's short side, before a square of `crop_size` is cut out.
         random_resized: training crops have a random area and aspect ratio.
         batch_norm: channels are normalised before the classifier, without affine parameters.
-        ten_crop: a test image is scored by the mean over ten crops.
         lr_decays: epoch -> from then on the learning rate is so many times `lr`.
     """
 
-    name: str
     pooling: Literal["resize", "average", "max"]
     max_dimensions: int = 9600
     kernels: Mapping[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
-    image_size: int = 256
-    crop_size: int
     random_resized: bool = False
     batch_norm: bool
-    ten_crop: bool = False
-    lr: float
-    momentum: float = 0.9
     nesterov: bool = False
-    weight_decay: float
-    batch_size: int
     epochs: int
     lr_decays: Mapping[int, float] = field(default_factory=dict)
 
@@ -80,16 +70,11 @@ class LinearProtocol:
         assert pooled.shape[1:] == (spec.channels, grid, grid)
         return pooled
 
-    def train_cut(self) -> TrainCut:
+    def train_cut(self) -> RandomCut:
         """What is cut out of a training image."""
         if self.random_resized:
             return partial(random_resized_crop, crop_size=self.crop_size)
         return partial(random_square, image_size=self.image_size, crop_size=self.crop_size)
-
-    def test_cut(self) -> TestCut:
-        """What is cut out of a test image."""
-        cut = ten_crops if self.ten_crop else central_crop
-        return partial(cut, image_size=self.image_size, crop_size=self.crop_size)
 
     def lr_factor(self, step: int, num_steps: int) -> float:
         """What the learning rate is multiplied by at `step`; the decays keep their share of `num_steps`."""
@@ -99,7 +84,7 @@ class LinearProtocol:
     def described(self) -> str:
         """What a result says of the protocol: its name, and the user's crop where it is not the published one."""
         published = LINEAR_PROTOCOLS[self.name]
-        if (self.image_size, self.crop_size) == (published.image_size, published.crop_size):
+        if self.has_sizes_of(published):
             return self.name
         return f"{self.name}, {self.crop_size} px of {self.image_size}"
 
@@ -177,19 +162,5 @@ LINEAR_PROTOCOLS = {
 
 
 def resolve(name: str, image_size: int | None = None, crop_size: int | None = None) -> LinearProtocol:
-    """The protocol of this name, with the image and crop size that the user gave.
-
-    Raises:
-        ValueError: there is no such protocol, or the crop does not fit into the image.
-    """
-    if name not in LINEAR_PROTOCOLS:
-        raise ValueError(unknown_name("protocol", name, LINEAR_PROTOCOLS))
-    protocol = LINEAR_PROTOCOLS[name]
-    protocol = replace(
-        protocol, image_size=image_size or protocol.image_size, crop_size=crop_size or protocol.crop_size
-    )
-    if protocol.crop_size > protocol.image_size:
-        raise ValueError(
-            f"data.crop_size {protocol.crop_size} is larger than data.image_size {protocol.image_size}; set both"
-        )
-    return protocol
+    """The protocol of this name, with the user's sizes; raises as `resolve_protocol`."""
+    return resolve_protocol(LINEAR_PROTOCOLS, name, image_size=image_size, crop_size=crop_size)

@@ -2,49 +2,36 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
+from pretext.images.loader import RandomCut
 from pretext.schedule import learning_rate
-from pretext.spelling import unknown_name
-from transfer.data.batches import TestCut, TrainCut
-from transfer.data.crops import central_crop, random_resized_crop, scale_jitter_crop, ten_crops
+from transfer.classification import ClassificationProtocol, resolve_protocol
+from transfer.data.crops import random_resized_crop, scale_jitter_crop
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneProtocol:
+class FinetuneProtocol(ClassificationProtocol):
     """How a network is trained with labels, by SGD, and tested.
 
     Attributes:
         steps: of the optimiser; None where `epochs` says how long the training is.
         epochs: passes over the training images.
-        batch_size: images of one step, over all processes.
-        lr: learning rate of the backbone.
         head_lr_factor: that of the new head is `lr` times this.
         lr_decays: share of the training that is done -> what `lr` is multiplied by from there on.
         clip_norm: longest gradient that is not shortened.
-        image_size: the short side to which images are resized.
-        crop_size: side of the square that the network sees.
         augmentation: `scale_jitter` takes a crop of the image at a random scale; `random_resized` a random part of it.
             Both mirror half of the crops.
-        ten_crop: a test image's scores are the mean over ten crops; else the central one decides.
     """
 
-    name: str
     steps: int | None = None
     epochs: int | None = None
-    batch_size: int
-    lr: float
     head_lr_factor: float
-    momentum: float = 0.9
-    weight_decay: float
     lr_decays: Mapping[float, float]
     clip_norm: float | None = None
-    image_size: int = 256
-    crop_size: int
     augmentation: Literal["scale_jitter", "random_resized"] = "random_resized"
-    ten_crop: bool = False
 
     def num_steps(self, num_images: int) -> int:
         """Steps of the whole training on this many images."""
@@ -58,17 +45,11 @@ class FinetuneProtocol:
         lr_steps = {round(share * num_steps): self.lr * factor for share, factor in self.lr_decays.items()}
         return learning_rate(step, base=self.lr, schedule="step", num_steps=num_steps, lr_steps=lr_steps)
 
-    def train_cut(self) -> TrainCut:
+    def train_cut(self) -> RandomCut:
         """What is cut from a training image."""
         if self.augmentation == "scale_jitter":
             return partial(scale_jitter_crop, image_size=self.image_size, crop_size=self.crop_size)
         return partial(random_resized_crop, crop_size=self.crop_size)
-
-    def test_cut(self) -> TestCut:
-        """What is cut from a test image."""
-        return partial(
-            ten_crops if self.ten_crop else central_crop, image_size=self.image_size, crop_size=self.crop_size
-        )
 
     def overrides(self) -> dict[str, int | float]:
         """What differs from the published protocol: a result says so."""
@@ -83,7 +64,7 @@ class FinetuneProtocol:
         """The name, such as `semi_supervised 1%`, with the crop where it is not the published one."""
         name = self.name if label_share == 1 else f"{self.name} {100 * label_share:g}%"
         published = FINETUNE_PROTOCOLS[self.name]
-        if (self.image_size, self.crop_size) == (published.image_size, published.crop_size):
+        if self.has_sizes_of(published):
             return name
         return f"{name}, {self.crop_size} of {self.image_size} px"
 
@@ -134,40 +115,14 @@ FINETUNE_PROTOCOLS = {
 }
 
 
-def resolve(
-    name: str,
-    *,
-    steps: int | None = None,
-    batch_size: int | None = None,
-    lr: float | None = None,
-    head_lr_factor: float | None = None,
-    image_size: int | None = None,
-    crop_size: int | None = None,
-) -> FinetuneProtocol:
-    """The protocol of this name, with the user's values in place of its own.
+def resolve(name: str, **overrides: int | float | None) -> FinetuneProtocol:
+    """The protocol of this name, with the user's values in place of its own; see `resolve_protocol`.
 
     Raises:
-        ValueError: there is no such protocol, a number of steps or images is not positive, or the crop is larger than
-            the image.
+        ValueError: a number of steps or images is not positive, or as `resolve_protocol`.
     """
-    if name not in FINETUNE_PROTOCOLS:
-        raise ValueError(unknown_name("protocol", name, FINETUNE_PROTOCOLS))
-    values: dict[str, Any] = {
-        "steps": steps,
-        "batch_size": batch_size,
-        "lr": lr,
-        "head_lr_factor": head_lr_factor,
-        "image_size": image_size,
-        "crop_size": crop_size,
-    }
-    protocol = replace(
-        FINETUNE_PROTOCOLS[name], **{key: value for key, value in values.items() if value is not None}
-    )
+    protocol = resolve_protocol(FINETUNE_PROTOCOLS, name, **overrides)
     for key in ("steps", "batch_size"):
         if (value := getattr(protocol, key)) is not None and value < 1:
             raise ValueError(f"{key} is {value}, expected at least 1")
-    if not 0 < protocol.crop_size <= protocol.image_size:
-        raise ValueError(
-            f"data.crop_size {protocol.crop_size} must be at least 1 and at most data.image_size, {protocol.image_size}"
-        )
     return protocol

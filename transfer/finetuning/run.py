@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pretext.images.loader import Batch, shuffled_batches
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import AnyBackbone, TransferBackbone, open_backbone
+from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import RepeatedTest, classification_losses, measure
-from transfer.data.batches import LabelledBatch, train_batches
 from transfer.data.labelled import (
     AnyImages,
     LabelledImages,
@@ -28,6 +28,7 @@ from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best, results_table
 from transfer.runs import config_of, start_run
+from transfer.stages import TransferBackbone
 from transfer.training import Training, every
 
 HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2016)
@@ -112,7 +113,7 @@ def _train_classifier(
         )
         autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
-        def answer(batch: LabelledBatch) -> Tensor:
+        def answer(batch: Batch) -> Tensor:
             """Logits, of several crops the mean."""
             rgb = batch.rgb.to(world.device, non_blocking=True) / 255
             with autocast:
@@ -156,14 +157,16 @@ def _train_classifier(
                 "broken_test_files": tests.broken,
             }
         )
-        batches = train_batches(
-            train,
+        batches = shuffled_batches(
+            train.source,
             recipe.train_cut(),
+            short_side=None,
             seed=config.seed,
             num_steps=num_steps,
             batch_size=recipe.batch_size,
             start_step=training.step,
-            world=world,
+            rank=world.rank,
+            world_size=world.size,
             num_workers=config.data.num_workers,
             pin_memory=world.device.type == "cuda",
         )
@@ -182,7 +185,8 @@ def _train_classifier(
             with autocast:
                 logits = model(batch.rgb.to(world.device, non_blocking=True) / 255)
             readable = torch.from_numpy(~batch.broken).to(world.device)
-            losses = classification_losses(logits.float(), batch.labels.to(world.device)) * readable
+            labels = train.labels_at(batch.indices).to(world.device)
+            losses = classification_losses(logits.float(), labels) * readable
             # Over all images, the broken ones' zeros included: the same gradient however processes share the batch.
             losses.mean().backward()
             if recipe.clip_norm is not None:
@@ -200,7 +204,8 @@ def _train_classifier(
             if training.is_tested:
                 running_losses.check_finite()
                 network.eval()
-                metrics = measure(*tests.run(answer, training.progress))
+                scores, was_readable = tests.run(answer, training.progress)
+                metrics = measure(scores, test.labels, was_readable)
                 training.add_test({"step": training.step, **metrics}, metrics)
 
             # --------------------------------------------------------------------------- save

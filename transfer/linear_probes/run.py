@@ -8,19 +8,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pretext.images.loader import Batch, shuffled_batches
 from pretext.runtime.aligned import aligned
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import AnyBackbone, choose_stages, frozen, open_backbone
+from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import RepeatedTest, class_ranks, measure, rank_metrics
-from transfer.data.batches import LabelledBatch, train_batches
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
+from transfer.partial_training import frozen
 from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best
 from transfer.runs import config_of, start_run
+from transfer.stages import choose_stages
 from transfer.training import Training
 
 LOG_EVERY = 50  # steps
@@ -102,13 +104,17 @@ def _train_probes(
                 maps = network.forward_stages(rgb.to(world.device, non_blocking=True) / 255, list(specs))
             return {stage: recipe.pool(stage, spec, maps[stage]) for stage, spec in specs.items()}
 
-        def answer(batch: LabelledBatch) -> Tensor:
+        def answer(batch: Batch) -> Tensor:
             """Of several crops the mean: of probabilities, or of logits where an image may show several classes."""
             logits = heads(pooled_features(batch.rgb.flatten(0, -4)))
             scores = logits if test.multi_label else logits.softmax(-1)
             scores = scores.unflatten(0, (len(batch.rgb), -1)).mean(1)
             # Of one class an image's rank is enough: ImageNet's scores of all classifiers would fill the memory.
-            return scores if test.multi_label else class_ranks(scores, batch.labels.to(world.device))
+            return (
+                scores
+                if test.multi_label
+                else class_ranks(scores, test.labels_at(batch.indices).to(world.device))
+            )
 
         tests = RepeatedTest(
             test,
@@ -147,16 +153,17 @@ def _train_probes(
                 "broken_test_files": tests.broken,
             }
         )
-        batches = train_batches(
-            train,
+        batches = shuffled_batches(
+            train.source,
             recipe.train_cut(),
+            short_side=None if recipe.random_resized else recipe.image_size,
             seed=config.seed,
             num_steps=num_steps,
             batch_size=batch_size,
             start_step=training.step,
-            world=world,
+            rank=world.rank,
+            world_size=world.size,
             num_workers=config.data.num_workers,
-            short_side=None if recipe.random_resized else recipe.image_size,
             pin_memory=world.device.type == "cuda",
         )
         run.held.enter_context(frozen(network))
@@ -173,7 +180,9 @@ def _train_probes(
             batch = training.next_batch(batches, running_losses)
             readable = torch.from_numpy(~batch.broken).to(world.device)
             features = pooled_features(batch.rgb)
-            loss_sums = heads.train_step(features, batch.labels.to(world.device), readable, lr_factor)
+            loss_sums = heads.train_step(
+                features, train.labels_at(batch.indices).to(world.device), readable, lr_factor
+            )
             running_losses.add(step, loss_sums.flatten(), readable)
             training.advance()
 
@@ -186,10 +195,10 @@ def _train_probes(
             # --------------------------------------------------------------------------- test
             if training.is_tested:
                 heads.eval()
-                answers, labels, was_readable = tests.run(answer, training.progress)
+                answers, was_readable = tests.run(answer, training.progress)
                 metrics = {
                     stage: [
-                        measure(answers[:, place, rate], labels, was_readable)
+                        measure(answers[:, place, rate], test.labels, was_readable)
                         if test.multi_label
                         else rank_metrics(answers[was_readable, place, rate], len(test.classes))
                         for rate in range(len(heads.learning_rates))

@@ -25,7 +25,7 @@ from transfer.segmentation.data import (
 )
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 from transfer.stages import choose_stage
-from transfer.training import FrameworkRun
+from transfer.training import FrameworkRun, every
 
 
 def run(config: SegmentConfig) -> list[Record]:
@@ -114,11 +114,12 @@ def _train(
         run.take_folder()
         training = FrameworkRun(
             run,
-            schedule,
             opened,
             len(images),
-            save_every=config.save_every,
-            evaluate_every=config.evaluate_every,
+            num_steps=schedule.steps,
+            batch_size=schedule.batch_size,
+            save_steps=every(config.save_every, schedule.steps),
+            test_steps=every(config.evaluate_every, schedule.steps),
             stop=stop,
         )
         for split in (*splits, test_images):

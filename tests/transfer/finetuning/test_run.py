@@ -12,13 +12,12 @@ import torch.nn.functional as F
 import yaml
 from PIL import Image
 
+from pretext.images.loader import shuffled_batches
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
-from pretext.runtime.distributed import World
 from tests.end_to_end.small_run import TORCHRUN, finish
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig, DataConfig
-from transfer.data.batches import train_batches
 from transfer.data.labelled import open_labelled
 from transfer.finetuning import run as finetuning
 from transfer.finetuning.config import FinetuneConfig
@@ -26,7 +25,6 @@ from transfer.finetuning.protocols import resolve
 from transfer.finetuning.run import Classifier
 from transfer.results import read_records
 
-CPU = World(rank=0, size=1, device=torch.device("cpu"))
 STAGES = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
 
 
@@ -100,14 +98,14 @@ def test_training_the_head_is_logistic_regression_on_the_frozen_features(config)
     torch.manual_seed(config.seed)
     head = Classifier(network, 2, "head").head
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-4)
-    batches = train_batches(
-        train, protocol.train_cut(), seed=0, num_steps=6, batch_size=4, world=CPU, num_workers=0
+    batches = shuffled_batches(
+        train.source, protocol.train_cut(), short_side=None, seed=0, num_steps=6, batch_size=4
     )
     for step, batch in enumerate(batches):
         optimizer.param_groups[0]["lr"] = {4: 0.01, 5: 0.001}.get(step, 0.1)  # 20 / 30 and 27 / 30 of 6 steps
         with torch.no_grad():
             features = network.forward_stages(batch.rgb / 255, ["fc7"])["fc7"]
-        loss = F.cross_entropy(head(features.mean((2, 3))), batch.labels)
+        loss = F.cross_entropy(head(features.mean((2, 3))), train.labels_at(batch.indices))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -154,14 +152,14 @@ def test_a_training_stopped_by_sigterm_goes_on_to_the_bits_of_one_that_was_not(c
     config = dataclasses.replace(config, evaluate_every=2)
     undisturbed = run(config, out=str(tmp_path / "undisturbed"))
 
-    def train_batches_and_signal(*args, **options):
-        for number, batch in enumerate(train_batches(*args, **options)):
+    def batches_and_signal(*args, **options):
+        for number, batch in enumerate(shuffled_batches(*args, **options)):
             if number == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
     with monkeypatch.context() as patched:
-        patched.setattr(finetuning, "train_batches", train_batches_and_signal)
+        patched.setattr(finetuning, "shuffled_batches", batches_and_signal)
         with pytest.raises(StoppedError, match="stopped by SIGTERM after step 3 of 6"):
             run(config)
     assert load_checkpoint(Path(config.out) / "checkpoints" / "last.pt")["step"] == 3

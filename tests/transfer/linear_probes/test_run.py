@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_bits_twice(tmp_path):
 
 def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
     run(small(tmp_path / "undisturbed"))
-    original = transfer.linear_probes.run.train_batches
+    original = transfer.linear_probes.run.shuffled_batches
 
     def stopping(*args, **options):
         for step, batch in enumerate(original(*args, **options)):
@@ -112,7 +112,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 
-    monkeypatch.setattr(transfer.linear_probes.run, "train_batches", stopping)
+    monkeypatch.setattr(transfer.linear_probes.run, "shuffled_batches", stopping)
     with pytest.raises(
         StoppedError, match=r"stopped by SIGTERM after step 5 of 8, saved in .*last\.pt"
     ) as stopped:
