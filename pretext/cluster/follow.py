@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,22 @@ POLL_SECONDS = 1.0
 
 @dataclass(kw_only=True)
 class Submitted:
-    """A job, its run, and how it ended: Slurm's `state` (empty elsewhere) and exit `status`."""
+    """A run and its job, of submitit's types; the exit status once it has ended."""
 
     name: str
     run_dir: Path
-    id: str
-    log: Path
     job: Any
-    state: str = ""
-    status: int | None = field(default=None)
+    status: int = 0
+
+    @property
+    def id(self) -> str:
+        """The job's number, with that in its array; known once all of the array are submitted."""
+        return str(self.job.job_id)
+
+    @property
+    def log(self) -> Path:
+        """What the first process of the job prints."""
+        return Path(self.job.paths.stdout)
 
 
 def follow(submitted: Sequence[Submitted], *, on_slurm: bool) -> int:
@@ -48,29 +55,27 @@ def _follow(submitted: Sequence[Submitted], on_slurm: bool) -> int:
     log = _Log(submitted[0].log) if len(submitted) == 1 else None
     open_jobs = list(submitted)
     while open_jobs:
-        states = states_in_queue([run.id.partition("_")[0] for run in open_jobs]) if on_slurm else {}
+        running = {run.id: "" for run in open_jobs if not (on_slurm or run.job.done())}
+        states = states_in_queue([run.id.partition("_")[0] for run in open_jobs]) if on_slurm else running
         if states is None:
             time.sleep(POLL_SECONDS)
             continue
         for run in list(open_jobs):
-            if run.id in states if on_slurm else not run.job.done():
-                state = states.get(run.id, "")
-                if shown.get(run.id, "") != state:
-                    shown[run.id] = state
-                    print(f"job {run.id}: {state}", flush=True)
+            if run.id in states:
+                if shown.get(run.id, "") != states[run.id]:
+                    shown[run.id] = states[run.id]
+                    print(f"job {run.id}: {states[run.id]}", flush=True)
                 continue
             open_jobs.remove(run)
-            run.state, run.status = _ending(run, on_slurm)
+            state, run.status = _ending(run, on_slurm)
             if log:
                 log.show()
-            print(
-                f"job {run.id} ({run.name}) ended: {run.state} status {run.status}; log {run.log}", flush=True
-            )
+            print(f"job {run.id} ({run.name}) ended: {state} status {run.status}; log {run.log}", flush=True)
         if log:
             log.show()
         if open_jobs:
             time.sleep(POLL_SECONDS)
-    statuses = [run.status or 0 for run in submitted]
+    statuses = [run.status for run in submitted]
     return statuses[0] if len(statuses) == 1 else int(any(statuses))
 
 

@@ -84,7 +84,7 @@ def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
                 shutil.rmtree(left.path, ignore_errors=True)
         raise
     submitted = [
-        Submitted(name=run.name, run_dir=run.run_dir, id=job.job_id, log=job.paths.stdout, job=job)
+        Submitted(name=run.name, run_dir=run.run_dir, job=job)
         for run, job in zip(runs, submissions, strict=True)
     ]
     for one in submitted:

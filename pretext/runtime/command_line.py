@@ -104,7 +104,7 @@ def parse_config(
     argv = [f"--{key}" if value is None else f"--{key}={value}" for key, value in flags]
     if words and (words_key is None or words[0].endswith((".yaml", ".yml"))):
         file = words.pop(0)
-        given |= {key: (f"{file}: {key}", value) for key, value in flatten(_read_yaml(file)).items()}
+        given |= {key: (f"{file}: {key}", value) for key, value in flatten(read_yaml(Path(file))).items()}
         argv = ["--config", file, *argv]
     if words:
         several = words_key is not None and get_origin(types[words_key]) is list
@@ -165,11 +165,12 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[tuple[str, str | None]]
     return words, flags
 
 
-def _read_yaml(file: str) -> dict[str, Any]:
+def read_yaml(file: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file. Raises ValueError if it is not there or holds something else."""
     try:
-        tree = yaml.safe_load(Path(file).read_text())
+        tree = yaml.safe_load(file.read_text())
     except FileNotFoundError:
-        raise ValueError(f"there is no configuration file {file!r}") from None
+        raise ValueError(f"there is no configuration file '{file}'") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{file} is not a configuration: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 import yaml
 
-from pretext.runtime.command_line import flatten
+from pretext.runtime.command_line import flatten, read_yaml
 from pretext.runtime.run_lock import FILE as LOCK_FILE
 from pretext.runtime.run_lock import run_lock
 from pretext.runtime.versions import package_version
@@ -91,13 +91,13 @@ class RunDir:
         self, config: Mapping[str, Any], free: Collection[str], fixed_because: Mapping[str, str]
     ) -> None:
         try:
-            config_there = yaml.safe_load(self.config.read_text())
+            stored = flatten(read_yaml(self.config))
             environment = json.loads(self.environment.read_text()) if self.environment.exists() else {}
-        except (yaml.YAMLError, ValueError) as error:
-            raise self._damaged(" ".join(str(error).split())) from error
-        if not isinstance(config_there, dict) or not isinstance(environment, dict):
-            raise self._damaged("expected keys with values")
-        stored = flatten(config_there)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.config} or {self.environment.name} beside it is damaged ({error}); restore it, or choose "
+                "another folder"
+            ) from error
         asked = flatten(yaml.safe_load(yaml.safe_dump(dict(config))))
         folder = environment.get("folder", ".")
         differences = [
@@ -111,12 +111,6 @@ class RunDir:
                 f"{self.path} holds a run with another configuration ({'; '.join(differences)}), which decides its "
                 "result; choose another folder, or give the same values"
             )
-
-    def _damaged(self, reason: str) -> ValueError:
-        return ValueError(
-            f"{self.config} or {self.environment.name} beside it is damaged ({reason}); restore it, or choose another "
-            "folder"
-        )
 
 
 def _same_value(stored: Any, stored_folder: str, asked: Any) -> bool:

@@ -52,10 +52,10 @@ class Cluster:
     output: Path
     _broken: set[str] = field(default_factory=set)
 
-    def break_node(self, node: str, *, noticed: bool) -> None:
-        """Cut the power of a node; Slurm is told of it, or finds out by itself after 25 to 30 s."""
+    def break_node(self, node: str) -> None:
+        """Cut the power of a node, of which Slurm is told."""
         self._broken.add(node)
-        as_root("node.sh", "fail" if noticed else "kill", node)
+        as_root("node.sh", "fail", node)
 
     def mend_node(self, node: str) -> None:
         """Return when the node takes jobs."""

@@ -12,7 +12,6 @@ from pretext.cluster.snapshot import snapshot_code
 from pretext.runtime.metrics_log import read_metrics
 from tests.end_to_end.small_run import finish, small, start
 from tests.slurm.cluster import slurm, wait_until
-from transfer.results import read_records
 
 ROOT = Path(pretext.__file__).parents[1]
 
@@ -89,28 +88,6 @@ def test_a_report_waits_for_the_training_that_it_is_of(to_cluster, tmp_path):
     assert f"job {job_id(output)}: PENDING" in output
     assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 2
     assert (tmp_path / "report" / "index.html").exists()
-
-
-def test_an_array_of_probes_waits_for_the_training_that_they_are_of(to_cluster, tmp_path):
-    training = job_id(finish([*small(tmp_path / "run", steps=2), *to_cluster]))
-    argv = [
-        "linear",
-        "--backbone.model",
-        str(tmp_path / "run"),
-        "--data.train",
-        "sample",
-        "--data.test",
-        "sample",
-    ]
-    argv += ["--data.image_size", "32", "--data.crop_size", "32", "--data.num_workers", "0", "--epochs", "2"]
-    argv += ["--batch_size", "4", "--device", "cpu", "--out", str(tmp_path / "probes")]
-    argv += [*to_cluster, "--after", training, "--sweep", "seed=0,1", "--wait"]
-    output = finish(argv, launcher=(sys.executable, "-m", "transfer"))
-    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == 2
-    for seed in (0, 1):
-        records = read_records([tmp_path / "probes" / f"seed={seed}"])
-        assert {record.stage for record in records} == {f"conv{number}" for number in range(1, 9)}, output
-        assert {record.seed for record in records} == {seed}
 
 
 def test_a_job_after_one_that_failed_never_starts_and_wait_says_so(hold, to_cluster, tmp_path):

@@ -82,7 +82,7 @@ def test_a_job_that_somebody_requeues_goes_on_under_its_number(cluster, tmp_path
 def test_a_job_that_loses_a_node_goes_on_from_its_checkpoint_under_its_number(cluster, tmp_path, undisturbed):
     job = TrainingJob.submit(tmp_path / "run")
     job.wait_for_step(DISTURB_AT)
-    cluster.break_node("n2", noticed=True)
+    cluster.break_node("n2")
     cluster.mend_node("n2")
     job.wait_for_end()
     assert job.ends[0] in [(143, "stopped by SIGTERM"), (None, "killed")]  # Slurm may still have told it
