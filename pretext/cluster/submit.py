@@ -71,7 +71,8 @@ def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
             if status:
                 sys.exit(status)
         return
-    _check(profile, runs, launched, options.after)
+    folders = [launched, *(JobFolder(run.run_dir) for run in runs)]
+    _check(profile, folders, options.after)
     outside = outside_modules(name, *(run.config for run in runs))
     jobs = [
         Job(prog, (name, str(_frozen_config(run))), run.run_dir.absolute(), command.saved) for run in runs
@@ -79,7 +80,7 @@ def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
     try:
         submissions = _submit(profile, parameters, launched, jobs, outside)
     except ValueError:
-        for left in (launched, *(JobFolder(run.run_dir) for run in runs)):
+        for left in folders:
             if not left.last_id.exists():
                 shutil.rmtree(left.path, ignore_errors=True)
         raise
@@ -125,20 +126,28 @@ def as_yaml(config: Any) -> str:
 
 
 def slurm_parameters(profile: ClusterProfile, job_name: str, code: Path, after: str | None) -> dict[str, Any]:
-    """The profile as submitit's parameters of a Slurm job."""
-    tasks = profile.tasks_per_node or max(1, profile.gpus_per_node)
-    parameters: dict[str, Any] = {
+    """The profile as submitit's parameters of a Slurm job, of which it leaves out those that are None."""
+    memory = profile.memory_gb
+    container = [] if profile.container is None else [f"--container-image={profile.container}"]
+    return {
         "job_name": job_name,
         "time": profile.time_limit_minutes,
+        "partition": profile.partition,
+        "account": profile.account,
+        "qos": profile.qos,
+        "constraint": profile.constraint,
         "nodes": profile.nodes,
-        "ntasks_per_node": tasks,
+        "gpus_per_node": profile.gpus_per_node or None,
+        "ntasks_per_node": profile.tasks_per_node or max(1, profile.gpus_per_node),
         "cpus_per_task": profile.cpus_per_task,
+        "mem": None if memory is None else f"{round(memory * 1024)}MB",
         "signal_delay_s": profile.signal_delay_seconds,
         "array_parallelism": profile.array_parallelism or sys.maxsize,
+        "dependency": after and f"afterok:{after}",
         "stderr_to_stdout": True,
-        "additional_parameters": {"requeue": True},
+        "additional_parameters": {"requeue": True} | ({"kill-on-invalid-dep": "yes"} if after else {}),
         # If one task fails the others wait for it in vain. From Slurm 22.05 on srun does not take over sbatch's CPUs.
-        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={profile.cpus_per_task}"],
+        "srun_args": ["--kill-on-bad-exit=1", f"--cpus-per-task={profile.cpus_per_task}", *container],
         "setup": [
             *profile.environment,
             f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{profile.cpus_per_task}}}",
@@ -147,19 +156,6 @@ def slurm_parameters(profile: ClusterProfile, job_name: str, code: Path, after: 
             "export PYTHONSAFEPATH=1",
         ],
     }
-    for key in ("partition", "account", "qos", "constraint"):
-        if getattr(profile, key) is not None:
-            parameters[key] = getattr(profile, key)
-    if profile.gpus_per_node:
-        parameters["gpus_per_node"] = profile.gpus_per_node
-    if profile.memory_gb is not None:
-        parameters["mem"] = f"{round(profile.memory_gb * 1024)}MB"
-    if profile.container is not None:
-        parameters["srun_args"].append(f"--container-image={profile.container}")
-    if after is not None:
-        parameters["dependency"] = f"afterok:{after}"
-        parameters["additional_parameters"]["kill-on-invalid-dep"] = "yes"
-    return parameters
 
 
 def refusal(message: str) -> str:
@@ -220,17 +216,14 @@ def _submit(
     return submissions
 
 
-def _check(profile: ClusterProfile, runs: Sequence[Run], folder: JobFolder, after: str | None) -> None:
+def _check(profile: ClusterProfile, folders: Sequence[JobFolder], after: str | None) -> None:
     """Raises ValueError if the profile asks for what is not here, or another job writes one of the directories."""
     if profile.cluster == "local":
-        for asked, what in (
-            (profile.nodes > 1, f"nodes is {profile.nodes}"),
-            (after, f"--after {after} is given"),
-        ):
-            if asked:
-                raise ValueError(
-                    f"cluster: local is this machine and has no queue, but {what}; use cluster: slurm"
-                )
+        if profile.nodes > 1 or after:
+            what = f"--after {after} is given" if after else f"nodes is {profile.nodes}"
+            raise ValueError(
+                f"cluster: local is this machine and has no queue, but {what}; use cluster: slurm"
+            )
         return
     if shutil.which("srun") is None:
         raise ValueError(
@@ -238,14 +231,13 @@ def _check(profile: ClusterProfile, runs: Sequence[Run], folder: JobFolder, afte
         )
     if after is not None and not _may_end_well(after):
         raise ValueError(f"--after {after}: Slurm knows of no job {after} that has ended well or still may")
-    for job_folder in (folder, *(JobFolder(run.run_dir) for run in runs)):
-        if job_folder.last_id.exists():
-            last = job_folder.last_id.read_text()
-            if states_in_queue([last]):
-                raise ValueError(
-                    f"{job_folder.path.parent} is being written by job {last}; follow it, cancel it "
-                    f"(scancel {last}), or give another directory"
-                )
+    for folder in folders:
+        last = folder.last_id.read_text() if folder.last_id.exists() else None
+        if last and states_in_queue([last]):
+            raise ValueError(
+                f"{folder.path.parent} is being written by job {last}; follow it, cancel it (scancel {last}), or give "
+                "another directory"
+            )
 
 
 def _may_end_well(job: str) -> bool:
