@@ -46,11 +46,9 @@ def test_a_write_that_fails_says_why_and_leaves_the_previous_checkpoint_whole(tm
     save_checkpoint(path, {"step": 1})
     request.getfixturevalue("small_files")
     with pytest.raises(
-        OSError,
-        match=r"cannot write .*last\.pt: File too large; what was there before is whole; raise the limit",
-    ) as caught:
+        OSError, match=r"cannot write .*last\.pt: File too large; what was there before is whole"
+    ):
         save_checkpoint(path, {"step": 2, "network": torch.zeros(1_000_000)})
-    assert "make room" not in str(caught.value)
     assert load_checkpoint(path) == {"step": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
 
@@ -71,30 +69,20 @@ def test_no_flipped_byte_changes_what_is_read_in_silence(tmp_path):
     state = {"step": 7, "network": {"w": torch.arange(40.0)}}
     save_checkpoint(path, state)
     whole = path.read_bytes()
-    refused = 0
+    refusals = []
     table = whole.index(b"PK\x01\x02")
     places = [*range(0, table, 5), *range(table, len(whole))]
     for place in places:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
         try:
             loaded = load_checkpoint(path)
-        except ValueError:
-            refused += 1
+        except ValueError as error:
+            refusals.append(str(error))
         else:
             assert loaded["step"] == 7
             assert torch.equal(loaded["network"]["w"], state["network"]["w"])
-    assert refused > len(places) / 4
-
-
-def test_a_flipped_byte_in_a_tensor_is_named_with_the_file(tmp_path):
-    path = tmp_path / "last.pt"
-    save_checkpoint(path, {"w": torch.full((1000,), 3.0)})
-    whole = path.read_bytes()
-    place = whole.index(torch.full((2,), 3.0).numpy().tobytes())
-    path.write_bytes(whole[:place] + b"\x01" + whole[place + 1 :])
-    assert not torch.equal(torch.load(path)["w"], torch.full((1000,), 3.0))  # torch itself does not look
-    with pytest.raises(ValueError, match=r"last\.pt is damaged: .*copy or download it again"):
-        load_checkpoint(path)
+    assert len(refusals) > len(places) / 4
+    assert all("last.pt" in refusal for refusal in refusals)
 
 
 def test_files_without_checksums_open(tmp_path):
