@@ -1,14 +1,17 @@
 """Images with boxes, whatever their layout, and what must hold of each."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from PIL import Image
 
-from transfer.data.checking import Remark, remarks_by_kind
+from pretext.images.image_file import open_rgb
+from pretext.spelling import first_few
+from transfer.data.checking import Remark, Split, open_listed, remarks_by_kind
 
 MIN_SIDE = 0.1  # pixels; the 32-bit corners of a detector do not hold much less
 Corners = tuple[float, float, float, float]
@@ -28,14 +31,12 @@ class Box:
         corners: left, top, right, bottom in pixels from the image's upper left corner, inside the image.
         difficult: VOC's; it is trained on, and a detection of it counts neither for nor against.
         crowd: COCO's; it is not trained on.
-        area: COCO's, in square pixels, of what the outline holds, or the box where that is unknown.
     """
 
     label: int
     corners: Corners
     difficult: bool = False
     crowd: bool = False
-    area: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,21 +59,10 @@ class AnnotatedImage:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionImages:
-    """One split of a data set.
+class DetectionImages(Split[AnnotatedImage]):
+    """One split of a data set, whose average precision is measured as that of `measure`."""
 
-    Attributes:
-        address: `voc:FOLDER:SPLIT` or `coco:IMAGES:ANNOTATIONS.json`.
-        classes: their names; an index there is a label.
-        measure: whose average precision is measured.
-        remarks: on the split as a whole.
-    """
-
-    address: str
-    classes: tuple[str, ...]
     measure: Literal["voc", "coco"]
-    images: tuple[AnnotatedImage, ...]
-    remarks: tuple[Remark, ...] = ()
 
     def boxes_by_class(self) -> dict[str, int]:
         """Class -> how many boxes it has."""
@@ -84,55 +74,104 @@ class DetectionImages:
         remarks = [*self.remarks, *(remark for image in self.images for remark in image.remarks)]
         return [f"{self.address}: {line}" for line in remarks_by_kind(remarks)]
 
+    def summary(self) -> str:
+        """What was found, in one line; images without objects are counted and named."""
+        boxes = [box for image in self.images for box in image.boxes]
+        by_class = ", ".join(f"{name} {count}" for name, count in self.boxes_by_class().items())
+        line = f"{self.address}: {len(self.images)} images, {len(boxes)} boxes ({by_class})"
+        for count, what in (
+            (sum(box.difficult for box in boxes), "difficult"),
+            (sum(box.crowd for box in boxes), "crowds"),
+        ):
+            line += f", {count} {what}" if count else ""
+        empty = [Path(image.name).name for image in self.images if not image.boxes]
+        if empty:
+            line += f"; {len(empty)} without objects: {first_few(empty)}"
+        return line
 
-def clipped_corners(
-    corners: Corners, width: int, height: int, where: str
-) -> tuple[Corners | None, str | None]:
-    """The part of a box inside an image of this size, None if there is none, and the remark on it if it differs.
 
-    Raises ValueError, naming `where` the box is, if its corners are in the wrong order.
+class GivenBox(NamedTuple):
+    """A box as an annotation gives it, wherever its corners are.
+
+    Attributes:
+        name: in remarks.
+        where: in errors.
     """
-    left, top, right, bottom = corners
-    if right < left or bottom < top:
-        raise ValueError(
-            f"{where} reaches from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), against the order left, top, right, "
-            "bottom; correct it"
-        )
-    if min(right - left, bottom - top) < MIN_SIDE:
-        return None, FLAT
-    inside = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
-    if min(inside[2] - inside[0], inside[3] - inside[1]) < MIN_SIDE:
-        return None, OUTSIDE
-    return inside, None if inside == corners else CLIPPED
+
+    box: Box
+    name: str
+    where: str
 
 
-def sides_are_exchanged(
-    given: tuple[float, float], size: tuple[int, int], boxes: Iterable[Corners], path: Path, where: str
-) -> bool:
-    """Whether an annotation gives an image's height as its width and the reverse, while its boxes fit the image.
+def clipped(boxes: Iterable[GivenBox], width: int, height: int) -> tuple[tuple[Box, ...], tuple[Remark, ...]]:
+    """The parts of boxes inside an image of this size, and remarks on those that differ or are left out.
+
+    Raises:
+        ValueError: corners are in the wrong order.
+    """
+    used, remarks = [], []
+    for box, name, where in boxes:
+        left, top, right, bottom = box.corners
+        if right < left or bottom < top:
+            raise ValueError(
+                f"{where} reaches from ({left:g}, {top:g}) to ({right:g}, {bottom:g}), against the order left, top, "
+                "right, bottom; correct it"
+            )
+        inside = max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
+        if min(right - left, bottom - top) < MIN_SIDE:
+            remarks.append(Remark(FLAT, name))
+        elif min(inside[2] - inside[0], inside[3] - inside[1]) < MIN_SIDE:
+            remarks.append(Remark(OUTSIDE, name))
+        else:
+            used.append(replace(box, corners=inside))
+            if inside != box.corners:
+                remarks.append(Remark(CLIPPED, name))
+    return tuple(used), tuple(remarks)
+
+
+def image_in_file(
+    path: Path, identity: str | int, boxes: Sequence[GivenBox], given_size: tuple[float, float], where: str
+) -> AnnotatedImage:
+    """An image with the boxes that an annotation gives, those outside it left out and those over its border clipped.
+
+    Where the annotation gives the image's height as its width and the reverse, while its boxes fit the image, a remark
+    says so.
 
     Args:
-        given: width and height in pixels; 0 is not known.
-        size: width and height of the image as shown.
-        boxes: of the annotation.
-        path: of the image.
+        given_size: width and height in pixels; 0 is not known.
         where: the annotation is, for a message.
 
     Raises:
-        ValueError: it gives another size, or that of the image before it is turned as its EXIF orientation says.
+        ValueError: there is no such image, corners are in the wrong order, or the annotation gives another size, such
+            as that of the image before it is turned as its EXIF orientation says.
     """
-    if 0 in given or given == size:
-        return False
-    with Image.open(path) as image:
-        is_turned = image.size == given
-    fits = all(right <= size[0] + 1 and bottom <= size[1] + 1 for _, _, right, bottom in boxes)
-    if given == size[::-1] and fits and not is_turned:
-        return True
-    how = (
-        ", turned as its EXIF orientation says: turn the file itself before it is annotated"
-        if is_turned
-        else ""
-    )
-    raise ValueError(
-        f"{where} says {given[0]:g} x {given[1]:g} px, but {path.name} has {size[0]} x {size[1]}{how}"
+    try:
+        size = width, height = open_listed(path).size
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    remarks: tuple[Remark, ...] = ()
+    if 0 not in given_size and given_size != size:
+        with Image.open(path) as image:
+            is_turned = image.size == given_size
+        corners = [box.corners for box, *_ in boxes]
+        fits = all(right <= width + 1 and bottom <= height + 1 for _, _, right, bottom in corners)
+        if given_size != size[::-1] or not fits or is_turned:
+            how = (
+                ", turned as its EXIF orientation says: turn the file itself before it is annotated"
+                if is_turned
+                else ""
+            )
+            raise ValueError(
+                f"{where} says {given_size[0]:g} x {given_size[1]:g} px, but {path.name} has {width} x {height}{how}"
+            )
+        remarks = (Remark(EXCHANGED, path.name),)
+    used, remarks_on_boxes = clipped(boxes, width, height)
+    return AnnotatedImage(
+        id=identity,
+        name=str(path),
+        open=partial(open_rgb, path),
+        width=width,
+        height=height,
+        boxes=used,
+        remarks=remarks + remarks_on_boxes,
     )

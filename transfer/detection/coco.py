@@ -5,20 +5,17 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pretext.images.image_file import open_rgb
-from transfer.data.checking import Remark, finite_number, image_size, read_all, shown
+from transfer.data.checking import Remark, finite_number, read_all, shown
 from transfer.detection.annotated import (
-    EXCHANGED,
     AnnotatedImage,
     Box,
     Corners,
     DetectionImages,
-    clipped_corners,
-    sides_are_exchanged,
+    GivenBox,
+    image_in_file,
 )
 
 ONE_NAME = "categories of one name, which are one class"
@@ -169,42 +166,16 @@ def _image(
     label_of: Mapping[int | str, int],
 ) -> AnnotatedImage:
     path = root / image.text("file_name")
-    try:
-        size = width, height = image_size(path)
-    except ValueError as error:
-        raise ValueError(f"{image.where}: {error}") from error
-    remarks, boxes = [], []
-    given = image.side("width"), image.side("height")
-    corners_of = [annotation.corners() for annotation in annotations]
-    if sides_are_exchanged(given, size, corners_of, path, image.where):
-        remarks.append(Remark(EXCHANGED, path.name))
-    for annotation, given_corners in zip(annotations, corners_of, strict=True):
-        corners, fault = clipped_corners(given_corners, width, height, f"{annotation.where} on {path.name}")
-        if fault:
-            remarks.append(Remark(fault, f"{annotation.name} on {path.name}"))
-        if corners:
-            boxes.append(
-                Box(
-                    label=label_of[annotation.id("category_id")],
-                    corners=corners,
-                    crowd=annotation.values.get("iscrowd") in (1, "1"),
-                    area=_area(annotation, corners),
-                )
-            )
-    return AnnotatedImage(
-        id=number,
-        name=str(path),
-        open=partial(open_rgb, path),
-        width=width,
-        height=height,
-        boxes=tuple(boxes),
-        remarks=tuple(remarks),
-    )
-
-
-def _area(annotation: _Entry, corners: Corners) -> float:
-    """What the annotation gives, but no more than its box, which it is where nothing sensible is given."""
-    left, top, right, bottom = corners
-    box_area = (right - left) * (bottom - top)
-    area = annotation.values.get("area")
-    return float(min(area, box_area)) if isinstance(area, int | float) and area > 0 else box_area
+    boxes = [
+        GivenBox(
+            Box(
+                label=label_of[annotation.id("category_id")],
+                corners=annotation.corners(),
+                crowd=annotation.values.get("iscrowd") in (1, "1"),
+            ),
+            name=f"{annotation.name} on {path.name}",
+            where=f"{annotation.where} on {path.name}",
+        )
+        for annotation in annotations
+    ]
+    return image_in_file(path, number, boxes, (image.side("width"), image.side("height")), image.where)

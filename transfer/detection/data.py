@@ -10,9 +10,9 @@ import torch
 from pretext.images.image_file import BrokenImageError
 from pretext.images.torchvision_images import DatasetSource
 from pretext.spelling import first_few
-from transfer.data.checking import Remark, require_same_classes, shown
+from transfer.data.checking import Purpose, existing_folder, open_data_set, open_splits, shown
 from transfer.data.labelled import default_name
-from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages, clipped_corners
+from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages, GivenBox, clipped
 from transfer.detection.coco import open_coco_boxes
 from transfer.detection.config import DetectionDataConfig
 from transfer.detection.voc import open_voc_boxes
@@ -23,7 +23,7 @@ class DetectionDataset(Protocol):
     """A data set as torchvision's detection references have it: items of a picture and its target.
 
     The picture is a PIL image or an RGB tensor in [0, 1]. The target has `boxes` (n, 4), each left, top, right and
-    bottom in pixels, and `labels` (n,) from 1 on, 0 being the background; also `iscrowd` and `area` (n,) if known.
+    bottom in pixels, and `labels` (n,) from 1 on, 0 being the background; also `iscrowd` (n,) if known.
     An item is the same whenever it is read: augmentation is the protocol's. Where the data set has `classes`, these
     are the names of 1, 2, ...
     """
@@ -53,48 +53,23 @@ def open_detection(
             test on, or a class of VOC's layout that the test images do not show. It names the first such place, and how
             many more there are.
     """
-    splits = train if isinstance(train, list) and all(isinstance(split, str) for split in train) else [train]
-    return _checked(
-        [_open(split, class_names, "training") for split in splits], _open(test, class_names, "test")
-    )
-
-
-def _checked(
-    train: list[DetectionImages], test: DetectionImages
-) -> tuple[list[DetectionImages], DetectionImages]:
-    require_same_classes(train, test)
-    for splits, purpose in ((train, "learn"), ([test], "find")):
-        if all(box.crowd for split in splits for image in split.images for box in image.boxes):
-            where = " and ".join(split.address for split in splits)
+    splits, tested = open_splits(train, test, partial(_open, class_names))
+    for images_of, purpose in ((splits, "learn"), ([tested], "find")):
+        if all(box.crowd for split in images_of for image in split.images for box in image.boxes):
+            where = " and ".join(split.address for split in images_of)
             raise ValueError(f"{where}: no image has an object, so there is nothing to {purpose}")
-    if test.measure == "voc":  # COCO's mean is over the classes that are there
-        shown = {box.label for image in test.images for box in image.boxes if not box.difficult}
-        for label, name in enumerate(test.classes):
+    if tested.measure == "voc":  # COCO's mean is over the classes that are there
+        shown = {box.label for image in tested.images for box in image.boxes if not box.difficult}
+        for label, name in enumerate(tested.classes):
             if label not in shown:
                 raise ValueError(
-                    f"{test.address} has no object of class {name!r} that is not difficult, so its average precision "
+                    f"{tested.address} has no object of class {name!r} that is not difficult, so its average precision "
                     "means nothing; test on a split that shows every class, or give data.classes"
                 )
-    return train, test
+    return splits, tested
 
 
-def summary(images: DetectionImages) -> str:
-    """What was found, in one line; images without objects are counted and named."""
-    boxes = [box for image in images.images for box in image.boxes]
-    by_class = ", ".join(f"{name} {count}" for name, count in images.boxes_by_class().items())
-    line = f"{images.address}: {len(images.images)} images, {len(boxes)} boxes ({by_class})"
-    for count, what in (
-        (sum(box.difficult for box in boxes), "difficult"),
-        (sum(box.crowd for box in boxes), "crowds"),
-    ):
-        line += f", {count} {what}" if count else ""
-    empty = [Path(image.name).name for image in images.images if not image.boxes]
-    if empty:
-        line += f"; {len(empty)} without objects: {first_few(empty)}"
-    return line
-
-
-def _open(split: Any, class_names: Sequence[str] | None, purpose: str) -> DetectionImages:
+def _open(class_names: Sequence[str] | None, split: Any, purpose: Purpose) -> DetectionImages:
     if not isinstance(split, str):
         return _open_data_set(split, class_names, purpose)
     form, _, rest = split.partition(":")
@@ -104,30 +79,17 @@ def _open(split: Any, class_names: Sequence[str] | None, purpose: str) -> Detect
             f"{split} should be voc:FOLDER:SPLIT, such as voc:VOCdevkit/VOC2007:trainval, or "
             "coco:IMAGES:ANNOTATIONS.json"
         )
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise ValueError(f"{split}: there is no folder {root}")
-    return (open_voc_boxes if form == "voc" else open_coco_boxes)(split, root, last, class_names)
+    open_boxes = open_voc_boxes if form == "voc" else open_coco_boxes
+    return open_boxes(split, existing_folder(split, folder), last, class_names)
 
 
 def _open_data_set(
-    data_set: DetectionDataset, class_names: Sequence[str] | None, purpose: str
+    data_set: DetectionDataset, class_names: Sequence[str] | None, purpose: Purpose
 ) -> DetectionImages:
     """A user's own data set, whose average precision is COCO's."""
-    name = type(data_set).__name__
-    address = f"{purpose} data {name}"
-    names: tuple[str, ...] = tuple(class_names or getattr(data_set, "classes", None) or ())
-    if not names:
-        raise ValueError(f"{name} does not name its classes; give classes, the names of the labels 1, 2, ...")
-    source = DatasetSource(data_set, name)
-    return DetectionImages(
-        address=address,
-        classes=names,
-        measure="coco",
-        images=tuple(
-            _image(source, index, f"image {index} of the {address}", names) for index in range(len(source))
-        ),
-    )
+    address, names, source = open_data_set(data_set, class_names, purpose, first_label=1)
+    images = (_image(source, index, f"image {index} of the {address}", names) for index in range(len(source)))
+    return DetectionImages(address=address, classes=names, measure="coco", images=tuple(images))
 
 
 def _image(source: DatasetSource, index: int, name: str, class_names: Sequence[str]) -> AnnotatedImage:
@@ -136,9 +98,7 @@ def _image(source: DatasetSource, index: int, name: str, class_names: Sequence[s
         corners = torch.as_tensor(target["boxes"]).double().reshape(-1, 4).tolist()
         labels = torch.as_tensor(target["labels"]).tolist()
         crowds = torch.as_tensor(target.get("iscrowd", [0] * len(labels))).tolist()
-        areas = [(right - left) * (bottom - top) for left, top, right, bottom in corners]
-        areas = torch.as_tensor(target.get("area", areas)).tolist()
-        annotations = list(zip(corners, labels, crowds, areas, strict=True))
+        annotations = list(zip(corners, labels, crowds, strict=True))
     except BrokenImageError as error:
         raise ValueError(f"{name} cannot be read as an image ({error})") from error
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -147,27 +107,24 @@ def _image(source: DatasetSource, index: int, name: str, class_names: Sequence[s
             f"dictionary ({error!r}); for torchvision's own data sets: "
             "torchvision.datasets.wrap_dataset_for_transforms_v2(DATASET, target_keys=('boxes', 'labels'))"
         ) from error
-    boxes, remarks = [], []
-    for number, (given, label, crowd, area) in enumerate(annotations):
+    given = []
+    for number, (box, label, crowd) in enumerate(annotations):
         where = f"box {number} of {name}"
         if label not in range(1, len(class_names) + 1):
             raise ValueError(
                 f"{where} has the label {shown(label)}, expected 1 to {len(class_names)}, of the classes "
                 f"{first_few(class_names)}; 0 is the background"
             )
-        inside, fault = clipped_corners(tuple(given), *picture.size, where)
-        if fault:
-            remarks.append(Remark(fault, where))
-        if inside:
-            boxes.append(Box(label=label - 1, corners=inside, crowd=bool(crowd), area=float(area)))
+        given.append(GivenBox(Box(label=label - 1, corners=tuple(box), crowd=bool(crowd)), where, where))
+    boxes, remarks = clipped(given, *picture.size)
     return AnnotatedImage(
         id=index,
         name=name,
         open=partial(source.open, index),
         width=picture.width,
         height=picture.height,
-        boxes=tuple(boxes),
-        remarks=tuple(remarks),
+        boxes=boxes,
+        remarks=remarks,
     )
 
 

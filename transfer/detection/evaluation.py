@@ -191,7 +191,7 @@ def _write_coco(images: DetectionImages, folder: Path) -> Path:
                     "image_id": place,
                     "category_id": box.label,
                     "bbox": [left, top, right - left, bottom - top],
-                    "area": box.area,
+                    "area": (right - left) * (bottom - top),  # which AP50, AP75 and AP do not see
                     "iscrowd": int(box.crowd),
                 }
             )

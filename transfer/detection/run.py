@@ -10,7 +10,7 @@ from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
 from transfer.detection.annotated import DetectionImages
 from transfer.detection.config import DetectConfig
-from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits, summary
+from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits
 from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve_protocol
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
@@ -146,7 +146,7 @@ def _train(
             num_workers=config.data.num_workers,
         )
         for images_of_split in (*splits, test_images):
-            for line in (summary(images_of_split), *images_of_split.notes()):
+            for line in (images_of_split.summary(), *images_of_split.notes()):
                 training.progress.say(line)
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(

@@ -2,22 +2,19 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-from pretext.images.image_file import open_rgb
-from transfer.data.checking import Remark, finite_number, image_size, read_all, shown
+from transfer.data.checking import Remark, finite_number, read_all, shown
 from transfer.data.voc import class_names, file_beside, listed_images
 from transfer.detection.annotated import (
-    EXCHANGED,
-    FLAT,
     AnnotatedImage,
     Box,
     Corners,
     DetectionImages,
-    clipped_corners,
-    sides_are_exchanged,
+    GivenBox,
+    image_in_file,
 )
 
 ROUNDED = "boxes whose corners have decimals, rounded to whole pixels as VOC's are"
@@ -40,44 +37,34 @@ def open_voc_boxes(address: str, root: Path, split: str, classes: Sequence[str] 
 
 
 def _image(root: Path, name: str, path: Path, classes: Sequence[str]) -> AnnotatedImage:
-    size = width, height = image_size(path)
     file = file_beside(root / "Annotations", name, ".xml")
     tree = _read(file)
-    objects = [(_label(entry, file, classes), _corners(entry, file), entry) for entry in tree.iter("object")]
-    given = _side(tree, file, "width"), _side(tree, file, "height")
-    remarks = []
-    if sides_are_exchanged(given, size, [corners for _, corners, _ in objects], path, str(file)):
-        remarks.append(Remark(EXCHANGED, file.name))
-    boxes: dict[tuple[int, Corners], Box] = {}
-    for label, exact, entry in objects:
-        box_name = f"{classes[label]} in {file.name}"
+    given, remarks = [], []
+    for entry in tree.iter("object"):
+        label, exact = _label(entry, file, classes), _corners(entry, file)
         left, top, right, bottom = (float(round(corner)) for corner in exact)
+        box_name = f"{classes[label]} in {file.name}"
         if (left, top, right, bottom) != exact:
             remarks.append(Remark(ROUNDED, box_name))
-        # VOC counts pixels from 1, and the last one belongs to the box.
-        corners, fault = clipped_corners(
-            (left - 1, top - 1, right, bottom), width, height, f"{file}: the box of {classes[label]}"
+        # VOC counts pixels from 1, and the last one belongs to the box; but one whose corners are equal is nothing to
+        # nearly all tools, not a pixel.
+        first = 0 if exact[0] == exact[2] or exact[1] == exact[3] else 1
+        box = Box(
+            label=label,
+            corners=(left - first, top - first, right, bottom),
+            difficult=_text(entry, "difficult").lower() in ("1", "true"),
         )
-        if exact[0] == exact[2] or exact[1] == exact[3]:  # to nearly all tools that is nothing, not a pixel
-            corners, fault = None, FLAT
-        if fault:
-            remarks.append(Remark(fault, box_name))
-        if corners is None:
-            continue
-        box = Box(label=label, corners=corners, difficult=_text(entry, "difficult").lower() in ("1", "true"))
-        if (label, corners) in boxes:
-            remarks.append(Remark(TWICE, box_name))
-        if not box.difficult or (label, corners) not in boxes:
-            boxes[label, corners] = box
-    return AnnotatedImage(
-        id=name,
-        name=str(path),
-        open=partial(open_rgb, path),
-        width=width,
-        height=height,
-        boxes=tuple(boxes.values()),
-        remarks=tuple(remarks),
-    )
+        given.append(GivenBox(box, box_name, f"{file}: the box of {classes[label]}"))
+    size = _side(tree, file, "width"), _side(tree, file, "height")
+    image = image_in_file(path, name, given, size, str(file))
+    boxes: dict[tuple[int, Corners], Box] = {}
+    for box in image.boxes:
+        key = box.label, box.corners
+        if key in boxes:
+            remarks.append(Remark(TWICE, f"{classes[box.label]} in {file.name}"))
+        if not box.difficult or key not in boxes:
+            boxes[key] = box
+    return replace(image, boxes=tuple(boxes.values()), remarks=(*image.remarks, *remarks))
 
 
 def _read(file: Path) -> ElementTree.Element:

@@ -10,14 +10,17 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from pretext.images.image_file import BrokenImageError, open_rgb
+from pretext.images.image_file import BrokenImageError
 from pretext.images.torchvision_images import DatasetSource
-from transfer.data.checking import Remark, image_size, read_all, remarks_by_kind, require_same_classes
+from transfer.data.checking import Purpose, Split, open_data_set, open_listed, open_splits, read_all
 from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.layouts import BACKGROUND, Listing, list_split
 
 VOID = 255
 MASK_MODES = ("1", "L", "P")  # Pillow's: one channel of up to 8 bits, and indices of a palette
+
+LabelledPicture = tuple[Image.Image, UInt8[np.ndarray, "height width"]]
+"""A picture in RGB, and the indices of its pixels' classes, VOID where they have none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,29 +29,18 @@ class SegmentedImage:
 
     Attributes:
         name: its file, or whatever else identifies it.
-        read: opens it: in RGB, with the indices of its pixels' classes, VOID where they have none.
+        read: opens it.
         pixels: how many of them each class has.
     """
 
     name: str
-    read: Callable[[], tuple[Image.Image, UInt8[np.ndarray, "height width"]]]
+    read: Callable[[], LabelledPicture]
     pixels: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationImages:
-    """One split of a data set.
-
-    Attributes:
-        address: where it lies; see `list_split`.
-        classes: their names; an index there is what a network predicts.
-        remarks: on the list of the images.
-    """
-
-    address: str
-    classes: tuple[str, ...]
-    images: tuple[SegmentedImage, ...]
-    remarks: tuple[Remark, ...] = ()
+class SegmentationImages(Split[SegmentedImage]):
+    """One split of a data set; see `list_split`."""
 
     @property
     def num_background_only(self) -> int:
@@ -59,9 +51,13 @@ class SegmentationImages:
 
     def pixels_by_class(self) -> dict[str, int]:
         """How many pixels of all masks have each class."""
-        return dict(
-            zip(self.classes, np.sum([image.pixels for image in self.images], axis=0).tolist(), strict=True)
-        )
+        pixels = np.sum([image.pixels for image in self.images], axis=0)
+        return dict(zip(self.classes, pixels.tolist(), strict=True))
+
+    def images_by_class(self) -> dict[str, int]:
+        """Class -> how many images show it."""
+        shown = np.array([image.pixels for image in self.images]) > 0
+        return dict(zip(self.classes, shown.sum(0).tolist(), strict=True))
 
     @property
     def shown_classes(self) -> tuple[str, ...]:
@@ -70,18 +66,26 @@ class SegmentationImages:
 
     def notes(self) -> list[str]:
         """What is not used as it stands there, a line for each kind, and a background that no mask shows."""
-        lines = remarks_by_kind(self.remarks)
+        lines = super().notes()
         if BACKGROUND in self.classes and BACKGROUND not in self.shown_classes:
-            num_shown = len(self.shown_classes)
             lines.append(
-                f"no mask shows the {BACKGROUND} (0): a mean over classes is of the {num_shown} that are shown"
+                f"{self.address}: no mask shows the {BACKGROUND} (0): a mean over classes is of the "
+                f"{len(self.shown_classes)} that are shown"
             )
-        return [f"{self.address}: {line}" for line in lines]
+        return lines
 
-    def images_by_class(self) -> dict[str, int]:
-        """Class -> how many images show it."""
-        shown = np.array([image.pixels for image in self.images]) > 0
-        return dict(zip(self.classes, shown.sum(0).tolist(), strict=True))
+    def summary(self) -> str:
+        """The images and the classes that they show, in one line."""
+        pixels = self.pixels_by_class()
+        labelled = max(1, sum(pixels.values()))
+        by_class = ", ".join(
+            f"{name} {pixels[name] / labelled:.1%} in {count}"
+            for name, count in self.images_by_class().items()
+        )
+        line = f"{self.address}: {len(self.images)} images, with classes (share of pixels, images) {by_class}"
+        if self.num_background_only:
+            line += f"; {self.num_background_only} are only background"
+        return line
 
 
 @runtime_checkable
@@ -116,26 +120,22 @@ def open_segmentation(
             of different classes, or a class other than the background that the test images do not show. It names the
             first such place, and how many more there are.
     """
-    splits = train if isinstance(train, list) and all(isinstance(split, str) for split in train) else [train]
-    return _checked(
-        [_open(split, class_names, for_training=True) for split in splits],
-        _open(test, class_names, for_training=False),
-    )
-
-
-def _checked(
-    train: list[SegmentationImages], test: SegmentationImages
-) -> tuple[list[SegmentationImages], SegmentationImages]:
-    require_same_classes(train, test)
-    _require_objects(train)
-    _require_objects([test])
-    absent = [name for name in test.classes if name not in test.shown_classes and name != BACKGROUND]
+    splits, tested = open_splits(train, test, partial(_open, class_names))
+    for images_of in (splits, [tested]):
+        if all(set(split.shown_classes) <= {BACKGROUND} for split in images_of):
+            first = images_of[0]
+            raise ValueError(
+                f"{first.address}: the masks, such as that of {first.images[0].name}, show none of "
+                f"{', '.join(first.classes[1:])}, nothing but 0, the background, or {VOID}, which is void and no "
+                f"class; write the classes as 1 to {len(first.classes) - 1}"
+            )
+    absent = [name for name in tested.classes if name not in tested.shown_classes and name != BACKGROUND]
     if absent:
         raise ValueError(
-            f"{test.address} has no pixel of {', '.join(absent)}, so a mean over classes means nothing; test on a "
+            f"{tested.address} has no pixel of {', '.join(absent)}, so a mean over classes means nothing; test on a "
             f"split that shows every class, or give data.classes ({VOID} in a mask is void and no class)"
         )
-    return train, test
+    return splits, tested
 
 
 def read_mask(path: Path) -> UInt8[np.ndarray, "height width"]:
@@ -155,19 +155,6 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "height width"]:
     )
 
 
-def summary(images: SegmentationImages) -> str:
-    """The images and the classes that they show, in one line."""
-    pixels = images.pixels_by_class()
-    labelled = max(1, sum(pixels.values()))
-    by_class = ", ".join(
-        f"{name} {pixels[name] / labelled:.1%} in {count}" for name, count in images.images_by_class().items()
-    )
-    line = f"{images.address}: {len(images.images)} images, with classes (share of pixels, images) {by_class}"
-    if images.num_background_only:
-        line += f"; {images.num_background_only} are only background"
-    return line
-
-
 def overlap(train: Iterable[SegmentationImages], test: SegmentationImages) -> int:
     """How many test images are trained on."""
     trained = {image.name for images in train for image in images.images}
@@ -182,38 +169,37 @@ def data_name(config: SegmentationDataConfig) -> str:
     return f"{Path(folder).expanduser().absolute().name} {split}"
 
 
-def _open(split: Any, class_names: Sequence[str] | None, *, for_training: bool) -> SegmentationImages:
-    if not isinstance(split, str):
-        return _open_data_set(split, class_names, for_training)
-    listing = list_split(split, class_names)
-    images = read_all(partial(_check, listing, for_training), listing.files)
-    return SegmentationImages(address=split, classes=listing.classes, images=images, remarks=listing.remarks)
-
-
-def _open_data_set(
-    data_set: SegmentationDataset, class_names: Sequence[str] | None, for_training: bool
-) -> SegmentationImages:
-    name = type(data_set).__name__
-    address = f"{'training' if for_training else 'test'} data {name}"
-    names: tuple[str, ...] = tuple(class_names or getattr(data_set, "classes", None) or ())
-    if not names:
-        raise ValueError(
-            f"{name} does not name its classes; give classes, the names of 0, 1, ... in its masks"
+def _open(class_names: Sequence[str] | None, split: Any, purpose: Purpose) -> SegmentationImages:
+    if isinstance(split, str):
+        listing = list_split(split, class_names)
+        images = read_all(partial(_open_files, listing, purpose), listing.files)
+        return SegmentationImages(
+            address=split, classes=listing.classes, images=images, remarks=listing.remarks
         )
-    source = DatasetSource(data_set, name)
-    images = []
+    address, names, source = open_data_set(split, class_names, purpose, first_label=0)
+    items = []
     for index in range(len(source)):
         image = f"image {index} of the {address}"
         read = partial(_read_item, source, index, image)
-        picture, labels = read()
-        pixels = _pixels(labels, picture.size, f"the mask of {image}", image, len(names), 0, for_training)
-        images.append(SegmentedImage(name=image, read=read, pixels=pixels))
-    return SegmentationImages(address=address, classes=names, images=tuple(images))
+        pixels = _pixels(read, image, f"the mask of {image}", len(names), 0, purpose)
+        items.append(SegmentedImage(name=image, read=read, pixels=pixels))
+    return SegmentationImages(address=address, classes=names, images=tuple(items))
 
 
-def _read_item(
-    source: DatasetSource, index: int, name: str
-) -> tuple[Image.Image, UInt8[np.ndarray, "height width"]]:
+def _open_files(listing: Listing, purpose: Purpose, files: tuple[Path, Path]) -> SegmentedImage:
+    path, mask = files
+    read = partial(_read_files, path, mask, listing.first_label)
+    pixels = _pixels(read, path.name, str(mask), len(listing.classes), listing.first_label, purpose)
+    return SegmentedImage(name=str(path.resolve()), read=read, pixels=pixels)
+
+
+def _read_files(path: Path, mask: Path, first_label: int) -> LabelledPicture:
+    picture, labels = open_listed(path), read_mask(mask)
+    is_void = (labels < first_label) | (labels == VOID)
+    return picture, np.where(is_void, VOID, labels - np.uint8(first_label)).astype(np.uint8)
+
+
+def _read_item(source: DatasetSource, index: int, name: str) -> LabelledPicture:
     try:
         picture, mask = source.open_item(index)
     except BrokenImageError as error:
@@ -234,64 +220,37 @@ def _read_item(
     return picture, labels.astype(np.uint8)
 
 
-def _require_objects(splits: Sequence[SegmentationImages]) -> None:
-    """Raise ValueError if nothing but background is labelled."""
-    if all(set(split.shown_classes) <= {BACKGROUND} for split in splits):
-        first = splits[0]
-        raise ValueError(
-            f"{first.address}: the masks, such as that of {first.images[0].name}, show none of "
-            f"{', '.join(first.classes[1:])}, nothing but 0, the background, or {VOID}, which is void and no class; "
-            f"write the classes as 1 to {len(first.classes) - 1}"
-        )
-
-
-def _check(listing: Listing, for_training: bool, files: tuple[Path, Path]) -> SegmentedImage:
-    path, mask = files
-    size = image_size(path)
-    pixels = _pixels(
-        read_mask(mask), size, str(mask), path.name, len(listing.classes), listing.first_label, for_training
-    )
-    read = partial(_read, path, mask, listing.first_label)
-    return SegmentedImage(name=str(path.resolve()), read=read, pixels=pixels)
-
-
 def _pixels(
-    labels: UInt8[np.ndarray, "height width"],
-    size: tuple[int, int],
-    mask: str,
+    read: Callable[[], LabelledPicture],
     image: str,
+    mask: str,
     num_classes: int,
     first_label: int,
-    for_training: bool,
+    purpose: Purpose,
 ) -> tuple[int, ...]:
-    """How many pixels each class has in `labels`, which are checked.
+    """How many pixels each class has in an image, which is read and checked.
 
     Args:
-        size: width and height of the image.
-        mask, image: what they are called in messages.
-        first_label: of the first class; a label below it is void, as 255 is.
+        image, mask: what they are called in messages.
+        first_label: of the first class in the user's mask, whose labels messages name.
     """
-    if labels.shape != size[::-1]:
+    picture, labels = read()
+    height, width = labels.shape
+    if (width, height) != picture.size:
         raise ValueError(
-            f"{mask} has {labels.shape[1]} x {labels.shape[0]} px, but {image} has {size[0]} x {size[1]}"
+            f"{mask} has {width} x {height} px, but {image} has {picture.width} x {picture.height}"
         )
     counts = np.bincount(labels.ravel(), minlength=VOID + 1)
-    beyond = first_label + num_classes
-    unknown = np.flatnonzero(counts[beyond:VOID]) + beyond
+    unknown = np.flatnonzero(counts[num_classes:VOID]) + num_classes + first_label
     if len(unknown):
         raise ValueError(
             f"{mask} has the label {unknown[0]}, but {num_classes} classes have the labels {first_label} to "
-            f"{beyond - 1} ({VOID} is void); correct it, or name all classes in data.classes or classes.txt"
+            f"{first_label + num_classes - 1} ({VOID} is void); correct it, or name all classes in data.classes or "
+            "classes.txt"
         )
-    pixels = tuple(counts[first_label:beyond].tolist())
-    if for_training and not any(pixels):
+    pixels = tuple(counts[:num_classes].tolist())
+    if purpose == "training" and not any(pixels):
         raise ValueError(
             f"{mask} labels no pixel, all are void ({VOID}); leave the image out of the training split"
         )
     return pixels
-
-
-def _read(path: Path, mask: Path, first_label: int) -> tuple[Image.Image, UInt8[np.ndarray, "height width"]]:
-    labels = read_mask(mask)
-    is_void = (labels < first_label) | (labels == VOID)
-    return open_rgb(path), np.where(is_void, VOID, labels - np.uint8(first_label)).astype(np.uint8)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pretext.images.image_file import image_extensions
 from pretext.images.text_files import read_lines
 from pretext.spelling import unknown_name
-from transfer.data.checking import Remark
+from transfer.data.checking import Remark, existing_folder
 from transfer.data.voc import class_names, file_beside, listed_images
 
 BACKGROUND = "background"
@@ -63,26 +63,19 @@ def list_split(address: str, classes: Sequence[str] | None) -> Listing:
     """
     match address.split(":"):
         case ["voc", folder, split]:
-            return _list_voc(_existing(address, folder), split, "SegmentationClass", classes)
+            return _list_voc(existing_folder(address, folder), split, "SegmentationClass", classes)
         case ["voc", folder, split, masks]:
-            return _list_voc(_existing(address, folder), split, masks, classes)
+            return _list_voc(existing_folder(address, folder), split, masks, classes)
         case ["cityscapes", folder, split] if not classes:
-            return _list_cityscapes(_existing(address, folder), split)
+            return _list_cityscapes(existing_folder(address, folder), split)
         case ["ade20k", folder, split] if not classes:
-            return _list_ade20k(_existing(address, folder), split)
+            return _list_ade20k(existing_folder(address, folder), split)
     if address.startswith(("cityscapes:", "ade20k:")) and classes:
         raise ValueError(f"data.classes is for VOC's layout; {address} has its own classes, leave it out")
     raise ValueError(
         f"{address} should be voc:FOLDER:SPLIT, such as voc:VOCdevkit/VOC2012:train, voc:FOLDER:SPLIT:MASKS, "
         "cityscapes:FOLDER:SPLIT or ade20k:FOLDER:SPLIT"
     )
-
-
-def _existing(address: str, folder: str) -> Path:
-    root = Path(folder).expanduser()
-    if not root.is_dir():
-        raise ValueError(f"{address}: there is no folder {root}")
-    return root
 
 
 def _list_voc(root: Path, split: str, masks: str, classes: Sequence[str] | None) -> Listing:

@@ -21,7 +21,6 @@ from transfer.segmentation.data import (
     data_name,
     open_segmentation,
     overlap,
-    summary,
 )
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 from transfer.stages import choose_stage
@@ -123,7 +122,7 @@ def _train(
             stop=stop,
         )
         for split in (*splits, test_images):
-            for line in (summary(split), *split.notes()):
+            for line in (split.summary(), *split.notes()):
                 training.progress.say(line)
         if shared := overlap(splits, test_images):
             training.progress.say(

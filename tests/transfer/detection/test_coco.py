@@ -43,7 +43,7 @@ def test_a_file_of_the_least_that_is_needed_is_read(folder, encoding):
     assert [(image.width, image.height) for image in images.images] == [(160, 120)] * 2
     ((box,), none) = (image.boxes for image in images.images)
     assert box.corners == (10, 20, 40, 60)
-    assert (box.crowd, box.difficult, box.area) == (False, False, 30 * 40)
+    assert (box.crowd, box.difficult) == (False, False)
     assert none == ()
     assert notes(images) == []
 
@@ -84,13 +84,6 @@ def test_only_what_says_so_is_a_crowd(folder, iscrowd, crowd):
     outline = {"counts": [0, 100, 19100], "size": [120, 160]}
     annotation = {"bbox": [1, 2, 30, 40], "iscrowd": iscrowd, "segmentation": outline, "keypoints": [1, 2, 2]}
     assert opened(folder, content(annotation)).images[0].boxes[0].crowd == crowd
-
-
-@pytest.mark.parametrize(
-    ("area", "used"), [(900, 900), (None, 1200), ("x", 1200), (-1, 1200), (0, 1200), (1e12, 1200)]
-)
-def test_the_area_is_the_outline_s_or_that_of_the_box(folder, area, used):
-    assert opened(folder, content({"bbox": [1, 2, 30, 40], "area": area})).images[0].boxes[0].area == used
 
 
 def test_ids_may_be_text_and_7_is_7_however_it_is_written(folder):

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.transfer.small_voc import as_coco, edit_annotation, write_small_voc
 from transfer.data.sample_voc import CLASSES
 from transfer.detection.config import DetectionDataConfig
-from transfer.detection.data import data_name, open_detection, summary
+from transfer.detection.data import data_name, open_detection
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_what_was_found_is_summed_up(folder):
     (train,), test = opened(folder)
     assert train.classes == test.classes == CLASSES
     counts = train.boxes_by_class()
-    said = summary(train)
+    said = train.summary()
     assert said.startswith(
         f"voc:{folder}:train: 8 images, {sum(counts.values())} boxes (cup {counts['cup']}, "
     )
@@ -67,7 +67,7 @@ def test_images_without_objects_are_counted_and_named(folder):
     for name in ("train_003", "train_005"):
         edit_annotation(folder, name, lambda root: [root.remove(of) for of in root.findall("object")])
     (train,), _ = opened(folder)
-    assert summary(train).endswith("; 2 without objects: train_003.jpg, train_005.jpg")
+    assert train.summary().endswith("; 2 without objects: train_003.jpg, train_005.jpg")
 
 
 def test_an_image_that_lies_on_its_side_has_the_size_that_is_shown(folder):

@@ -29,8 +29,7 @@ def split(address, *boxes, classes=("cup", "pot")):
 
 
 def box(label, left, top, right, bottom, **more):
-    corners = (float(left), float(top), float(right), float(bottom))
-    return Box(label=label, corners=corners, area=float((right - left) * (bottom - top)), **more)
+    return Box(label=label, corners=(float(left), float(top), float(right), float(bottom)), **more)
 
 
 CUP, POT = box(0, 10, 10, 60, 60), box(1, 80, 20, 150, 110)

@@ -114,7 +114,7 @@ EXCHANGED = "<size><width>120</width><height>160</height></size>"
 def test_exchanged_width_and_height_are_taken_from_the_image_where_the_boxes_fit_it(tmp_path):
     write(tmp_path, entry((100, 50, 150, 100)), head=EXCHANGED)
     assert boxes(tmp_path) == [("cup", (99, 49, 150, 100))]
-    assert notes(tmp_path) == ["sizes with width and height exchanged, taken from the images: 1 (a.xml)"]
+    assert notes(tmp_path) == ["sizes with width and height exchanged, taken from the images: 1 (a.jpg)"]
     write(tmp_path, entry((50, 100, 100, 150)), head=EXCHANGED)
     with pytest.raises(ValueError, match=r"a\.xml says 120 x 160 px, but a\.jpg has 160 x 120$"):
         opened(tmp_path)

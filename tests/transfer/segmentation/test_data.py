@@ -8,7 +8,7 @@ from PIL import Image
 from tests.transfer.small_voc import write_small_voc
 from transfer.data.sample_voc import CLASSES
 from transfer.segmentation.config import SegmentationDataConfig
-from transfer.segmentation.data import data_name, open_segmentation, overlap, summary
+from transfer.segmentation.data import data_name, open_segmentation, overlap
 from transfer.segmentation.layouts import CITYSCAPES_CLASSES
 
 
@@ -83,9 +83,9 @@ def test_images_of_background_alone_are_counted_and_not_refused(voc):
     write_labels(mask_of(voc), np.zeros((120, 160)))
     (train,), test = opened(config(voc))
     assert train.num_background_only == 1
-    assert "8 images, with classes (share of pixels, images) background " in summary(train)
-    assert summary(train).endswith("; 1 are only background")
-    assert "background" not in summary(test).partition("; ")[2]
+    assert "8 images, with classes (share of pixels, images) background " in train.summary()
+    assert train.summary().endswith("; 1 are only background")
+    assert "background" not in test.summary().partition("; ")[2]
 
 
 def test_cityscapes_is_read_in_its_layout_with_its_19_classes(tmp_path):
