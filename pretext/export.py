@@ -8,7 +8,7 @@ import yaml
 from safetensors.torch import save_file
 
 from pretext.config import ExportConfig
-from pretext.pretrained import content_hash, load_pretrained
+from pretext.pretrained import content_hash, describe_network, load_pretrained
 from pretext.runtime.whole_file import whole_file
 
 INPUTS = {
@@ -28,17 +28,17 @@ def export_weights(config: ExportConfig) -> Path:
         FileNotFoundError: no such model or card.
         ValueError: the model cannot be opened, or the card is not a mapping, or has a key that is written anyway.
     """
+    model, out = Path(config.model), config.out
     pretrained = load_pretrained(config.model)
-    out = config.out
     if out is None:
-        model = Path(config.model)
         out = (model if model.is_dir() else model.parent) / "weights.safetensors"
     network = pretrained.network
+    described = describe_network(network)
     metadata = {
         "format": "pt",
-        "network": pretrained.name,
-        "width": str(pretrained.width),
-        "network_args": json.dumps(dict(pretrained.args)),
+        "network": described.name,
+        "width": str(described.width),
+        "network_args": json.dumps(dict(described.args)),
         "network_output": json.dumps(network.output),
         "input": f"{INPUTS[network.input]}; the network normalises it itself",
         "normalisation": network.normalisation,
@@ -65,7 +65,7 @@ def export_weights(config: ExportConfig) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(out) as temporary:
         save_file(weights, temporary, metadata)
-    print(f"{pretrained.name} (width {pretrained.width:g}, step {pretrained.step}) -> {out}")
+    print(f"{described.name} (width {described.width:g}, step {pretrained.step}) -> {out}")
     return out
 
 

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from pretext.color.bins import AbBins
@@ -23,7 +22,7 @@ from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
 from pretext.tasks import Task, build_task
 from pretext.tasks.colorization import ColorizationTask
-from pretext.weights_file import find_weights, flatten_tensors, is_named, unreadable_safetensors
+from pretext.weights_file import find_weights, flatten_tensors, is_named, read_safetensors
 
 # Name -> file inside the package; the card of each is docs/weights.md.
 SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "eccv16-photographs.safetensors"}
@@ -38,9 +37,6 @@ class Pretrained:
 
     Attributes:
         network: in evaluation mode, on the CPU.
-        name: of the network, in NETWORKS or `module:Name`.
-        width: of the network.
-        args: further arguments of its constructor.
         task_name: of what it was trained for, in TASKS or `module:Name`.
         task_args: arguments of the task's constructor.
         task_state: what the task carries beside them: the bins of colorization.
@@ -52,9 +48,6 @@ class Pretrained:
     """
 
     network: Backbone
-    name: str
-    width: float
-    args: Mapping[str, Any]
     task_name: str
     task_args: Mapping[str, Any]
     task_state: Mapping[str, Any]
@@ -63,6 +56,11 @@ class Pretrained:
     config: Mapping[str, Any] | None
     sha256: str
     path: Path
+
+    @property
+    def name(self) -> str:
+        """Of the network, in NETWORKS or `module:Name`."""
+        return describe_network(self.network).name
 
     @cached_property
     def task(self) -> Task:
@@ -102,9 +100,8 @@ def load_pretrained(model: str | Path) -> Pretrained:
 
     Args:
         model: a name in SHIPPED_WEIGHTS (./NAME is a file of that name), a run directory, one of its checkpoints, a
-            file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16; its decoding has
-            no temperature, so it is 1) or `siggraph17-*.pth` (its regression output). Weights may lie in dictionaries
-            and behind prefixes; see `find_weights`.
+            file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16, with temperature 1)
+            or `siggraph17-*.pth` (its regression output); see `find_weights`.
 
     Raises:
         FileNotFoundError: nothing there; the names and forms that are accepted are listed.
@@ -121,32 +118,28 @@ def load_pretrained(model: str | Path) -> Pretrained:
         suggestion = did_you_mean(str(model), SHIPPED_WEIGHTS)
         raise FileNotFoundError(f"there are no weights {str(model)!r}{suggestion}: give {ACCEPTED_MODELS}")
     if path.is_dir():
-        run_dir = RunDir(path)
-        if not run_dir.last_checkpoint.exists():
-            raise ValueError(f"{path} holds no checkpoints/last.pt; train it first, or name a weights file")
-        path = run_dir.last_checkpoint
+        folder, path = path, RunDir(path).last_checkpoint
+        if not path.exists():
+            raise ValueError(f"{folder} holds no checkpoints/last.pt; train it first, or name a weights file")
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     state = load_checkpoint(path)
     if not {"config", "network", "step"} <= state.keys():
         return _from_published(path, state)
     config = state["config"]
-    task = (
-        {
+    if "task" in state:
+        task = {
             "task_name": config["task"],
             "task_args": config["task_args"],
             "task_state": state["task"],
             "output": state["output"],
         }
-        if "task" in state
-        else _colorization(state["bins"], config["objective"]["temperature"])
-    )
+    else:
+        task = _colorization(state["bins"], config["objective"]["temperature"])
     return _assemble(
         path,
         state["network"],
-        name=config["network"]["name"],
-        width=config["network"]["width"],
-        args=config["network"].get("args", {}),
+        NetworkConfig(**config["network"]),
         **task,
         image_size=config["data"]["image_size"],
         step=state["step"],
@@ -167,12 +160,7 @@ def _colorization(bins: Mapping[str, Tensor] | None, temperature: float) -> dict
 
 
 def _from_safetensors(path: Path) -> Pretrained:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise unreadable_safetensors(path, error) from error
+    weights, metadata = read_safetensors(path)
     if "network" not in metadata:
         return _from_published(path, weights)
     if "sha256" in metadata and metadata["sha256"] != content_hash(weights, metadata):
@@ -180,52 +168,47 @@ def _from_safetensors(path: Path) -> Pretrained:
             f"{path} is damaged: its content differs from the SHA-256 that the export wrote; copy or download it again"
         )
     try:
+        network: dict[str, Any] = {"name": metadata["network"], "width": float(metadata["width"])}
         task: dict[str, Any]
         if "task" in metadata:
+            network["args"] = json.loads(metadata["network_args"])
             state = json.loads(metadata["task_state"])
             task = {
                 "task_name": metadata["task"],
                 "task_args": json.loads(metadata["task_args"]),
                 "task_state": {name: torch.tensor(value) for name, value in state.items()},
                 "output": json.loads(metadata["network_output"]),
-                "args": json.loads(metadata["network_args"]),
             }
         else:
             bins = {name: torch.tensor(json.loads(metadata[name]) or []) for name in ("centres", "prior")}
             regresses = metadata["objective"] == "regression"
             task = _colorization(None if regresses else bins, float(metadata["temperature"]))
-        described = {
-            "name": metadata["network"],
-            "width": float(metadata["width"]),
+        training = {
             "image_size": int(metadata["image_size"]),
             "step": None if metadata["step"] == "None" else int(metadata["step"]),
             "config": json.loads(metadata.get("config", "null")),
         }
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path} has unusable metadata of `pretext export`: {error}") from error
-    return _assemble(path, weights, **described, **task)
+    return _assemble(path, weights, NetworkConfig(**network), **task, **training)
 
 
 def _from_published(path: Path, contents: Mapping[str, Any]) -> Pretrained:
     names = [name for name, _ in flatten_tensors(contents)]
     if any(is_named(name, "model_class.0.weight") for name in names):
-        return _assemble(path, contents, name="siggraph17", **_colorization(None, temperature=1.0))
+        siggraph17 = NetworkConfig(name="siggraph17")
+        return _assemble(path, contents, siggraph17, **_colorization(None, temperature=1.0))
     if not any(is_named(name, "model_out.weight") for name in names):
         raise ValueError(
             f"{path} is neither of `pretext train` or `pretext export` nor the published weights of eccv16 or "
-            f"siggraph17; "
-            f"its first keys are {', '.join(map(str, list(names or contents)[:3]))}"
+            f"siggraph17; its first keys are {', '.join(map(str, list(names or contents)[:3]))}"
         )
-    opened = _assemble(
-        path,
-        contents,
-        name="eccv16",
-        **_colorization(vars(AbBins.published()), temperature=1.0),
-    )
+    bins = AbBins.published()
+    eccv16 = NetworkConfig(name="eccv16")
+    opened = _assemble(path, contents, eccv16, **_colorization(vars(bins), temperature=1.0))
     assert isinstance(opened.network, Eccv16)
-    centres = opened.network.bin_centres
-    assert centres is not None
-    if not torch.allclose(centres, AbBins.published().centres, atol=0.5):
+    assert opened.network.bin_centres is not None
+    if not torch.allclose(opened.network.bin_centres, bins.centres, atol=0.5):
         raise ValueError(
             f"{path} holds other bin centres in model_out than the 313 published ones, so its prior is unknown"
         )
@@ -235,26 +218,21 @@ def _from_published(path: Path, contents: Mapping[str, Any]) -> Pretrained:
 def _assemble(
     path: Path,
     contents: Mapping[str, Any],
+    described: NetworkConfig,
     *,
-    name: str,
     output: Output,
     task_name: str,
-    width: float = 1.0,
-    args: Mapping[str, Any] = MappingProxyType({}),
     task_args: Mapping[str, Any] = MappingProxyType({}),
     task_state: Mapping[str, Any] = MappingProxyType({}),
     image_size: int = 256,
     step: int | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Pretrained:
-    network = build_network(name, output=output, width=width, args=args)
-    weights = find_weights(path, contents, network.state_dict(), f"{name} (width {width:g})")
+    network = build_network(described.name, output=output, width=described.width, args=described.args)
+    weights = find_weights(path, contents, network.state_dict(), _in_words(described))
     network.load_state_dict(weights, strict=False)  # only num_batches_tracked may be missing
     return Pretrained(
         network=network.eval(),
-        name=name,
-        width=width,
-        args=args,
         task_name=task_name,
         task_args=task_args,
         task_state=task_state,
@@ -286,17 +264,13 @@ def start_from(network: Backbone, init: str, task: Task) -> str:
             f"init: {trained.origin} holds {_in_words(theirs)}, but {_in_words(ours)} is to be trained; set "
             "network.name, network.width and network.args to those of the weights"
         )
-    new = network.state_dict()
-    same_shapes = {
-        name for name, old in trained.network.state_dict().items() if _shape(new, name) == old.shape
-    }
+    old, new = trained.network.state_dict(), network.state_dict()
+    kept = {name for name, tensor in old.items() if name in new and new[name].shape == tensor.shape}
     if isinstance(network.output, int) and not task.has_output_of(trained.task):
         with torch.device("meta"):  # shapes only
-            other = type(network)(**arguments_of(network) | {"output": 1})
-        fixed = other.state_dict()
-        same_shapes = {name for name in same_shapes if _shape(fixed, name) == new[name].shape}
-    state = {name: tensor for name, tensor in trained.network.state_dict().items() if name in same_shapes}
-    left_new = network.load_state_dict(state, strict=False).missing_keys
+            other = type(network)(**arguments_of(network) | {"output": 1}).state_dict()
+        kept = {name for name in kept if name in other and other[name].shape == new[name].shape}
+    left_new = network.load_state_dict({name: old[name] for name in kept}, strict=False).missing_keys
     step = "" if trained.step is None else f" after step {trained.step}"
     remark = f"; new, for another output: {', '.join(left_new)}" if left_new else ""
     return f"starts from the weights of {trained.origin}{step}{remark}"
@@ -311,11 +285,7 @@ def describe_network(network: Backbone) -> NetworkConfig:
 
 def _in_words(network: NetworkConfig) -> str:
     args = "".join(f", {key} {value}" for key, value in network.args.items())
-    return f"{network.name} of width {network.width:g}{args}"
-
-
-def _shape(state: Mapping[str, Tensor], name: str) -> torch.Size | None:
-    return state[name].shape if name in state else None
+    return f"{network.name} (width {network.width:g}{args})"
 
 
 def state_hash(network: nn.Module) -> str:

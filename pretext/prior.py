@@ -22,7 +22,7 @@ from pretext.runtime.whole_file import write_whole
 
 
 def measure_prior(config: PriorConfig) -> None:
-    """Read every image once and write the bins and their prior, and a picture beside them.
+    """Read every image once and write the bins and their prior to `out`, and a picture of them beside it.
 
     One pass fills a histogram over cells of one ab unit; k-means and prior are computed from that, so memory does
     not grow with the number of images.
@@ -31,24 +31,16 @@ def measure_prior(config: PriorConfig) -> None:
         ValueError: no such data, fewer colours in it than bins asked for, or no readable image.
     """
     source = open_source(config.data, split="train")
-    broken = BrokenFiles({}, num_images=len(source), max_share=1.0)
-    histogram = measure_colours(source, broken, image_size=config.image_size, num_workers=config.num_workers)
+    histogram, broken = measure_colours(source, image_size=config.image_size, num_workers=config.num_workers)
     num_images = len(source) - len(broken.reasons)
     if not num_images:
         raise ValueError(f"no image of {config.data} could be read: {broken.listing()}")
-    published = AbBins.published().centres
-    centres = published if config.kmeans is None else fit_bins(histogram, config.kmeans, config.seed)
-    prior = empirical_prior(histogram, centres, config.neighbours, config.sigma)
-    bins = AbBins(centres=centres, prior=prior)
-    save_bins(
-        bins,
-        config.out,
-        data=config.data,
-        images=num_images,
-        image_size=config.image_size,
-        neighbours=config.neighbours,
-        sigma=config.sigma,
-    )
+    centres = AbBins.published().centres
+    if config.kmeans is not None:
+        centres = fit_bins(histogram, config.kmeans, config.seed)
+    bins = AbBins(centres=centres, prior=empirical_prior(histogram, centres, config.neighbours, config.sigma))
+    provenance = {"data": config.data, "images": num_images, "image_size": config.image_size}
+    save_bins(bins, config.out, **provenance, neighbours=config.neighbours, sigma=config.sigma)
     picture = config.out.with_suffix(".png")
     draw_prior(bins, picture, f"prior of {num_images} images of {config.data}")
     perplexity = float(torch.exp(-(bins.prior * bins.prior.clamp_min(1e-30).log()).sum()))
@@ -62,10 +54,11 @@ def measure_prior(config: PriorConfig) -> None:
 
 
 def measure_colours(
-    source: ImageSource, broken: BrokenFiles, *, image_size: int, num_workers: int, visible: bool = True
-) -> AbHistogram:
-    """The colours of the central squares of all images, in one pass, with progress where `visible`."""
+    source: ImageSource, *, image_size: int, num_workers: int, visible: bool = True
+) -> tuple[AbHistogram, BrokenFiles]:
+    """The colours of the central squares of all images that can be read, in one pass, with progress where `visible`."""
     histogram = AbHistogram()
+    broken = BrokenFiles({}, num_images=len(source), max_share=1.0)
     squares = partial(central_square, size=image_size)
     with Progress(len(source), unit="image", visible=visible) as progress:
         for batch in batches_in_order(
@@ -75,7 +68,7 @@ def measure_colours(
                 progress.say(line)
             histogram.add(rgb_to_lab(batch.rgb[~batch.broken] / 255)[:, 1:])
             progress.advance(len(batch.rgb))
-    return histogram
+    return histogram, broken
 
 
 def save_bins(bins: AbBins, path: Path, **provenance: object) -> None:

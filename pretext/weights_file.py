@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from pretext.runtime.checkpoint import load_checkpoint, printable
@@ -26,19 +25,20 @@ def read_weights(path: Path) -> dict[str, Any]:
         FileNotFoundError: no such file.
         ValueError: the file is damaged, or of another kind.
     """
-    if path.suffix != ".safetensors":
-        return load_checkpoint(path)
+    return read_safetensors(path)[0] if path.suffix == ".safetensors" else load_checkpoint(path)
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata in a file; raises as `read_weights`."""
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
-        raise unreadable_safetensors(path, error) from error
-
-
-def unreadable_safetensors(path: Path, error: SafetensorError) -> ValueError:
-    """What to raise where opening `path` ended in `error`."""
-    kind = describe_other_kind(path)
-    reason = f": it is {kind}" if kind else f" (truncated, or another kind of file): {printable(str(error))}"
-    return ValueError(f"{path} cannot be read as safetensors{reason}")
+        kind = describe_other_kind(path)
+        reason = (
+            f": it is {kind}" if kind else f" (truncated, or another kind of file): {printable(str(error))}"
+        )
+        raise ValueError(f"{path} cannot be read as safetensors{reason}") from error
 
 
 def find_weights(

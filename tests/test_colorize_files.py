@@ -30,9 +30,6 @@ def pretrained(task):
     network = build_network("eccv16", output=task.output, width=0.125).eval()
     return Pretrained(
         network=network,
-        name="eccv16",
-        width=0.125,
-        args={},
         task_name=name_of(type(task), TASKS),
         task_args={},
         task_state=task.state(),

@@ -62,7 +62,7 @@ def test_a_run_its_checkpoint_and_its_export_hold_the_same_network(run, tmp_path
     opened = [load_pretrained(path) for path in (run, run / "checkpoints" / "last.pt", exported)]
     assert [of.origin for of in opened[1:]] == [str(run / "checkpoints" / "last.pt"), str(exported)]
     for other in opened[1:]:
-        assert (other.name, other.width, other.step) == ("eccv16", 0.125, 2)
+        assert (other.name, other.network.width, other.step) == ("eccv16", 0.125, 2)
         assert other.sha256 == opened[0].sha256
         assert other.config["data"]["train"] == "sample"
         assert torch.equal(other.bins.centres, opened[0].bins.centres)
@@ -115,7 +115,7 @@ def test_a_shipped_network_opens_by_its_name_with_all_that_its_use_needs(name):
     assert shipped.path.stat().st_size < 17e6
     assert shipped.origin == name
     assert torch.equal(shipped.bins.centres, AbBins.published().centres)
-    assert shipped.config["network"] == {"name": shipped.name, "width": shipped.width}
+    assert shipped.config["network"] == {"name": shipped.name, "width": shipped.network.width}
     assert all(tensor.isfinite().all() for tensor in shipped.network.state_dict().values())
 
 

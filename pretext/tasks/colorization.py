@@ -210,9 +210,8 @@ class Colorization(ColorizationTask):
         """Beside the search for colour, measure the prior for `data`. Raises ValueError without coloured images."""
         super().prepare(images, name=name, image_size=image_size, num_workers=num_workers, visible=visible)
         if self.bins == "data":
-            broken = BrokenFiles({}, num_images=len(images), max_share=1.0)
-            histogram = measure_colours(
-                images, broken, image_size=image_size, num_workers=num_workers, visible=visible
+            histogram, _ = measure_colours(
+                images, image_size=image_size, num_workers=num_workers, visible=visible
             )
             centres = AbBins.published().centres
             prior = empirical_prior(histogram, centres, self.neighbours, self.sigma)
