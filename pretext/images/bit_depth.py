@@ -10,7 +10,7 @@ import io
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,19 +21,11 @@ _BRIGHTEST_LIGHT = 16.0  # floats beyond white, up to here, are light and not le
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _MAX_SAMPLE_VALUE, _WHITE_IS_ZERO = 258, 262, 281, 0  # TIFF 6.0
 
-_COLOURS_OF_16_BITS = re.compile(
-    "((?:RGB|RGBA|RGBX);16)([BLN])"
-)  # Pillow's raw modes: it keeps the high bytes
+# Pillow's raw modes, of which it keeps the high bytes.
+_COLOURS_OF_16_BITS = re.compile("((?:RGB|RGBA|RGBX);16)([BLN])")
 _OTHER_BYTE_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
 
 _STRIP_PIXELS = 2**18
-
-
-class GreyLevels(NamedTuple):
-    """A grey image of 8 bits, and of how many bits its file was taken to be where it does not say so itself."""
-
-    image: Image.Image
-    guessed_bits: int | None
 
 
 def has_deep_grey(image: Image.Image) -> bool:
@@ -41,12 +33,15 @@ def has_deep_grey(image: Image.Image) -> bool:
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
-def grey_levels(image: Image.Image, curve: UInt8[np.ndarray, "65536"]) -> GreyLevels:
-    """Deep grey -> 8 bits, through the level that `curve` gives each grey of 16 bits.
+def grey_levels(image: Image.Image, curve: UInt8[np.ndarray, "65536"]) -> tuple[Image.Image, int | None]:
+    """Deep grey -> 8 bits, and of how many bits the file was taken to be where it does not say so itself.
 
     Whole numbers beyond the ranges above go from their minimum, black, to their maximum, white. Floats have the range
     of 1, of their maximum up to 16, or those of whole numbers; those that are not finite count as 0. Where a TIFF file
     says WhiteIsZero, the range is turned round.
+
+    Args:
+        curve: the level of each grey of 16 bits.
     """
     values = np.array(image)
     if image.mode == "F":
@@ -65,7 +60,7 @@ def grey_levels(image: Image.Image, curve: UInt8[np.ndarray, "65536"]) -> GreyLe
         share = (values[top : top + rows] - np.float64(low)) / ((high - low) or 1)
         share = 1 - share if white_is_zero else share
         levels[top : top + rows] = curve[(65535 * share).round().astype(np.uint16)]
-    return GreyLevels(Image.fromarray(levels), guessed_bits)
+    return Image.fromarray(levels), guessed_bits
 
 
 def stretch_colours(
@@ -112,5 +107,5 @@ def _whole_range(image: Image.Image, largest: int) -> tuple[float, int | None]:
 
 
 def _tags(image: Image.Image) -> Any:
-    """A TIFF file's."""
+    """Those of a TIFF file; none of another."""
     return getattr(image, "tag_v2", {})

@@ -22,12 +22,8 @@ LAB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 PLAIN_CURVE: UInt8[np.ndarray, "65536"] = (np.arange(65536) / 257).round().astype(np.uint8)
 """The level, 0..255, of each grey of 16 bits where no profile says otherwise."""
 
-_MODES = {
-    "RGB": "RGB",
-    "GRAY": "I;16",
-    "CMYK": "CMYK",
-    "Lab": "LAB",
-}  # ICC's name of a colour space -> Pillow's
+# ICC's name of a colour space -> Pillow's.
+_MODES = {"RGB": "RGB", "GRAY": "I;16", "CMYK": "CMYK", "Lab": "LAB"}
 _SAME = 1  # of 255: sRGB profiles from different makers differ by so much
 
 

@@ -12,7 +12,6 @@ _TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # EXIF tag 274 (CIPA DC-008, section 4.6.5) -> what undoes it
-_ON_ITS_SIDE = (5, 6, 7, 8)
 
 # Of the first directory; its other tags, which TIFF files share, say how that file holds the pixels.
 _ABOUT_THE_PHOTOGRAPH = {
@@ -55,7 +54,7 @@ def upright(image: Image.Image, turned: int) -> Image.Image:
 
 def is_on_its_side(turned: int) -> bool:
     """Whether width and height change places in `upright`."""
-    return turned in _ON_ITS_SIDE
+    return turned >= 5
 
 
 def kept_exif(stored: Image.Image) -> bytes | None:
@@ -77,13 +76,8 @@ def kept_exif(stored: Image.Image) -> bytes | None:
         width, height = height, width
         if Base.XResolution in kept and Base.YResolution in kept:
             kept[Base.XResolution], kept[Base.YResolution] = kept[Base.YResolution], kept[Base.XResolution]
-    for tag, value in (
-        (Base.ExifImageWidth, width),
-        (Base.ExifImageHeight, height),
-        (Base.ColorSpace, _SRGB),
-    ):
-        if tag in details:
-            details[tag] = value
+    now = {Base.ExifImageWidth: width, Base.ExifImageHeight: height, Base.ColorSpace: _SRGB}
+    details |= {tag: value for tag, value in now.items() if tag in details}
     for directory, content in ((IFD.Exif, details), (IFD.GPSInfo, dict(exif.get_ifd(IFD.GPSInfo)))):
         if content:
             kept[directory] = content

@@ -54,10 +54,9 @@ def open_rgb(
     """The picture in a file: upright, sRGB, 8 bits a channel, in memory.
 
     Colours of an embedded ICC profile are converted with the perceptual intent; a profile that is damaged or does not
-    fit the pixels is ignored, and a line in the log names it. PNG's gAMA and cHRM are not applied: nearly all of them
-    say sRGB, and viewers differ about the others. Grey, palette, CMYK, CIE Lab and deeper pictures are converted (see
-    `pretext.images.bit_depth`), transparency is laid on white, of an animation the first frame is taken, the EXIF
-    orientation is applied.
+    fit the pixels is ignored, and a line in the log names it. PNG's gAMA and cHRM are not applied, about which viewers
+    differ. Grey, palette, CMYK, CIE Lab and deeper pictures are converted (see `pretext.images.bit_depth`),
+    transparency is laid on white, of an animation the first frame is taken, the EXIF orientation is applied.
 
     Args:
         short_side: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size where the short side of the result still has at
@@ -69,10 +68,7 @@ def open_rgb(
             needs more memory than there is.
     """
     with _decoded(file, short_side) as (stored, *_):
-        pixels = _in_srgb(stored)
-        rgb = upright(on_white(pixels.image), orientation(stored))
-    if pixels.ignored_profile:
-        _log_once(f"{name or file}: {pixels.ignored_profile}")
+        rgb = upright(to_rgb(stored, name or str(file)), orientation(stored))
     rgb.info = {}  # else Pillow would write the old profile behind the new colours
     return rgb
 
@@ -83,8 +79,9 @@ def open_image(file: Path) -> OpenedImage:
     Raises BrokenImageError as `open_rgb` does.
     """
     with _decoded(file, None, counts_pages=True) as (stored, num_pages, guessed_bits):
-        resolution = _resolution(stored)
-        turned = orientation(stored)
+        resolution, turned = _resolution(stored), orientation(stored)
+        if resolution and is_on_its_side(turned):
+            resolution = resolution[::-1]
         exif, exif_damage = None, None
         try:
             exif = kept_exif(stored)
@@ -103,7 +100,7 @@ def open_image(file: Path) -> OpenedImage:
     return OpenedImage(
         image=image,
         profile=pixels.profile,
-        resolution=resolution[::-1] if resolution and is_on_its_side(turned) else resolution,
+        resolution=resolution,
         exif=exif,
         remarks=tuple(remark for remark in remarks if remark),
     )
@@ -156,7 +153,8 @@ class _Pixels(NamedTuple):
 
 
 def _in_srgb(image: Image.Image) -> _Pixels:
-    is_grey = image.mode in _GREY_MODES or has_deep_grey(image)
+    is_deep = has_deep_grey(image)
+    is_grey = is_deep or image.mode in _GREY_MODES
     space = "GRAY" if is_grey else _OTHER_SPACES.get(image.mode, "RGB")
     profile, ignored_profile = _usable_profile(image, space)
     curve = profile.grey_curve if profile and profile.space == "GRAY" and not profile.is_srgb else PLAIN_CURVE
@@ -166,7 +164,7 @@ def _in_srgb(image: Image.Image) -> _Pixels:
     if image.mode == "RGBA" and (profile is None or profile.is_srgb):
         return _Pixels(image, embedded, ignored_profile, None)
     alpha, guessed_bits = None, None
-    if has_deep_grey(image):
+    if is_deep:
         image, guessed_bits = grey_levels(image, curve)
     else:
         if image.has_transparency_data:
@@ -224,22 +222,14 @@ def _num_pages(stored: Image.Image) -> int:
         return 1
 
 
-class _Decoded(NamedTuple):
-    """A loaded image as Pillow has it, the pages of its file, and the bits of its colours where they were guessed.
-
-    Pages are 1 where they were not counted.
-    """
-
-    image: Image.Image
-    num_pages: int
-    guessed_bits: int | None
-
-
 @contextlib.contextmanager
 def _decoded(
     file: Path | io.BytesIO, short_side: int | None, *, counts_pages: bool = False
-) -> Iterator[_Decoded]:
-    """The file's image, loaded; while the block runs, the file is open, and what goes wrong is a BrokenImageError."""
+) -> Iterator[tuple[Image.Image, int, int | None]]:
+    """The file's image, loaded; its pages, 1 where they are not counted; the bits of its colours where guessed.
+
+    While the block runs, the file is open, and what goes wrong is a BrokenImageError.
+    """
     try:
         # Pillow's plugins let through whatever their parsers trip over (struct.error, SyntaxError, ...).
         with contextlib.ExitStack() as stack:
@@ -257,7 +247,7 @@ def _decoded(
             num_pages = _num_pages(image) if counts_pages else 1
             tiles = image.tile
             image.load()
-            yield _Decoded(image, num_pages, stretch_colours(image, tiles, stream))
+            yield image, num_pages, stretch_colours(image, tiles, stream)
     except BrokenImageError:
         raise
     except Exception as error:

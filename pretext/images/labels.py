@@ -58,7 +58,7 @@ def labels_from_folders(names: Sequence[str]) -> Labels:
     if homeless:
         raise ValueError(
             f"an image's folder should be its class, but {first_few(homeless)} lie in none: sort the images into one "
-            "folder a class, or give a CSV file of image,class"
+            "folder per class, or give a CSV file of image,class"
         )
     folders = [name.partition("/")[0] for name in names]
     return _numbered_by_name(folders, classes=folders)
@@ -86,8 +86,7 @@ def labels_from_csv(path: Path, names: Sequence[str]) -> Labels:
             f"{path} has no class for {first_few(missing)}; its first image is {next(iter(class_of), 'none')!r}: the "
             "names must be those of the data set, with folders and extension"
         )
-    wanted, classes = [class_of[name] for name in names], class_of.values()
-    return _numbered(wanted, classes=classes)
+    return _numbered([class_of[name] for name in names], classes=class_of.values())
 
 
 def labels_from_texts(texts: Sequence[str]) -> Labels:
@@ -102,10 +101,9 @@ def _numbered(wanted: Sequence[str], *, classes: Iterable[str]) -> Labels:
 
 
 def _numbered_by_name(wanted: Sequence[str], *, classes: Iterable[str]) -> Labels:
-    numbers = {name: number for number, name in enumerate(sorted(set(classes)))}
-    return Labels(
-        tuple(numbers[name] for name in wanted), {n: name for name, n in numbers.items()}, given=False
-    )
+    names = sorted(set(classes))
+    numbers = {name: number for number, name in enumerate(names)}
+    return Labels(tuple(numbers[name] for name in wanted), dict(enumerate(names)), given=False)
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -29,6 +29,7 @@ from pretext.images.image_file import file_stamp, image_extensions, open_rgb
 from pretext.images.image_source import ImageSource
 from pretext.images.packed_names import PackedNames
 from pretext.runtime.whole_file import whole_file
+from pretext.spelling import first_few
 
 _FORMAT = 2  # an index that was cached in another one is made again
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
@@ -37,16 +38,17 @@ _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 class ShardSource(ImageSource):
     """The images of WebDataset shards; of a sample with several images, the first in its tar.
 
-    Raises ValueError if no shard matches, one cannot be fetched or is no plain tar, or none holds an image;
-    and if the address needs the package `webdataset` (braces, URLs) and it is missing.
+    Args:
+        address: a path, a glob, a brace range such as `train-{000..146}.tar`, or a URL (`http:`, `pipe:` and whatever
+            else `webdataset` opens) with or without a brace range.
+        cache_folder: of indices and fetched shards, $XDG_CACHE_HOME/colorization-benchmark by default.
+
+    Raises:
+        ValueError: no shard matches, one cannot be fetched or is not a plain tar, none holds an image, or the address
+            needs the package `webdataset` (braces, URLs) and it is missing.
     """
 
     def __init__(self, address: str, cache_folder: Path | None = None) -> None:
-        """`address`: a path, a glob, a brace range such as `train-{000..146}.tar`, or a URL (`http:`, `pipe:`
-        and whatever else `webdataset` opens) with or without a brace range.
-
-        `cache_folder` holds indices and fetched shards: $XDG_CACHE_HOME/colorization-benchmark by default.
-        """
         cache_folder = cache_folder or default_cache_folder()
         addresses = _expanded(address)
         self._paths = [
@@ -99,15 +101,14 @@ class ShardSource(ImageSource):
         """
         without = [self.name(int(index)) for index in np.flatnonzero(self._classes[:, 0] == 0)]
         if without:
-            more = f" and {len(without) - 3} more" if len(without) > 3 else ""
             raise ValueError(
-                f"{', '.join(without[:3])}{more} have no .cls member beside their image; write the class of each "
+                f"{first_few(without)} have no .cls member beside their image; write the class of each "
                 "sample into its shard, or give a CSV file of image,class"
             )
-        texts = []
-        for path, start, end in zip(self._paths, self._starts[:-1], self._starts[1:], strict=True):
+        texts: list[str] = []
+        for path, size in zip(self._paths, self._group_sizes, strict=True):
             with path.open("rb") as tar:
-                for place in self._classes[start:end]:
+                for place in self._classes[len(texts) : len(texts) + size]:
                     try:
                         texts.append(_read_member(tar, place).decode().strip())
                     except UnicodeDecodeError as error:

@@ -1,8 +1,6 @@
 """Data sets in the manner of torchvision as sources of images, torchvision's own by name; with their labels."""
 
-import difflib
 import inspect
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ from torchvision.transforms.functional import to_pil_image
 from pretext.images.image_file import BrokenImageError, to_rgb
 from pretext.images.image_source import ImageSource
 from pretext.images.labels import Labels
+from pretext.spelling import did_you_mean
 
 _SPLIT_NAMES = {"train": ("train", "trainval", "train-standard"), "validation": ("val", "valid", "test")}
 
@@ -62,16 +61,16 @@ class DatasetSource(ImageSource):
         Raises ValueError for a data set whose images have no class, or more than a class.
         """
         indices = self._class_indices()
-        names = [", ".join([name] if isinstance(name, str) else name) for name in self._class_names()]
+        names = [
+            ", ".join([name] if isinstance(name, str) else name)
+            for name in getattr(self._dataset, "classes", ())
+        ]
         class_names = {}
         for index in sorted(set(indices)):
             name = names[index] if index < len(names) else str(index)
             # ImageNet has two classes called crane.
             class_names[index] = name if names.count(name) <= 1 else f"{name} ({index})"
         return Labels(tuple(indices), class_names, given=True)
-
-    def _class_names(self) -> Sequence[str | Sequence[str]]:
-        return getattr(self._dataset, "classes", ())
 
     def _class_indices(self) -> list[int]:
         if getattr(self._dataset, "target_transform", None) is None:
@@ -155,9 +154,10 @@ def _dataset(
     from torchvision import datasets
 
     if name not in datasets.__all__:
-        close = difflib.get_close_matches(name, datasets.__all__, n=1, cutoff=0.4)
-        hint = f"did you mean torchvision:{close[0]}?" if close else "names are those of torchvision.datasets"
-        raise ValueError(f"torchvision has no data set {name}; {hint}")
+        suggestion = did_you_mean(name, datasets.__all__)
+        raise ValueError(
+            f"torchvision has no data set {name!r}{suggestion}; names are those of torchvision.datasets"
+        )
     constructor = getattr(datasets, name)
     parameters = inspect.signature(constructor).parameters
     common: dict[str, Any] = {"root": root} if "root" in parameters else {}
