@@ -82,7 +82,9 @@ def test_fake_data_needs_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_misspelt_data_set_is_answered_with_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"torchvision has no data set 'Flower102' .did you mean 'Flowers102'"):
+    with pytest.raises(
+        ValueError, match=r"torchvision has no data set 'Flower102' .did you mean 'Flowers102'"
+    ):
         source_of("Flower102", tmp_path)
 
 

@@ -1,14 +1,14 @@
-"""Colorize pictures with the shipped network, or with a run of one's own."""
+"""Colorize pictures with the shipped network, or with a run of your own."""
 
-from PIL import Image
+from pathlib import Path
 
 import pretext
 
-(colorized,) = pretext.colorize([Image.open("photographs/chelsea.png")])
-colorized.save("chelsea_colorized.png")
+photographs = sorted(Path("photographs").glob("*.png"))
+for photograph, colorized in zip(photographs, pretext.colorize(photographs), strict=True):
+    colorized.save(f"{photograph.stem}_colorized.png")
 
 network = pretext.load_pretrained("eccv16-photographs")  # or "runs/live", a checkpoint, an export
-for temperature in (0.1, 1.0):  # from vivid to careful
-    (colorized,) = pretext.colorize(["photographs/chelsea.png"], network, temperature=temperature)
-    colorized.save(f"chelsea_{temperature}.png")
-print(f"{network.name}, weights {network.sha256[:8]}: {colorized.width} x {colorized.height} pixels")
+vivid = pretext.colorize(photographs, network, temperature=0.1)
+careful = pretext.colorize(photographs, network, temperature=1.0)
+print(f"{len(vivid)} + {len(careful)} pictures by {network.name}, weights {network.sha256[:8]}")

@@ -7,9 +7,7 @@ from torchvision.transforms import ToTensor
 import transfer
 
 train, test = (FakeData(20, (3, 64, 64), 2, ToTensor(), random_offset=seed) for seed in (0, 1000))
-vit = timm.create_model(
-    "vit_tiny_patch16_224", img_size=64
-)  # pretrained=True for one that has learnt something
+vit = timm.create_model("vit_tiny_patch16_224", img_size=64)  # untrained; see pretrained=True
 backbone = transfer.LiveBackbone(
     vit,
     {"block4": "blocks.3", "block12": vit.blocks[11]},
