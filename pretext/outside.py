@@ -18,20 +18,9 @@ Thing = TypeVar("Thing")
 _MODULE = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
 _ADDRESS = re.compile(rf"({_MODULE}):([A-Za-z_]\w*)")
 # Forms of the addresses of data and backbones, which no module can have as its name there.
-FORMS = (
-    "torchvision",
-    "timm",
-    "random",
-    "voc",
-    "coco",
-    "sample",
-    "http",
-    "https",
-    "file",
-    "pipe",
-    "s3",
-    "gs",
-)
+FORMS = {
+    "torchvision", "timm", "random", "voc", "coco", "sample", "http", "https", "file", "pipe", "s3", "gs",
+}  # fmt: skip
 
 
 def is_outside(name: str) -> bool:
@@ -108,20 +97,15 @@ def construct(kind: str, name: str, cls: type[Thing], args: Mapping[str, Any]) -
     from jsonargparse import ArgumentError, ArgumentParser  # only where a command has read text
 
     parameters = inspect.signature(cls).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in args:
             if key not in parameters:
                 raise ValueError(
                     f"{kind} {name} takes no argument {key!r}{did_you_mean(key, parameters)}; it takes "
                     f"{', '.join(parameters) or 'none'}"
                 )
-    missing = [
-        key
-        for key, parameter in parameters.items()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-        and key not in args
-    ]
+    missing = [p.name for p in named if p.default is p.empty and p.name not in args]
     if missing:
         raise ValueError(f"{kind} {name} needs the arguments {', '.join(missing)}")
     parser = ArgumentParser(exit_on_error=False)

@@ -91,7 +91,7 @@ class Pretrained:
 
     @property
     def origin(self) -> str:
-        """The name of a shipped network, whose place differs between machines; otherwise the path of the file."""
+        """The name of a shipped network, whose place differs between machines; the path of any other file."""
         return next((name for name, path in SHIPPED_WEIGHTS.items() if path == self.path), str(self.path))
 
 

@@ -26,8 +26,8 @@ class Batch:
     """Images of one size, RGB in 0..255.
 
     `positions` are places in the run's global sequence of samples (in validation, of images), `indices` those
-    in the source. A broken file keeps its place, black, with `broken` set. `errors` holds its (name, reason),
-    once for each time it comes. A cut may give several crops.
+    in the source. A broken file keeps its place, black, with `broken` set and its (name, reason) in `errors`. A cut
+    may give several crops.
     """
 
     rgb: UInt8[Tensor, "batch *crops 3 size size"]

@@ -58,11 +58,11 @@ class SampleSource(ImageSource):
 
 
 def sample_source(part: Literal["train", "validation", "held-out", "unseen"]) -> SampleSource:
-    """The bundled sample's part for training or validation, the photographs held out whole, or all that is unseen.
+    """A part of the bundled sample; raises ValueError if an installed package does not bring its photographs.
 
-    Unseen is what training never sees: the quarters of validation and the photographs held out whole.
-
-    Raises ValueError if an installed package does not bring its photographs.
+    Args:
+        part: train, validation (the quarters that training never sees), held-out (the photographs held out whole), or
+            unseen (these and those of validation).
     """
     pictures = {}
     if part in ("held-out", "unseen"):

@@ -154,7 +154,7 @@ class Colorization(ColorizationTask):
         sigma: standard deviation in ab units of the Gaussian that weighs them.
         uniform_share: lambda of the rebalancing, the share of the uniform distribution mixed into the prior; None
             weighs all positions alike.
-        temperature: of the annealed mean that decodes a distribution into a colour; paper, section 2.3.
+        temperature: see `ColorizationTask`.
 
     Raises:
         ValueError: a temperature that is not positive.
@@ -180,10 +180,9 @@ class Colorization(ColorizationTask):
 
     @property
     def output(self) -> Output:  # type: ignore[override]
-        """The number of bins."""
-        return len(
-            (AbBins.published() if self.bins == "data" and not self._ab_bins else self.ab_bins).centres
-        )
+        """The number of bins, which for `data` is known before their prior is."""
+        is_unprepared = self.bins == "data" and self._ab_bins is None
+        return len((AbBins.published() if is_unprepared else self.ab_bins).centres)
 
     @property
     def ab_bins(self) -> AbBins:
