@@ -56,35 +56,30 @@ def colorize(
             network or decoding.
         BrokenImageError: a file is not an image.
     """
-    colorizer = _open_colorizer(
-        weights, decoding=decoding, temperature=temperature, top_k=top_k, size=size, device=device
-    )
+    pretrained = weights if isinstance(weights, Pretrained) else load_pretrained(weights)
+    colorizer = _colorizer(pretrained, decoding, temperature, top_k, size)
+    pretrained.network.to(choose_device(device))
     opened = (image if isinstance(image, Image.Image) else open_image(Path(image)).image for image in images)
     return [colorizer(image) for image in opened]
 
 
 def colorize_files(config: ColorizeConfig) -> None:
-    """Colorize every image of `images` (files, and folders with all below them) into the folder `out`.
+    """Colorize every image of `config.images` (files, and folders with all below them) into the folder `config.out`.
 
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
-    behind. The colorized file is sRGB and keeps transparency, resolution and EXIF as far as its format holds them. A
-    line tells what else a file holds, what was left out of a folder, and which file could not be colorized.
+    behind. The colorized file is sRGB and keeps transparency, resolution and EXIF as far as its format holds them. What
+    a file holds beside the picture that was colorized, and what was left out of a folder, is printed. A file that
+    cannot be colorized is named, and the others are colorized.
 
     Raises:
-        FileNotFoundError: there are no such weights.
-        ValueError: as for `colorize`, or an image is not there or is a run, two images would have one name in `out`, an
-            image would be overwritten, or `out` is inside a folder of `images`.
+        FileNotFoundError, ValueError: as for `colorize`; or an image is not there or is a run, two images would have
+            one name in the folder, an image would be overwritten, or the folder is inside one of the images.
         RunFailedError: after all others were colorized, the files that could not be.
     """
     targets, left_out = plan_outputs(config.images, config.out)
-    colorizer = _open_colorizer(
-        config.weights,
-        decoding=config.decoding,
-        temperature=config.temperature,
-        top_k=config.top_k,
-        size=config.size,
-        device=config.device,
-    )
+    pretrained = load_pretrained(config.weights)
+    colorizer = _colorizer(pretrained, config.decoding, config.temperature, config.top_k, config.size)
+    pretrained.network.to(choose_device(config.device))
     failures = []
     with Progress(len(targets), unit="image") as progress:
         if left_out:
@@ -97,9 +92,8 @@ def colorize_files(config: ColorizeConfig) -> None:
                 failures.append(f"{source}: {_reason(error)}")
                 progress.say(f"not colorized: {failures[-1]}")
             progress.advance()
-    print(
-        f"{len(targets) - len(failures)} of {len(targets)} images colorized by {config.weights} -> {config.out}"
-    )
+    num_done = len(targets) - len(failures)
+    print(f"{num_done} of {len(targets)} images colorized by {config.weights} -> {config.out}")
     if failures:
         raise RunFailedError(
             f"{len(failures)} of {len(targets)} images were not colorized: {'; '.join(failures)}"
@@ -179,18 +173,14 @@ def _save_colorized(image: Image.Image, original: OpenedImage, path: Path) -> No
         picture.save(temporary, format=Image.registered_extensions()[suffix], **options)
 
 
-def _open_colorizer(
-    weights: str | Path | Pretrained,
-    *,
+def _colorizer(
+    pretrained: Pretrained,
     decoding: Decoding | None,
     temperature: float | None,
     top_k: int | None,
     size: int | None,
-    device: str,
 ) -> Colorizer:
-    """The colorizer that these options of `colorize` ask for; raises ValueError for one that has no effect."""
-    pretrained = weights if isinstance(weights, Pretrained) else load_pretrained(weights)
-    pretrained.network.to(choose_device(device))
+    """The colorizer that these options ask for; raises ValueError for one that has no effect."""
     chosen = decoding or "annealed_mean"
     needed = {"temperature": "annealed_mean", "top_k": "top_k_mean"}
     given = {"decoding": decoding, "temperature": temperature, "top_k": top_k}

@@ -44,7 +44,7 @@ def test_a_network_a_task_and_images_of_ones_own_train_resume_export_and_transfe
     opened = [pretext.load_pretrained(path) for path in ("run", "tiny.safetensors")]
     assert opened[0].sha256 == opened[1].sha256
     for one in opened:
-        assert (one.name, one.width, one.args) == ("mynets:Tiny", 0.5, {"depth": 2})
+        assert (one.name, one.network.width, one.network.depth) == ("mynets:Tiny", 0.5, 2)
         assert (one.task_name, one.task.turns) == ("mytasks:Rotation", 4)
     data = ["--data.train=sample", "--data.test=sample", "--data.image_size=40", "--data.crop_size=32"]
     few = ["--data.num_workers=0", "--device=cpu", "--epochs=1", "--batch_size=5"]
