@@ -87,11 +87,8 @@ class Backbone(nn.Module, ABC):
         Raises:
             ValueError: if the height or the width is not a multiple of `input_multiple`.
         """
-        return self._answer(x, self.run_stages(x))
-
-    def _answer(self, x: Tensor, stage_outputs: Iterator[tuple[str, Tensor]]) -> Tensor:
         grid = self.output_grid(x)
-        for _, output in stage_outputs:
+        for _, output in self.run_stages(x):
             deepest = output
         return deepest if self.output is None else self.run_output(deepest, grid)
 

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import AB_SCALE, Backbone, Output, StageSpec, output_layer, scale_channels
+from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.eccv16 import conv_block
 from pretext.networks.initialisation import initialise
 
@@ -17,7 +16,7 @@ class Siggraph17(Backbone):
     """A U-Net: the eight blocks of eccv16, two more up to full resolution, a shortcut into each upsampling.
 
     The parameter names are the published ones: such a file (`siggraph17`) loads strictly, whichever output is
-    used. It sees (L - 50) / 100, the user's colour hints / 110 and their mask; without hints those are zero.
+    used. It sees (L - 50) / 100, and zeros in place of the user's colour hints and their mask.
 
     Stages conv1..conv9 are the outputs of the blocks, after the BatchNorm that ends each and before the
     subsampling to the next; conv10 is the last LeakyReLU. A shortcut adds maps of two depths, so conv8 and
@@ -85,20 +84,9 @@ class Siggraph17(Backbone):
         tenth = [self.model10up, self.model1short10, self.model10, self.model_out]
         return [*ninth, *tenth, *([self.model_class] if self.output is None else [])]
 
-    def forward_with_hints(
-        self,
-        lightness: Float[Tensor, "batch 1 height width"],
-        hints: Float[Tensor, "batch 2 height width"],
-        mask: Float[Tensor, "batch 1 height width"],
-    ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
-        """`forward` with the user's colours: `hints` in ab units where `mask` is 1, both zero elsewhere."""
-        return self._answer(lightness, self.run_stages(lightness, hints, mask))
-
-    def run_stages(
-        self, x: Tensor, hints: Tensor | None = None, mask: Tensor | None = None
-    ) -> Iterator[tuple[str, Tensor]]:
-        mask = torch.zeros_like(x) if mask is None else mask
-        hints = torch.cat([mask, mask], dim=1) if hints is None else hints / AB_SCALE
+    def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        mask = torch.zeros_like(x)
+        hints = torch.cat([mask, mask], dim=1)
         conv1 = self.model1(torch.cat([(x - 50) / self.lightness_scale, hints, mask], dim=1))
         yield "conv1", conv1
         conv2 = self.model2(conv1[:, :, ::2, ::2])

@@ -78,7 +78,7 @@ def test_a_run_started_from_python_resumes_and_loads_as_one_of_the_command(proje
         trained = pretext.train(
             Rotation(), Tiny(depth=2), "photographs", steps=steps, validation="sample", **keys
         )
-        assert (trained.name, trained.args, trained.step) == ("mynets:Tiny", {"depth": 2}, steps)
+        assert (trained.name, trained.network.depth, trained.step) == ("mynets:Tiny", 2, steps)
     assert "resumes after step 1 of 2" in capsys.readouterr().out
     assert pretext.load_pretrained("run").sha256 == trained.sha256
     with pytest.raises(ValueError, match="there is no key of a training 'lrr'"):
