@@ -11,19 +11,18 @@ from typing import Any
 from pretext.console import run_command
 from pretext.runtime.command_line import Command
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
-from transfer.downstream import DOWNSTREAM_TESTS, outside_test, run_built_in_test, run_outside_test
+from transfer.downstream import DOWNSTREAM_TESTS, outside_test, run_outside_test
 
 
-def command_of(test: DownstreamTest, run_test: Callable[[DownstreamTest, Any], None]) -> Command:
-    """The command that runs a downstream test, by `run_test`."""
-    return Command(
-        config=test.config, run=partial(run_test, test), help=test.help, folder="out", saved=test.saved
-    )
+def command_of(test: DownstreamTest, run: Callable[[Any], Any] | str) -> Command:
+    """The command that runs a downstream test, by `run`."""
+    return Command(config=test.config, run=run, help=test.help, folder="out", saved=test.saved)
 
 
 def outside_command(address: str) -> Command:
     """The command that runs a user's own downstream test, `module:Name`. Raises ValueError if there is none."""
-    return command_of(outside_test(address), run_outside_test)
+    test = outside_test(address)
+    return command_of(test, partial(run_outside_test, test))
 
 
 def sample_voc(config: SampleVocConfig) -> None:
@@ -35,7 +34,7 @@ def sample_voc(config: SampleVocConfig) -> None:
 
 
 COMMANDS = {
-    **{name: command_of(test, run_built_in_test) for name, test in DOWNSTREAM_TESTS.items()},
+    **{name: command_of(test, test.run) for name, test in DOWNSTREAM_TESTS.items()},
     "table": Command(
         config=TableConfig,
         run="transfer.table.make:make_table",

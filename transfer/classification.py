@@ -161,63 +161,47 @@ def mean_average_precision(
     )
 
 
-class RepeatedTest:
-    """Tests a network on the same images again and again.
-
-    Attributes:
-        broken: the test images that could not be read.
+@torch.no_grad()
+def answers_to_all(
+    images: LabelledImages,
+    answer: Callable[[Batch], Tensor],
+    cut: Cut,
+    *,
+    short_side: int,
+    batch_size: int,
+    num_workers: int,
+    world: World,
+    broken: BrokenFiles,
+    progress: Progress,
+) -> tuple[Shaped[np.ndarray, "images *answers"], Bool[np.ndarray, " images"]]:
+    """The answers to all images, in order, and which could be read; every process gets them all.
 
     Args:
+        answer: of this process's share of a batch, one row for each image.
         batch_size: images of one batch, over all processes.
+        broken: to which the unreadable images are added.
+
+    Raises:
+        RunFailedError: too many images are unreadable.
     """
-
-    def __init__(
-        self,
-        images: LabelledImages,
-        cut: Cut,
-        *,
-        short_side: int,
-        batch_size: int,
-        world: World,
-        num_workers: int,
-        max_broken_share: float,
-    ) -> None:
-        self.broken = BrokenFiles({}, num_images=len(images.source), max_share=max_broken_share)
-        self._images, self._cut, self._short_side = images, cut, short_side
-        self._batch_size, self._num_workers = max(1, batch_size // world.size), num_workers
-        self._world = world
-
-    @torch.no_grad()
-    def run(
-        self, answer: Callable[[Batch], Tensor], progress: Progress
-    ) -> tuple[Shaped[np.ndarray, "images *answers"], Bool[np.ndarray, " images"]]:
-        """The answers to all images, in order, and which could be read; every process gets them all.
-
-        Args:
-            answer: of this process's share of a batch, one row for each image.
-
-        Raises:
-            RunFailedError: too many images are unreadable.
-        """
-        batches = batches_in_order(
-            self._images.source,
-            self._cut,
-            short_side=self._short_side,
-            batch_size=self._batch_size,
-            rank=self._world.rank,
-            world_size=self._world.size,
-            num_workers=self._num_workers,
-        )
-        answered, errors = [], []
-        for batch in batches:
-            answers = answer(batch).cpu().numpy()
-            answered.append((batch.indices, answers, ~batch.broken))
-            errors += batch.errors
-        gathered = self._world.gather((answered, errors))
-        for line in self.broken.add(chain.from_iterable(errors for _, errors in gathered)):
-            progress.say(line)
-        self.broken.check(len(self._images.source))
-        rows = zip(*chain.from_iterable(answered for answered, _ in gathered), strict=True)
-        indices, answers, readable = map(np.concatenate, rows)
-        order = np.argsort(indices)
-        return answers[order], readable[order]
+    batches = batches_in_order(
+        images.source,
+        cut,
+        short_side=short_side,
+        batch_size=max(1, batch_size // world.size),
+        rank=world.rank,
+        world_size=world.size,
+        num_workers=num_workers,
+    )
+    answered, errors = [], []
+    for batch in batches:
+        answered.append((batch.indices, answer(batch).cpu().numpy(), ~batch.broken))
+        errors += batch.errors
+    gathered = world.gather((answered, errors))
+    for line in broken.add(chain.from_iterable(errors for _, errors in gathered)):
+        progress.say(line)
+    broken.check(len(images.source))
+    rows = zip(*chain.from_iterable(answered for answered, _ in gathered), strict=True)
+    indices, answers, readable = map(np.concatenate, rows)
+    order = np.argsort(indices)
+    return answers[order], readable[order]

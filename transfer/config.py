@@ -23,7 +23,6 @@ class DownstreamTest:
         title: heading of its tables of results.
         headline: metrics by which backbones are compared, the preferred one first.
         saved: pattern of the files in `out` that change when a run saves its progress.
-        framework: key in FRAMEWORKS of what must be installed for it.
         trains_backbone: whether it trains the backbone, from the stage on that its records name; the table sets such
             tests side by side by their preferred metric.
     """
@@ -34,7 +33,6 @@ class DownstreamTest:
     title: str
     headline: tuple[str, ...]
     saved: str = "results.jsonl"
-    framework: str | None = None
     trains_backbone: bool = False
 
 

@@ -39,19 +39,6 @@ def outside_test(address: str) -> DownstreamTest:
     return test
 
 
-def run_built_in_test(test: DownstreamTest, config: Any) -> None:
-    """Run a test that writes its own folder.
-
-    Raises:
-        ValueError: what it needs is not installed.
-    """
-    if test.framework is not None:
-        from transfer.frameworks import require_framework
-
-        require_framework(test.framework)
-    function_at(test.run)(config)
-
-
 def run_outside_test(test: DownstreamTest, config: Any) -> None:
     """Run a user's own test and write its records into the folder `config.out`, which must not hold another run.
 

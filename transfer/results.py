@@ -1,6 +1,7 @@
 """Result records: one JSON line per measured number. The results table is made from them alone."""
 
 import json
+import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
@@ -98,6 +99,28 @@ def results_table(records: Sequence[Record]) -> str:
     """Aligned lines of metric, selection, percent and step."""
     rows = [(r.metric, r.selection, f"{r.value:.2f}", f"step {r.details['step']}") for r in records]
     return aligned(rows, num_names=2)
+
+
+def metrics_table(records: Sequence[Record], settings: Sequence[str] = ()) -> str:
+    """Aligned lines of percent by metric, one for each stage and value of the `settings`.
+
+    Of several values the mean and the deviation of one of them, `52.31 ± 0.42`.
+    """
+    values: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    for record in records:
+        row = (record.stage, *(str(record.settings[key]) for key in settings))
+        values.setdefault(row, {}).setdefault(record.metric, []).append(record.value)
+    metrics = list(dict.fromkeys(record.metric for record in records))
+    lines = [
+        (*row, *(_mean_and_deviation(columns[metric]) for metric in metrics))
+        for row, columns in values.items()
+    ]
+    return aligned([("stage", *settings, *metrics), *lines])
+
+
+def _mean_and_deviation(values: Sequence[float]) -> str:
+    deviation = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{deviation}"
 
 
 def read_records(paths: Iterable[Path]) -> list[Record]:

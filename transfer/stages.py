@@ -36,15 +36,18 @@ class TransferBackbone(nn.Module, ABC):
         Raises:
             ValueError: if a name is not one of `stages`, or the images do not have the size that the network takes.
         """
+        self.require_stages(names)
+        if self.only_size not in (None, size := tuple(rgb.shape[-2:])):
+            expected, got = (f"{height} x {width} px" for height, width in (self.only_size, size))
+            raise ValueError(f"the backbone takes images of {expected} only, got {got}; set data.crop_size")
+        outputs = self._compute_stages(rgb, names)
+        return {name: outputs[name] for name in self.stages if name in names}
+
+    def require_stages(self, names: Collection[str]) -> None:
+        """Raises ValueError if a name is not one of `stages`."""
         for name in names:
             if name not in self.stages:
                 raise ValueError(unknown_name("stage", name, self.stages))
-        if self.only_size not in (None, (size := tuple(rgb.shape[-2:]))):
-            raise ValueError(
-                f"the backbone takes images of {_pixels(self.only_size)} only, got {_pixels(size)}; set data.crop_size"
-            )
-        outputs = self._compute_stages(rgb, names)
-        return {name: outputs[name] for name in self.stages if name in names}
 
 
 def choose_stages(network: TransferBackbone, asked: Sequence[str] | None) -> list[str]:
@@ -57,9 +60,7 @@ def choose_stages(network: TransferBackbone, asked: Sequence[str] | None) -> lis
         return list(network.stages)
     if not asked:
         raise ValueError(f"stages is an empty list; leave it out for all of {', '.join(network.stages)}")
-    for name in asked:
-        if name not in network.stages:
-            raise ValueError(unknown_name("stage", name, network.stages))
+    network.require_stages(asked)
     return [name for name in network.stages if name in asked]
 
 
@@ -75,8 +76,7 @@ def choose_stage(network: TransferBackbone, asked: str | None, *, fully_connecte
     if asked is None:
         deep = [name for name, spec in network.stages.items() if spec.stride >= 8]
         return [name for name in deep if fully_connected or not name.startswith("fc")][-1]
-    if asked not in network.stages:
-        raise ValueError(unknown_name("stage", asked, network.stages))
+    network.require_stages([asked])
     return asked
 
 
@@ -92,8 +92,3 @@ def parameters_up_to(network: TransferBackbone, stage: str) -> set[str]:
     output = network.forward_stages(rgb, [stage])[stage]
     gradients = torch.autograd.grad(output.sum(), list(named.values()), allow_unused=True)
     return {name for name, gradient in zip(named, gradients, strict=True) if gradient is not None}
-
-
-def _pixels(size: Sequence[int]) -> str:
-    height, width = size
-    return f"{height} x {width} px"

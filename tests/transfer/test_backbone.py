@@ -136,7 +136,7 @@ def test_a_batch_norm_left_in_training_mode_is_caught_and_named() -> None:
             network.network.conv2.train()
             network.forward_stages(images(), ["conv2"])
 
-    with pytest.raises(AssertionError, match=r"moved: network\.conv2\.1\.running_mean, .*running_var"):
+    with pytest.raises(AssertionError, match=r"changed: network\.conv2\.1\.running_mean, .*running_var"):
         probe_carelessly()
 
 
@@ -150,7 +150,7 @@ def test_a_weight_that_moves_is_caught_and_named_but_an_error_inside_comes_first
             if error:
                 raise error
 
-    with pytest.raises(AssertionError, match=r"moved: network\.conv4\.0\.weight$"):
+    with pytest.raises(AssertionError, match=r"changed: network\.conv4\.0\.weight$"):
         move(None)
     with pytest.raises(KeyError):
         move(KeyError)

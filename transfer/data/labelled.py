@@ -9,18 +9,20 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int8, Int64, Shaped
+from jaxtyping import Float, Int8, Int64, Shaped
 from torch import Tensor
 
 from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
 from pretext.images.labels import Labels, labels_from_csv, labels_from_folders, labels_from_texts
+from pretext.images.loader import RandomCut
 from pretext.images.sample import SampleSource
 from pretext.images.shards import ShardSource, is_url
 from pretext.images.sources import SubsetSource, open_source
 from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
 from transfer.config import DataConfig
 from transfer.data.voc import open_voc
+from transfer.rescaling import crops_to_rescale_on
 
 _VOC = "voc:"
 _SPLITS = ("train", "training", "val", "valid", "validation", "test")
@@ -60,6 +62,10 @@ class LabelledImages:
             line = f"{self.source.name(index)}\0{self.source.stamp(index) or _content(self.source, index)}\n"
             digest.update(line.encode(errors="surrogateescape"))
         return digest.hexdigest()
+
+    def random_crops(self, cut: RandomCut, seed: int) -> Float[Tensor, "batch 3 size size"]:
+        """What `open_backbone` draws; see `crops_to_rescale_on`."""
+        return crops_to_rescale_on(self.source.group_sizes, self.source.open, cut, seed)
 
     def subset(self, indices: Int64[np.ndarray, " chosen"]) -> "LabelledImages":
         """The images of these indices, in ascending order; all classes remain."""

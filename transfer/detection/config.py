@@ -94,6 +94,5 @@ DETECT = DownstreamTest(
     title="Object detection",
     headline=("AP50", "AP50_11_point"),
     saved="checkpoints/last.pt",
-    framework="detect",
     trains_backbone=True,
 )

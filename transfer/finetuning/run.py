@@ -8,12 +8,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from pretext.broken_files import BrokenFiles
 from pretext.images.loader import Batch, shuffled_batches
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, open_backbone
-from transfer.classification import RepeatedTest, classification_losses, measure
+from transfer.classification import answers_to_all, classification_losses, measure
 from transfer.data.labelled import (
     AnyImages,
     LabelledImages,
@@ -25,7 +26,6 @@ from transfer.data.labelled import (
 from transfer.finetuning.config import FinetuneConfig
 from transfer.finetuning.protocols import resolve
 from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
-from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best, results_table
 from transfer.runs import config_of, start_run
 from transfer.stages import TransferBackbone
@@ -93,9 +93,7 @@ def _train_classifier(
         opened = open_backbone(
             backbone,
             config.seed,
-            lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
-            ),
+            lambda: train.random_crops(recipe.train_cut(), config.seed),
             colour_input=config.colour_input,
         )
         torch.manual_seed(config.seed)
@@ -120,18 +118,9 @@ def _train_classifier(
                 logits = network(rgb.flatten(0, -4))
             return logits.float().unflatten(0, (len(rgb), -1)).mean(1)
 
-        tests = RepeatedTest(
-            test,
-            recipe.test_cut(),
-            short_side=recipe.image_size,
-            batch_size=recipe.batch_size,
-            world=world,
-            num_workers=config.data.num_workers,
-            max_broken_share=config.data.max_broken_share,
-        )
-
         # ----------------------------------------------------------------------------- resume
         run.take_folder()
+        broken_tests = BrokenFiles({}, num_images=len(test.source), max_share=config.data.max_broken_share)
         training = Training(
             run,
             opened,
@@ -154,7 +143,7 @@ def _train_classifier(
                 "network": network,
                 "optimizer": optimizer,
                 "broken_files": training.broken,
-                "broken_test_files": tests.broken,
+                "broken_test_files": broken_tests,
             }
         )
         batches = shuffled_batches(
@@ -204,7 +193,17 @@ def _train_classifier(
             if training.is_tested:
                 running_losses.check_finite()
                 network.eval()
-                scores, was_readable = tests.run(answer, training.progress)
+                scores, was_readable = answers_to_all(
+                    test,
+                    answer,
+                    recipe.test_cut(),
+                    short_side=recipe.image_size,
+                    batch_size=recipe.batch_size,
+                    num_workers=config.data.num_workers,
+                    world=world,
+                    broken=broken_tests,
+                    progress=training.progress,
+                )
                 metrics = measure(scores, test.labels, was_readable)
                 training.add_test({"step": training.step, **metrics}, metrics)
 
@@ -216,7 +215,7 @@ def _train_classifier(
 
         # -------------------------------------------------------------------------------- end
         assert_unchanged(network, frozen)
-        training.end(tests.broken)
+        training.end(broken_tests)
         records = last_and_best(
             training.rows,
             [name for name in training.rows[-1] if name != "step"],
@@ -225,7 +224,7 @@ def _train_classifier(
                 "train_images_by_class": [int(by_class.min()), int(by_class.max())],
                 "test_images": len(test.source),
                 "broken_train_images": len(training.broken.reasons),
-                "broken_test_images": len(tests.broken.reasons),
+                "broken_test_images": len(broken_tests.reasons),
             },
             task="finetune",
             data=test.name,

@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pretext.broken_files import BrokenFiles
 from pretext.images.loader import Batch, shuffled_batches
 from pretext.runtime.aligned import aligned
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, open_backbone
-from transfer.classification import RepeatedTest, class_ranks, measure, rank_metrics
+from transfer.classification import answers_to_all, class_ranks, measure, rank_metrics
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
 from transfer.partial_training import frozen
-from transfer.rescaling import crops_to_rescale_on
 from transfer.results import Record, last_and_best
 from transfer.runs import config_of, start_run
 from transfer.stages import choose_stages
@@ -80,11 +80,7 @@ def _train_probes(
         test_steps = choose_test_steps(epochs, config.evaluate_every, num_images, batch_size)
         num_steps = max(test_steps)
         opened = open_backbone(
-            backbone,
-            config.seed,
-            lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
-            ),
+            backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
         )
         network = opened.network.to(world.device).to(memory_format=torch.channels_last)
         specs = {stage: network.stages[stage] for stage in choose_stages(network, config.stages)}
@@ -116,18 +112,9 @@ def _train_probes(
                 else class_ranks(scores, test.labels_at(batch.indices).to(world.device))
             )
 
-        tests = RepeatedTest(
-            test,
-            recipe.test_cut(),
-            short_side=recipe.image_size,
-            batch_size=batch_size // (10 if recipe.ten_crop else 1),
-            world=world,
-            num_workers=config.data.num_workers,
-            max_broken_share=config.data.max_broken_share,
-        )
-
         # ----------------------------------------------------------------------------- resume
         run.take_folder()
+        broken_tests = BrokenFiles({}, num_images=len(test.source), max_share=config.data.max_broken_share)
         training = Training(
             run,
             opened,
@@ -150,7 +137,7 @@ def _train_probes(
                 "heads": heads,
                 "optimizer": heads.optimizer,
                 "broken_files": training.broken,
-                "broken_test_files": tests.broken,
+                "broken_test_files": broken_tests,
             }
         )
         batches = shuffled_batches(
@@ -195,7 +182,17 @@ def _train_probes(
             # --------------------------------------------------------------------------- test
             if training.is_tested:
                 heads.eval()
-                answers, was_readable = tests.run(answer, training.progress)
+                answers, was_readable = answers_to_all(
+                    test,
+                    answer,
+                    recipe.test_cut(),
+                    short_side=recipe.image_size,
+                    batch_size=batch_size // (10 if recipe.ten_crop else 1),
+                    num_workers=config.data.num_workers,
+                    world=world,
+                    broken=broken_tests,
+                    progress=training.progress,
+                )
                 metrics = {
                     stage: [
                         measure(answers[:, place, rate], test.labels, was_readable)
@@ -220,12 +217,12 @@ def _train_probes(
                 break
 
         # -------------------------------------------------------------------------------- end
-        training.end(tests.broken)
+        training.end(broken_tests)
         details = {
             "train_images": num_images,
             "test_images": len(test.source),
             "broken_train_images": len(training.broken.reasons),
-            "broken_test_images": len(tests.broken.reasons),
+            "broken_test_images": len(broken_tests.reasons),
         }
         records = []
         for stage in specs:

@@ -1,6 +1,6 @@
 """Linear SVMs on the features of every stage of a frozen backbone, on all training images or on a few."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,6 @@ import numpy as np
 from jaxtyping import Float64, Int8
 from sklearn.preprocessing import normalize
 
-from pretext.runtime.aligned import aligned
 from pretext.runtime.progress import Progress
 from pretext.spelling import first_few
 from transfer.backbone import AnyBackbone, open_backbone
@@ -20,8 +19,7 @@ from transfer.features.protocols import resolve
 from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
 from transfer.linear_svms.config import SvmConfig
 from transfer.linear_svms.low_shot import check_images_of_classes, low_shot_sets
-from transfer.rescaling import crops_to_rescale_on
-from transfer.results import Record
+from transfer.results import Record, metrics_table
 from transfer.runs import config_of, start_run
 
 
@@ -68,16 +66,13 @@ def _train_svms(
     _check(config)
     recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
     check_images_of_classes(one_vs_rest(train), train.classes, max(config.shots or [1]))
+    shown = ["shots"] if config.shots else []
     with start_run(config) as run:
         opened = open_backbone(
-            backbone,
-            config.seed,
-            lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
-            ),
+            backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
         )
         if records := run.finished(opened, len(train.source)):
-            return run.finish(records, results_table(records))
+            return run.finish(records, metrics_table(records, shown))
         train_features, test_features = extract_both(config, run, opened, recipe, train, test)
         if not run.world.is_main:
             return []
@@ -86,13 +81,7 @@ def _train_svms(
         with Progress(len(train_features) * num_sets * len(train.classes), unit="class") as progress:
             for stage, features in train_features.items():
                 measured = _train_and_test(
-                    train,
-                    features,
-                    test,
-                    test_features[stage],
-                    config,
-                    stage,
-                    progress,
+                    config, stage, train, features, test, test_features[stage], progress
                 )
                 stage_records = [
                     Record(
@@ -114,7 +103,7 @@ def _train_svms(
                 for line in notes(stage_records):
                     progress.say(line)
                 records += stage_records
-        return run.finish(records, results_table(records))
+        return run.finish(records, metrics_table(records, shown))
 
 
 def one_vs_rest(images: LabelledImages) -> Int8[np.ndarray, "images classes"]:
@@ -138,14 +127,14 @@ def _check(config: SvmConfig) -> None:
 
 
 def _train_and_test(
+    config: SvmConfig,
+    stage: str,
     train: LabelledImages,
     train_features: Features,
     test: LabelledImages,
     test_features: Features,
-    config: SvmConfig,
-    stage: str,
     progress: Progress,
-) -> list[tuple[dict[str, int], dict[str, float], dict[str, Any]]]:
+) -> Iterator[tuple[dict[str, int], dict[str, float], dict[str, Any]]]:
     """Settings, metrics and details of each set of training images, on the images that could be read."""
     labels, test_labels = one_vs_rest(train)[train_features.kept], one_vs_rest(test)[test_features.kept]
     check_images_of_classes(labels, train.classes, max(config.shots or [1]))
@@ -156,7 +145,6 @@ def _train_and_test(
         else [({}, labels)]
     )
     costs = config.costs or COSTS
-    measured: list[tuple[dict[str, int], dict[str, float], dict[str, Any]]] = []
     for settings, drawn in training_sets:
         svms: list[ClassSvm] = []
         for class_svm in train_and_score(
@@ -183,10 +171,9 @@ def _train_and_test(
             "costs_tried": len(costs),
             **details_by_class(train.classes, svms, test_labels),
         }
-        measured.append((settings, metrics, details))
         where = [stage, *(f"{name} {value}" for name, value in settings.items())]
         progress.say(f"{', '.join(where)}: " + ", ".join(f"{m} {value:.2f}" for m, value in metrics.items()))
-    return measured
+        yield settings, metrics, details
 
 
 def unit_vectors(features: Features) -> Float64[np.ndarray, "images dimensions"]:
@@ -245,26 +232,5 @@ def notes(records: Sequence[Record]) -> list[str]:
     return lines
 
 
-def results_table(records: Sequence[Record]) -> str:
-    """Percent by metric of each stage and number of shots; mean and deviation over the samples."""
-    metrics = list(dict.fromkeys(record.metric for record in records))
-    names = ["stage", "shots"] if records[0].task == "low_shot_svm" else ["stage"]
-    values: dict[tuple[str, ...], dict[str, list[float]]] = {}
-    for record in records:
-        row = (record.stage, str(record.settings["shots"])) if len(names) > 1 else (record.stage,)
-        values.setdefault(row, {}).setdefault(record.metric, []).append(record.value)
-    lines = [
-        (*row, *(_mean_and_deviation(by_metric[metric]) for metric in metrics))
-        for row, by_metric in values.items()
-    ]
-    return aligned([(*names, *metrics), *lines])
-
-
 def _some(names: Iterable[str]) -> str:
     return first_few(list(dict.fromkeys(names)), 5)
-
-
-def _mean_and_deviation(values: Sequence[float]) -> str:
-    """`52.31`, or of several samples `52.31 ± 0.42`, the deviation that of a sample."""
-    deviation = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.2f}{deviation}"

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
-from pretext.runtime.aligned import aligned
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
@@ -17,8 +16,7 @@ from transfer.features.extraction import extract_both
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
-from transfer.rescaling import crops_to_rescale_on
-from transfer.results import Record
+from transfer.results import Record, metrics_table
 from transfer.runs import config_of, start_run
 
 PUBLISHED_TEMPERATURE = 0.07  # of Wu et al. (2018), section 3.4
@@ -69,14 +67,10 @@ def _classify(
     recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
     with start_run(config) as run:
         opened = open_backbone(
-            backbone,
-            config.seed,
-            lambda: crops_to_rescale_on(
-                train.source.group_sizes, train.source.open, recipe.train_cut(), config.seed
-            ),
+            backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
         )
         if records := run.finished(opened, len(train.source)):
-            return run.finish(records, _table(records))
+            return run.finish(records, metrics_table(records, ["k"]))
         train_features, test_features = extract_both(config, run, opened, recipe, train, test)
         if not run.world.is_main:
             return []
@@ -124,7 +118,7 @@ def _classify(
                     )
                     for metric, value in measure(votes.numpy(), test.labels, test_kept).items()
                 ]
-        return run.finish(records, _table(records))
+        return run.finish(records, metrics_table(records, ["k"]))
 
 
 def count_votes(
@@ -139,9 +133,8 @@ def count_votes(
     Where an image may show several classes, the share of the votes that are for a class; a neighbour for which the
     data set leaves the class open has none.
     """
-    weights = (
-        (similarities - similarities[:, :1]) / temperature
-    ).exp()  # the nearest has 1: nothing overflows
+    # The nearest has 1: nothing overflows.
+    weights = ((similarities - similarities[:, :1]) / temperature).exp()
     if labels.ndim == 1:
         voted = torch.from_numpy(labels)[indices]
         return torch.zeros(len(weights), num_classes).scatter_add_(1, voted, weights)
@@ -177,13 +170,3 @@ def _those_that_fit(numbers_of_neighbours: Sequence[int], num_train: int) -> lis
     if too_many:
         print(f"left out: k = {', '.join(map(str, too_many))}, with {num_train} training images")
     return fitting
-
-
-def _table(records: Sequence[Record]) -> str:
-    """A line for each stage and k, with their metrics."""
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    for record in records:
-        rows.setdefault((record.stage, str(record.settings["k"])), {})[record.metric] = record.value
-    metrics = list(dict.fromkeys(record.metric for record in records))
-    lines = [(*row, *(f"{values[metric]:.2f}" for metric in metrics)) for row, values in rows.items()]
-    return aligned([("stage", "k", *metrics), *lines])

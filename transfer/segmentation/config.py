@@ -84,6 +84,5 @@ SEGMENT = DownstreamTest(
     title="Semantic segmentation",
     headline=("mIoU",),
     saved="checkpoints/last.pt",
-    framework="segment",
     trains_backbone=True,
 )
