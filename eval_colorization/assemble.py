@@ -13,7 +13,6 @@ from eval_colorization.comparison import Comparison
 from eval_colorization.config import Subset
 from eval_colorization.distribution import network_result
 from eval_colorization.measure import Measurer
-from eval_colorization.methods import Network
 from eval_colorization.metrics.auc import auc_curve
 from eval_colorization.metrics.diagnosticity import ab_entropy, colour_diagnosticity, split_by_diagnosticity
 from eval_colorization.metrics.frechet import GaussianStatistics, frechet_distance
@@ -171,7 +170,7 @@ def assemble(
                 name=name,
                 kind=method.kind,
                 description=method.description,
-                weights=method.weights,
+                weights=method.network.weights if method.network else None,
                 summaries=summaries[name],
                 auc_curve=curves[place],
                 auc_rebalanced_curve=rebalanced_curves[place],
@@ -248,11 +247,7 @@ def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, 
             for name, total in collected.sums.items()
             if name.startswith(prefix)
         }
-        methods = [
-            name
-            for name, method in measurer.methods.items()
-            if isinstance(method, Network) and method.trained is network
-        ]
+        methods = [name for name, method in measurer.methods.items() if method.network is network]
         results.append(network_result(network.origin or network.name, methods, sums))
     return tuple(results)
 

@@ -33,7 +33,9 @@ def identity(
         own_metrics: the user's metrics by name: a fingerprint of their code.
     """
     return {
-        "models": {name: method.weights for name, method in comparison.methods.items() if method.weights},
+        "models": {
+            name: method.network.weights for name, method in comparison.methods.items() if method.network
+        },
         "folders": {
             name: fingerprint(folder.fingerprint) for name, folder in comparison.images.folders.items()
         },
@@ -89,10 +91,10 @@ def _describe(name: str, method: Method, comparison: Comparison, collected: Coll
         "what": method.description,
         "sha256 of its pixels": collected.sha256_of(name),
     }
-    if method.origin:
-        description["checkpoint"] = method.origin
-    if method.weights:
-        description["sha256 of the weights"] = method.weights
+    if method.network:
+        if method.network.origin:
+            description["checkpoint"] = method.network.origin
+        description["sha256 of the weights"] = method.network.weights
     if name in comparison.images.folders:
         folder = comparison.images.folders[name]
         description["file formats"] = _formats(folder.colorized)

@@ -12,7 +12,7 @@ from torch import Tensor
 from eval_colorization.distribution import DistributionStatistics
 from eval_colorization.images import ImageBatch
 from eval_colorization.learned import Learned
-from eval_colorization.methods import Canvas, Method, Network, is_grey, on_device
+from eval_colorization.methods import Canvas, Method, is_grey, on_device
 from eval_colorization.metrics.auc import auc, error_counts, nearest_bins, rebalancing_weights
 from eval_colorization.metrics.diagnosticity import incongruent_colours
 from eval_colorization.metrics.metric import Metric, Pictures, measure_images
@@ -46,7 +46,7 @@ class Measurer:
     bins: AbBins = field(default_factory=AbBins.published)
 
     def __post_init__(self) -> None:
-        trained = dict.fromkeys(m.trained for m in self.methods.values() if isinstance(m, Network))
+        trained = dict.fromkeys(method.network for method in self.methods.values() if method.network)
         self.networks = [network for network in trained if network.colorizer.bins is not None]
         self._statistics = [
             DistributionStatistics(network, self.device, self.bins) for network in self.networks
@@ -144,6 +144,6 @@ class Measurer:
             per_image, sums = statistics.measure(canvas)
             part |= {f"network/{number}/{name}": value for name, value in sums.items()}
             for place, method in enumerate(self.methods.values()):
-                if isinstance(method, Network) and method.trained is network:
+                if method.network is network:
                     cross_entropy[place] = per_image
         return part | ({"value/cross_entropy": cross_entropy} if self.networks else {})

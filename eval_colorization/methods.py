@@ -1,7 +1,6 @@
 """What is compared: trained networks, folders that other systems colorized, functions, and the controls."""
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,104 +61,6 @@ def is_grey(canvas: Canvas) -> Bool[Tensor, "batch"]:
     return canvas.pictures.ab.abs().amax(dim=(1, 2, 3)) <= GREY_LIMIT
 
 
-class Method(ABC):
-    """Something that gives colours to the lightness of images.
-
-    Attributes:
-        kind: see `Kind`.
-        description: one line: where its images come from.
-        weights: SHA-256 of its network's weights, as in every record of them; None without a network.
-        origin: of the weights: a name or a file; None where they are in memory only.
-    """
-
-    kind: Kind
-    description: str
-    weights: str | None = None
-    origin: str | None = None
-
-    @abstractmethod
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """The colorized images, RGB in 0..255."""
-
-
-class Truth(Method):
-    """The true images."""
-
-    kind: Kind = "truth"
-    description = "the true images"
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """The truth."""
-        return canvas.truth
-
-
-class Grey(Method):
-    """No colour: the lightness alone."""
-
-    kind: Kind = "grey"
-    description = "the lightness alone"
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """The lightness, three channels of the same values."""
-        rgb = lab_to_rgb(torch.cat([canvas.lightness, torch.zeros_like(canvas.pictures.ab)], dim=1))
-        # The channels agree to 1e-5, but next to a half they would be rounded to different levels.
-        return to_8_bits(rgb)[:, 1:2].expand(-1, 3, -1, -1)
-
-
-class RandomColours(Method):
-    """The colours of another image of the set, in the paper's words: "random"."""
-
-    kind: Kind = "random"
-    description = "the ab channels of another image of the set"
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """The lightness under the other image's ab, with as much of its chroma as sRGB has there."""
-        lenders = canvas.batch.lenders
-        assert lenders is not None
-        ab = rgb_to_lab(lenders.to(canvas.lab.device) / 255)[:, 1:]
-        return to_8_bits(lab_to_rgb(fit_chroma_to_gamut(torch.cat([canvas.lightness, ab], dim=1))))
-
-
-class Folder(Method):
-    """Images that another system has colorized."""
-
-    kind: Kind = "folder"
-
-    def __init__(self, name: str, root: Path) -> None:
-        self.description = f"folder {root}"
-        self._name = name
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """The images of the folder."""
-        return canvas.batch.colorized[self._name].to(canvas.truth.device)
-
-
-class LiveFunction(Method):
-    """A function of the user's from the grey picture to the colorized one, called for one picture at a time."""
-
-    kind: Kind = "function"
-
-    def __init__(self, name: str, function: Colorize) -> None:
-        self._name, self._function, self._lock = name, function, threading.Lock()
-        self.description = f"function {getattr(function, '__qualname__', type(function).__qualname__)}"
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """What the function returns. Raises ValueError for anything but a picture of the same size."""
-        greys = Grey().colorize(canvas).permute(0, 2, 3, 1).cpu().numpy()
-        with self._lock:
-            pictures = [self._function(Image.fromarray(grey)) for grey in greys]
-        size = (greys.shape[2], greys.shape[1])
-        for picture in pictures:
-            if not isinstance(picture, Image.Image) or picture.size != size:
-                got = f"one of {picture.size}" if isinstance(picture, Image.Image) else f"{picture!r:.80}"
-                raise ValueError(
-                    f"method {self._name!r} must return a PIL image of the size that it was given, {size}, but "
-                    f"returned {got}"
-                )
-        pixels = np.stack([np.array(picture.convert("RGB")) for picture in pictures])
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(canvas.truth.device)
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedNetwork:
     """A network that several methods decode.
@@ -167,7 +68,8 @@ class TrainedNetwork:
     Attributes:
         colorizer: of its network and bins, at the size at which it predicts colours.
         name: of the network, in descriptions.
-        weights, origin: see `Method`.
+        weights: SHA-256 of its weights, as in every record of them.
+        origin: of the weights: a name or a file; None where they are in memory only.
     """
 
     colorizer: Colorizer
@@ -182,26 +84,85 @@ class TrainedNetwork:
         return canvas.outputs[self]
 
 
-class Network(Method):
-    """A trained network with one way of decoding its output."""
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """Something that gives colours to the lightness of images.
 
-    kind: Kind = "network"
+    Attributes:
+        kind: see `Kind`.
+        description: one line: where its images come from.
+        colorize: the colorized images of a canvas, RGB in 0..255.
+        network: what it decodes, of a method of kind network.
+    """
 
-    def __init__(self, trained: TrainedNetwork, colorizer: Colorizer) -> None:
-        self.trained, self._colorizer = trained, colorizer
-        self.weights, self.origin = trained.weights, trained.origin
-        self.description = f"{trained.name}, {_decoding(colorizer)}, predicted at {colorizer.size} px"
-
-    def colorize(self, canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
-        """The decoded output under the truth's lightness."""
-        return self._colorizer.colorize(canvas.lightness, self.trained.output(canvas))
+    kind: Kind
+    description: str
+    colorize: Callable[[Canvas], UInt8[Tensor, "batch 3 height width"]]
+    network: TrainedNetwork | None = None
 
 
-CONTROL_METHODS: dict[str, type[Grey] | type[RandomColours] | type[Truth]] = {
-    "grey": Grey,
-    "random": RandomColours,
-    "truth": Truth,
+def _grey(canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
+    rgb = lab_to_rgb(torch.cat([canvas.lightness, torch.zeros_like(canvas.pictures.ab)], dim=1))
+    # The channels agree to 1e-5, but next to a half they would be rounded to different levels.
+    return to_8_bits(rgb)[:, 1:2].expand(-1, 3, -1, -1)
+
+
+def _random_colours(canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
+    """The lightness under the lender's ab, with as much of its chroma as sRGB has there."""
+    lenders = canvas.batch.lenders
+    assert lenders is not None
+    ab = rgb_to_lab(lenders.to(canvas.lab.device) / 255)[:, 1:]
+    return to_8_bits(lab_to_rgb(fit_chroma_to_gamut(torch.cat([canvas.lightness, ab], dim=1))))
+
+
+CONTROL_METHODS = {
+    "grey": Method(kind="grey", description="the lightness alone", colorize=_grey),
+    "random": Method(
+        kind="random", description="the ab channels of another image of the set", colorize=_random_colours
+    ),
+    "truth": Method(kind="truth", description="the true images", colorize=lambda canvas: canvas.truth),
 }
+
+
+def _folder(name: str, root: str) -> Method:
+    return Method(
+        kind="folder",
+        description=f"folder {Path(root)}",
+        colorize=lambda canvas: canvas.batch.colorized[name].to(canvas.truth.device),
+    )
+
+
+def _function(name: str, function: Colorize) -> Method:
+    """A function of the user's from the grey picture to the colorized one, called for one picture at a time."""
+    lock = threading.Lock()
+
+    def colorize(canvas: Canvas) -> UInt8[Tensor, "batch 3 height width"]:
+        greys = _grey(canvas).permute(0, 2, 3, 1).cpu().numpy()
+        with lock:
+            pictures = [function(Image.fromarray(grey)) for grey in greys]
+        size = (greys.shape[2], greys.shape[1])
+        for picture in pictures:
+            if not isinstance(picture, Image.Image) or picture.size != size:
+                got = f"one of {picture.size}" if isinstance(picture, Image.Image) else f"{picture!r:.80}"
+                raise ValueError(
+                    f"method {name!r} must return a PIL image of the size that it was given, {size}, but "
+                    f"returned {got}"
+                )
+        pixels = np.stack([np.array(picture.convert("RGB")) for picture in pictures])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).to(canvas.truth.device)
+
+    qualified_name = getattr(function, "__qualname__", type(function).__qualname__)
+    return Method(kind="function", description=f"function {qualified_name}", colorize=colorize)
+
+
+def _network(trained: TrainedNetwork, colorizer: Colorizer) -> Method:
+    """The network with one way of decoding its output."""
+    return Method(
+        kind="network",
+        description=f"{trained.name}, {_decoding(colorizer)}, predicted at {colorizer.size} px",
+        colorize=lambda canvas: colorizer.colorize(canvas.lightness, trained.output(canvas)),
+        network=trained,
+    )
 
 
 def method_config(name_or_path: str | Path) -> MethodConfig:
@@ -227,21 +188,21 @@ def open_methods(methods: Mapping[str, MethodConfig | LiveMethod], device: torch
         if name in CONTROLS:
             if method != MethodConfig():
                 raise ValueError(f"{name!r} is the name of a control; give your method another")
-            opened[name] = CONTROL_METHODS[name]()
+            opened[name] = CONTROL_METHODS[name]
         elif isinstance(method, Pretrained):
             opened[name] = _decoded(method, _on_device(method, MethodConfig(), device), MethodConfig())
         elif isinstance(method, Colorizer):
             method.network.to(device)
             label, weights = f"{type(method.network).__name__} in memory", state_hash(method.network)
-            opened[name] = Network(
+            opened[name] = _network(
                 TrainedNetwork(colorizer=method, name=label, weights=weights, origin=None), method
             )
         elif not isinstance(method, MethodConfig):
-            opened[name] = LiveFunction(name, method)
+            opened[name] = _function(name, method)
         elif (method.model is None) == (method.folder is None):
             raise ValueError(f"method {name!r} needs either a model or a folder, and not both")
         elif method.folder is not None:
-            opened[name] = Folder(name, Path(method.folder))
+            opened[name] = _folder(name, method.folder)
         elif method.model is not None:
             if method.model not in pretrained:
                 pretrained[method.model] = load_pretrained(method.model)
@@ -268,7 +229,7 @@ def _on_device(pretrained: Pretrained, config: MethodConfig, device: torch.devic
     )
 
 
-def _decoded(pretrained: Pretrained, trained: TrainedNetwork, config: MethodConfig) -> Network:
+def _decoded(pretrained: Pretrained, trained: TrainedNetwork, config: MethodConfig) -> Method:
     colorizer = Colorizer(
         pretrained.network,
         pretrained.bins,
@@ -277,7 +238,7 @@ def _decoded(pretrained: Pretrained, trained: TrainedNetwork, config: MethodConf
         temperature=pretrained.temperature if config.temperature is None else config.temperature,
         top_k=config.top_k,
     )
-    return Network(trained, colorizer)
+    return _network(trained, colorizer)
 
 
 def _decoding(colorizer: Colorizer) -> str:

@@ -223,7 +223,8 @@ def _manifest(config: TuringConfig, comparison: Comparison, left_out: dict[str, 
         "resize filter": describe_resizing(config.protocol),
         "left out": left_out,
         "methods": {
-            name: {"what": method.description} | ({"sha256": method.weights} if method.weights else {})
+            name: {"what": method.description}
+            | ({"sha256": method.network.weights} if method.network else {})
             for name, method in comparison.methods.items()
         },
     }

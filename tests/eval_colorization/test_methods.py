@@ -79,7 +79,7 @@ def test_a_network_that_several_methods_decode_looks_at_a_batch_once(canvas, run
     methods = open_methods(all_decodings(str(run)), CPU)
     assert list(methods) == ["annealed mean", "mean", "mode", "top-5 mean"]
     calls = []
-    with methods["mode"].trained.colorizer.network.register_forward_hook(lambda *_: calls.append(1)):
+    with methods["mode"].network.colorizer.network.register_forward_hook(lambda *_: calls.append(1)):
         pictures = [method.colorize(canvas) for method in methods.values()]
     assert len(calls) == 1
     assert all(not torch.equal(pictures[0], other) for other in pictures[1:])
