@@ -1,8 +1,9 @@
 """From the parts of all batches to the results that a report shows."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from eval_colorization.config import Subset
 from eval_colorization.distribution import network_result
 from eval_colorization.measure import Measurer
 from eval_colorization.metrics.auc import auc_curve
-from eval_colorization.metrics.diagnosticity import ab_entropy, colour_diagnosticity, split_by_diagnosticity
+from eval_colorization.metrics.diagnosticity import ab_entropy, class_accuracies, split_by_diagnosticity
 from eval_colorization.metrics.frechet import GaussianStatistics, frechet_distance
 from eval_colorization.parts import Part
 from eval_colorization.results import (
@@ -29,7 +30,7 @@ from eval_colorization.results import (
     Summary,
 )
 from eval_colorization.squares import SAME_PICTURE
-from eval_colorization.summarise import Values, standings, summarise
+from eval_colorization.summarise import standings, summarise
 from pretext.images.labels import Labels
 from pretext.library_weights import NotAvailableError
 
@@ -143,7 +144,8 @@ def assemble(
         seed, resamples: of the bootstrap.
     """
     methods, metrics = collected.methods, measurer.metrics
-    summaries = summarise(collected.values, methods, metrics, seed=seed, resamples=resamples)
+    summarise_metrics = partial(summarise, metrics=metrics, seed=seed, resamples=resamples)
+    summaries = summarise_metrics(collected.values, methods)
     not_computed = [*measurer.learned.not_computed, *_add_fid(summaries, collected)]
     not_computed += _undefined(summaries)
     curves, rebalanced_curves = (
@@ -155,11 +157,7 @@ def assemble(
         labels = measurer.learned.labels
         classes = np.array(labels.indices)[collected.positions]
         class_names = tuple(labels.class_names[index] for index in classes)
-
-        def summarise_chosen(values: Values, rows: Sequence[str], chosen: np.ndarray) -> Summaries:
-            return summarise(values, rows, metrics, seed=seed, resamples=resamples, chosen=chosen)
-
-        diagnosticity = _diagnosticity(labels, classes, collected, summarise_chosen)
+        diagnosticity = _diagnosticity(labels, classes, collected, summarise_metrics)
     return Results(
         title=title,
         protocol=protocol,
@@ -253,62 +251,51 @@ def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, 
 
 
 def _diagnosticity(
-    labels: Labels,
-    classes: np.ndarray,
-    collected: Collected,
-    summarise_chosen: Callable[[Values, Sequence[str], np.ndarray], Summaries],
+    labels: Labels, classes: np.ndarray, collected: Collected, summarise: Callable[..., Summaries]
 ) -> DiagnosticityResult:
     """Of each class, and every metric in the classes of high and of low diagnosticity.
 
     Args:
-        summarise_chosen: as `summarise`, of (values, methods, which images count).
+        classes: of the images.
+        summarise: the function of this name, of values, methods and the `chosen` images.
     """
     entropy = {
         int(index): ab_entropy(collected.bin_counts[classes == index].sum(axis=0))
         for index in np.unique(classes)
     }
-    recognised, conditions = None, None
+    accuracies: dict[int, list[float]] = {}
+    conditions = None
     if "accuracy" in collected.values:
         accuracy = dict(zip(collected.methods, collected.values["accuracy"], strict=True))
         incongruent = collected.values["accuracy_incongruent"][0]
         conditions = np.stack([accuracy["truth"], accuracy["grey"], incongruent])
-        recognised = colour_diagnosticity(
-            accuracy["truth"] > 0, accuracy["grey"] > 0, incongruent > 0, classes
-        )
-    ordered = (
-        {index: -bits for index, bits in entropy.items()}
-        if recognised is None
-        else {index: of_class.diagnosticity for index, of_class in recognised.items()}
-    )
-    high, low = split_by_diagnosticity(ordered)
+        accuracies = class_accuracies(conditions > 0, classes)
+    diagnosticity = {index: truth - grey for index, (truth, grey, _) in accuracies.items()}
+    high, low = split_by_diagnosticity(diagnosticity or {index: -bits for index, bits in entropy.items()})
     chosen = {name: np.isin(classes, indices) for name, indices in (("high", high), ("low", low)) if high}
+
+    def result(index: int) -> ClassResult:
+        truth, grey, incongruent = accuracies.get(index, (None, None, None))
+        return ClassResult(
+            name=labels.class_names[index],
+            images=int((classes == index).sum()),
+            accuracy_truth=truth,
+            accuracy_grey=grey,
+            accuracy_incongruent=incongruent,
+            diagnosticity=diagnosticity.get(index),
+            ab_entropy=entropy[index],
+            half="high" if index in high else "low",
+        )
+
+    def recognised(half: np.ndarray) -> dict[str, Summary]:
+        summaries = summarise({"accuracy": conditions}, CONDITIONS, chosen=half)
+        return {condition: metrics["accuracy"] for condition, metrics in summaries.items()}
+
     return DiagnosticityResult(
-        ordered_by="ab entropy" if recognised is None else "accuracy difference",
-        classes=tuple(
-            ClassResult(
-                name=labels.class_names[index],
-                images=int((classes == index).sum()),
-                accuracy_truth=recognised[index].accuracy_truth if recognised else None,
-                accuracy_grey=recognised[index].accuracy_grey if recognised else None,
-                accuracy_incongruent=recognised[index].accuracy_incongruent if recognised else None,
-                diagnosticity=recognised[index].diagnosticity if recognised else None,
-                ab_entropy=bits,
-                half="high" if index in high else "low",
-            )
-            for index, bits in entropy.items()
-        ),
+        ordered_by="accuracy difference" if accuracies else "ab entropy",
+        classes=tuple(result(index) for index in entropy),
         halves={
-            name: summarise_chosen(collected.values, collected.methods, half) for name, half in chosen.items()
+            name: summarise(collected.values, collected.methods, chosen=half) for name, half in chosen.items()
         },
-        recognised={}
-        if conditions is None
-        else {
-            name: {
-                condition: summaries["accuracy"]
-                for condition, summaries in summarise_chosen(
-                    {"accuracy": conditions}, CONDITIONS, half
-                ).items()
-            }
-            for name, half in chosen.items()
-        },
+        recognised={name: recognised(half) for name, half in chosen.items()} if accuracies else {},
     )

@@ -15,7 +15,6 @@ What differs from the paper:
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,21 +22,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pretext.color.lab import fit_chroma_to_gamut
-
-
-@dataclass(frozen=True)
-class ClassRecognition:
-    """How many images of a class there are and what share of them is recognised, in [0, 1]."""
-
-    images: int
-    accuracy_truth: float
-    accuracy_grey: float
-    accuracy_incongruent: float
-
-    @property
-    def diagnosticity(self) -> float:
-        """What colour adds to the accuracy, in [-1, 1]."""
-        return self.accuracy_truth - self.accuracy_grey
 
 
 def incongruent_colours(lab: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
@@ -48,23 +32,14 @@ def incongruent_colours(lab: Float[Tensor, "batch 3 height width"]) -> Float[Ten
     return fit_chroma_to_gamut(torch.cat([lab[:, :1], -lab[:, 1:]], dim=1))
 
 
-def colour_diagnosticity(
-    correct_truth: Bool[np.ndarray, "images"],
-    correct_grey: Bool[np.ndarray, "images"],
-    correct_incongruent: Bool[np.ndarray, "images"],
-    labels: Int[np.ndarray, "images"],
-) -> dict[int, ClassRecognition]:
-    """By class, in ascending order: recognition of its images in their true, no and incongruent colours."""
-    return {
-        int(label): ClassRecognition(
-            images=int(of_class.sum()),
-            accuracy_truth=float(correct_truth[of_class].mean()),
-            accuracy_grey=float(correct_grey[of_class].mean()),
-            accuracy_incongruent=float(correct_incongruent[of_class].mean()),
-        )
-        for label in np.unique(labels)
-        for of_class in [labels == label]
-    }
+def class_accuracies(
+    correct: Bool[np.ndarray, "conditions images"], labels: Int[np.ndarray, "images"]
+) -> dict[int, list[float]]:
+    """By class, in ascending order: the share of its images that is recognised in each condition, in [0, 1].
+
+    The share in true colours minus that in grey is the class's colour diagnosticity, in [-1, 1].
+    """
+    return {int(label): correct[:, labels == label].mean(axis=1).tolist() for label in np.unique(labels)}
 
 
 def ab_entropy(counts: Int[np.ndarray, "bins"]) -> float:

@@ -4,6 +4,7 @@ import base64
 import io
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,7 @@ def render_report(results: Results, drawings: Mapping[str, Drawing]) -> str:
         arrows=ARROWS,
         metrics=results.metrics,
         colours={name: "currentColor" if look.colour == INK else look.colour for name, look in looks.items()},
-        tables=_tables(results.summaries, results),
-        halves={
-            half: _tables(summaries, results)
-            for half, summaries in (results.diagnosticity.halves if results.diagnosticity else {}).items()
-        },
+        tables=partial(_tables, results),
         figures={
             name: {"drawing": drawing, "svg": Markup(inline_svg(drawing.figure, name))}
             for name, drawing in drawings.items()
@@ -84,37 +81,18 @@ def picture_uri(rgb: UInt8[np.ndarray, "height width 3"]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _tables(summaries: Summaries, results: Results) -> list[dict[str, Any]]:
-    """The table of methods, cut into tables of about equal width: the methods' cells by metric."""
-    computed = [
-        key for key in results.computed_metrics if any(key in of_method for of_method in summaries.values())
-    ]
-    width = math.ceil(len(computed) / math.ceil(len(computed) / TABLE_COLUMNS)) if computed else 1
-    return [
-        {
-            "metrics": computed[first : first + width],
-            "cells": {
-                key: _cells(summaries, key, results.metrics[key].digits)
-                for key in computed[first : first + width]
-            },
-        }
-        for first in range(0, len(computed), width)
-    ]
-
-
-def _cells(summaries: Summaries, metric: str, digits: int) -> dict[str, dict[str, Any]]:
-    """method -> what its cell of the column `metric` shows."""
-    most = max(of_method[metric].images for of_method in summaries.values() if metric in of_method)
-    return {
-        method: {
-            "summary": of_method[metric],
-            "standing": of_method[metric].standing,
-            "fewer": of_method[metric].images < most,
-            "interval": _interval(of_method[metric], digits),
-        }
-        for method, of_method in summaries.items()
-        if metric in of_method
+def _tables(results: Results, summaries: Summaries) -> list[dict[str, int]]:
+    """The computed metrics cut into tables of about equal width: metric -> the most images that a method's rests on."""
+    most_images = {
+        key: max(images)
+        for key in results.computed_metrics
+        if (images := [of_method[key].images for of_method in summaries.values() if key in of_method])
     }
+    num_tables = math.ceil(len(most_images) / TABLE_COLUMNS)
+    width = math.ceil(len(most_images) / max(num_tables, 1))
+    return [
+        dict(list(most_images.items())[table * width : (table + 1) * width]) for table in range(num_tables)
+    ]
 
 
 def _interval(summary: Summary, digits: int) -> str:
