@@ -91,7 +91,6 @@ INSTEAD_OF = {
 }
 
 
-@pytest.mark.xfail(reason="some of each are left")
 @pytest.mark.parametrize("phrase", INSTEAD_OF, ids=INSTEAD_OF.values())
 def test_the_text_is_in_the_words_of_the_field(phrase: str) -> None:
     found = [
