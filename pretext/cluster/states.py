@@ -1,5 +1,6 @@
 """The states of jobs, from Slurm's queue and from its accounting."""
 
+import shlex
 import subprocess
 from collections.abc import Sequence
 
@@ -21,15 +22,8 @@ def states_in_queue(ids: Sequence[str]) -> dict[str, str] | None:
 
     Not from accounting: that says NODE_FAIL for a while of a job that is back in the queue.
     """
-    command = [
-        "squeue",
-        "--noheader",
-        "--array",
-        "--jobs",
-        ",".join(dict.fromkeys(ids)),
-        "--format",
-        "%i|%T|%r",
-    ]
+    jobs = ",".join(dict.fromkeys(ids))
+    command = [*shlex.split("squeue --noheader --array --format '%i|%T|%r' --jobs"), jobs]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode and "Invalid job id" not in answer.stderr:  # invalid: it ended long ago
         return None
@@ -46,15 +40,10 @@ def accounted_states(job: str, *, all_attempts: bool = False) -> list[str]:
 
     In sacct's words, such as `COMPLETED` or `CANCELLED by 1000`.
     """
-    command = ["sacct", "-j", job, "-X", "--noheader", "--parsable2", "--format=State"]
+    attempts = ["--duplicates"] if all_attempts else []
+    command = [*shlex.split("sacct -X --noheader --parsable2 --format=State"), *attempts, "-j", job]
     try:
-        answer = subprocess.run(
-            [*command, *(["--duplicates"] if all_attempts else [])],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [line for line in answer.stdout.splitlines() if line]

@@ -34,9 +34,14 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
-        if cause := _os_error(error):
-            raise write_failed(path, cause) from error
-        raise
+        cause = _os_error(error)
+        if cause is None:
+            raise
+        kept = "what was there before is whole; " if path.exists() else ""
+        way_out = f"{_WAYS_OUT[cause.errno]} and " if cause.errno in _WAYS_OUT else ""
+        raise OSError(
+            f"cannot write {path}: {cause.strerror or cause}; {kept}{way_out}give the same command again"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -61,15 +66,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"{path} cannot be made a folder: {error.strerror}; choose another") from error
-
-
-def write_failed(path: Path, error: BaseException) -> OSError:
-    """What to raise where writing `path` ended in `error`: the reason and the way out."""
-    cause = _os_error(error)
-    reason = (cause and cause.strerror) or " ".join(str(error).split())
-    kept = "what was there before is whole; " if path.exists() else ""
-    way_out = f"{_WAYS_OUT[cause.errno]} and " if cause and cause.errno in _WAYS_OUT else ""
-    return OSError(f"cannot write {path}: {reason}; {kept}{way_out}give the same command again")
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

@@ -1,7 +1,6 @@
 #!/bin/bash
 # Breaks and mends a node of the one-machine cluster. Run as root.
-#   node.sh kill NODE    its power is cut; slurmctld finds out by itself, in 25 to 30 s
-#   node.sh fail NODE    the same, and slurmctld knows at once: its jobs are requeued in less than a second
+#   node.sh fail NODE    its power is cut, and slurmctld knows at once: its jobs are requeued in less than a second
 #   node.sh start NODE   it comes back; returns when it takes jobs
 set -euo pipefail
 . "$(dirname "$(readlink -f "$0")")/processes.sh"
@@ -23,10 +22,6 @@ up() {
 }
 
 case $action in
-  kill)
-    need_root "$@"
-    cut_power_of "$node"
-    ;;
   fail)
     need_root "$@"
     # Told first: else the surviving half of a job on two nodes may fail before Slurm knows why.
