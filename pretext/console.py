@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pretext.cluster.profile import LAUNCH_HELP, wants_cluster
 from pretext.outside import is_outside
+from pretext.runtime.aligned import aligned
 from pretext.runtime.command_line import Command, RunFailedError, StoppedError
 from pretext.spelling import unknown_name
 
@@ -75,14 +76,9 @@ def _find(
 
 
 def _listing(prog: str, commands: Mapping[str, Command]) -> str:
-    width = max(map(len, commands))
-    lines = [f"  {name:<{width}}  {command.help}" for name, command in commands.items()]
-    launchable = [name for name, command in commands.items() if command.folder]
-    return "\n".join(
-        [
-            f"usage: {prog} COMMAND ...\n\ncommands:",
-            *lines,
-            *([f"\n{', '.join(launchable)} {LAUNCH_HELP}"] if launchable else []),
-            f"\n'{prog} COMMAND --help' explains each.",
-        ]
+    table = aligned([(f"  {name}", command.help) for name, command in commands.items()], num_names=2)
+    launchable = ", ".join(name for name, command in commands.items() if command.folder)
+    cluster = f"\n{launchable} {LAUNCH_HELP}\n" if launchable else ""
+    return (
+        f"usage: {prog} COMMAND ...\n\ncommands:\n{table}\n{cluster}\n'{prog} COMMAND --help' explains each."
     )

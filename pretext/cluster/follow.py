@@ -18,11 +18,12 @@ POLL_SECONDS = 1.0
 
 @dataclass(kw_only=True)
 class Submitted:
-    """A run and its job, of submitit's types; the exit status once it has ended."""
+    """A run and its job, one of submitit's; its state when last seen, and its exit status once it has ended."""
 
     name: str
     run_dir: Path
     job: Any
+    state: str = ""
     status: int = 0
 
     @property
@@ -51,7 +52,6 @@ def follow(submitted: Sequence[Submitted], *, on_slurm: bool) -> int:
 
 
 def _follow(submitted: Sequence[Submitted], on_slurm: bool) -> int:
-    shown: dict[str, str] = {}
     log = _Log(submitted[0].log) if len(submitted) == 1 else None
     open_jobs = list(submitted)
     while open_jobs:
@@ -62,15 +62,17 @@ def _follow(submitted: Sequence[Submitted], on_slurm: bool) -> int:
             continue
         for run in list(open_jobs):
             if run.id in states:
-                if shown.get(run.id, "") != states[run.id]:
-                    shown[run.id] = states[run.id]
-                    print(f"job {run.id}: {states[run.id]}", flush=True)
+                if run.state != states[run.id]:
+                    run.state = states[run.id]
+                    print(f"job {run.id}: {run.state}", flush=True)
                 continue
             open_jobs.remove(run)
-            state, run.status = _ending(run, on_slurm)
+            run.state, run.status = _ending(run, on_slurm)
             if log:
                 log.show()
-            print(f"job {run.id} ({run.name}) ended: {state} status {run.status}; log {run.log}", flush=True)
+            print(
+                f"job {run.id} ({run.name}) ended: {run.state} status {run.status}; log {run.log}", flush=True
+            )
         if log:
             log.show()
         if open_jobs:

@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 LAUNCH_HELP = """on a cluster:
   --cluster PROFILE       send this command to the cluster that a file of slurm/ describes
@@ -76,17 +76,17 @@ class LaunchOptions:
 
     Attributes:
         profile: command line of the profile, for `parse_config`.
+        sweep: key -> values, as typed.
         dry_run: print what would be sent.
         wait: follow the job to its end.
         after: the job that must end well before this one starts.
-        sweep: key -> values, as typed.
     """
 
     profile: list[str]
-    dry_run: bool
-    wait: bool
-    after: str | None
     sweep: dict[str, list[str]]
+    dry_run: bool = False
+    wait: bool = False
+    after: str | None = None
 
     def combinations(self) -> list[dict[str, str]]:
         """key -> value of each run of the sweep."""
@@ -107,7 +107,7 @@ def split_launch_options(argv: Sequence[str]) -> tuple[list[str], LaunchOptions]
         ValueError: a flag without its value, or a sweep that is not valid.
     """
     command: list[str] = []
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     overrides: list[str] = []
     sweep: dict[str, list[str]] = {}
     words = list(argv)
@@ -119,7 +119,7 @@ def split_launch_options(argv: Sequence[str]) -> tuple[list[str], LaunchOptions]
             continue
         name, key, value = flag.groups()
         if name in ("dry-run", "wait"):
-            values[name] = ""
+            values[name.replace("-", "_")] = True
             continue
         if value is None:
             if not words or words[0].startswith("--"):
@@ -143,15 +143,8 @@ def split_launch_options(argv: Sequence[str]) -> tuple[list[str], LaunchOptions]
         raise ValueError(
             "--cluster.KEY, --dry-run, --wait, --after and --sweep need --cluster PROFILE beside them"
         )
-    if "--help" in command:
-        overrides.append("--help")
-    return command, LaunchOptions(
-        profile=[values["cluster"], *overrides],
-        dry_run="dry-run" in values,
-        wait="wait" in values,
-        after=values.get("after"),
-        sweep=sweep,
-    )
+    profile = [values.pop("cluster"), *overrides, *(["--help"] if "--help" in command else [])]
+    return command, LaunchOptions(profile=profile, sweep=sweep, **values)
 
 
 def parse_sweep(text: str) -> tuple[str, list[str]]:
