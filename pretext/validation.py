@@ -126,11 +126,9 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path, task: Task) -> None:
         if task.panel:
             (beside,) = others
             for number, (name, label) in enumerate(task.panel.metrics.items()):
-                style = {
-                    "color": COLOURS[number % len(COLOURS)],
-                    **({"linestyle": "--"} if number else {"marker": "."}),
-                }
-                beside.plot(*_series(rows, name), label=label, **style)
+                style: dict[str, Any] = {"linestyle": "--"} if number else {"marker": "."}
+                color = COLOURS[number % len(COLOURS)]
+                beside.plot(*_series(rows, name), label=label, color=color, **style)
             beside.set(xlabel="step", ylabel=task.panel.ylabel)
         for axes in (losses, *others):
             axes.legend()

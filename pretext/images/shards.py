@@ -31,7 +31,7 @@ from pretext.images.packed_names import PackedNames
 from pretext.runtime.whole_file import whole_file
 from pretext.spelling import first_few
 
-_FORMAT = 2  # an index that was cached in another one is made again
+_FORMAT = 3  # an index that was cached in another one is made again
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")
 
 
@@ -152,14 +152,10 @@ def _cached_index(tar: Path, folder: Path) -> _ShardIndex:
         if path.exists():
             with np.load(path) as stored:
                 if np.array_equal(stored["stamp"], stamp):
-                    keys = stored["keys"].tobytes().decode(errors="surrogateescape").split("\0")
-                    return _ShardIndex(
-                        keys if len(stored["images"]) else [], stored["images"], stored["classes"]
-                    )
+                    return _ShardIndex(stored["keys"].tolist(), stored["images"], stored["classes"])
         index = _index(tar)
-        joined = np.frombuffer("\0".join(index.keys).encode(errors="surrogateescape"), np.uint8)
         with whole_file(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, stamp=stamp, keys=joined, images=index.images, classes=index.classes)
+            np.savez(file, stamp=stamp, **index._asdict())
     return index
 
 

@@ -81,13 +81,9 @@ class Eccv16(Backbone):
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
         features = (x - 50) / self.lightness_scale
-        yield "conv1", (features := self.model1(features))
-        yield "conv2", (features := self.model2(features))
-        yield "conv3", (features := self.model3(features))
-        yield "conv4", (features := self.model4(features))
-        yield "conv5", (features := self.model5(features))
-        yield "conv6", (features := self.model6(features))
-        yield "conv7", (features := self.model7(features))
+        for number in range(1, 8):
+            features = self.get_submodule(f"model{number}")(features)
+            yield f"conv{number}", features
         for layer in list(self.model8)[:-1]:
             features = layer(features)
         yield "conv8", features

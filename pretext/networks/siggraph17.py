@@ -93,10 +93,10 @@ class Siggraph17(Backbone):
         yield "conv2", conv2
         conv3 = self.model3(conv2[:, :, ::2, ::2])
         yield "conv3", conv3
-        yield "conv4", (features := self.model4(conv3[:, :, ::2, ::2]))
-        yield "conv5", (features := self.model5(features))
-        yield "conv6", (features := self.model6(features))
-        yield "conv7", (features := self.model7(features))
+        features = conv3[:, :, ::2, ::2]
+        for number in range(4, 8):
+            features = self.get_submodule(f"model{number}")(features)
+            yield f"conv{number}", features
         yield "conv8", (features := self.model8(self.model8up(features) + self.model3short8(conv3)))
         if self.output == "ab":
             yield "conv9", (features := self.model9(self.model9up(features) + self.model2short9(conv2)))
