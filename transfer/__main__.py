@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from pretext.console import run_command
+from pretext.outside import import_outside
 from pretext.runtime.command_line import Command
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
-from transfer.downstream import DOWNSTREAM_TESTS, outside_test, run_outside_test
+from transfer.downstream import DOWNSTREAM_TESTS, run_outside_test
 
 
 def command_of(test: DownstreamTest, run: Callable[[Any], Any] | str) -> Command:
@@ -20,8 +21,16 @@ def command_of(test: DownstreamTest, run: Callable[[Any], Any] | str) -> Command
 
 
 def outside_command(address: str) -> Command:
-    """The command that runs a user's own downstream test, `module:Name`. Raises ValueError if there is none."""
-    test = outside_test(address)
+    """The command that runs a user's own downstream test, `module:Name`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    test = import_outside(address, "downstream test")
+    if not isinstance(test, DownstreamTest):
+        raise ValueError(
+            f"downstream test {address} is a {type(test).__name__}, expected a transfer.DownstreamTest"
+        )
     return command_of(test, partial(run_outside_test, test))
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
-from pretext.outside import function_at, import_outside
+from pretext.outside import function_at
 from pretext.runtime.aligned import aligned
 from transfer.config import DownstreamTest
 from transfer.detection.config import DETECT
@@ -23,20 +23,6 @@ DOWNSTREAM_TESTS: dict[str, DownstreamTest] = {
     "detect": DETECT,
     "segment": SEGMENT,
 }
-
-
-def outside_test(address: str) -> DownstreamTest:
-    """The user's own test that `address`, of the form `module:Name`, names.
-
-    Raises:
-        ValueError: there is none.
-    """
-    test = import_outside(address, "downstream test")
-    if not isinstance(test, DownstreamTest):
-        raise ValueError(
-            f"downstream test {address} is a {type(test).__name__}, expected a transfer.DownstreamTest"
-        )
-    return test
 
 
 def run_outside_test(test: DownstreamTest, config: Any) -> None:

@@ -86,9 +86,8 @@ class TorchvisionChain(NormalisingBackbone):
 
     def _measure_stages(self) -> dict[str, StageSpec]:
         layout = copy.deepcopy(self).to("meta").eval()  # shapes without arithmetic
-        small, large = (dict(layout._run_stages(torch.empty(1, 3, s, s, device="meta"))) for s in (512, 1024))
-        growth = {name: large[name].shape[-1] - small[name].shape[-1] for name in small}
-        return {name: StageSpec(small[name].shape[1], 512 // growth[name]) for name in small}
+        outputs = layout._run_stages(torch.empty(1, 3, 512, 512, device="meta"))
+        return {name: find_layout(output.shape, 512).spec for name, output in outputs}
 
 
 def _stage_ends(layers: nn.Module) -> dict[str, str]:

@@ -40,6 +40,7 @@ class Training:
         rows: what is kept of each test so far; on the first process.
         broken: the training images that could not be read.
         stopped_by: the signal that ends the training after this step, or 0.
+        is_logged, is_tested, is_saved: whether it is time to, after this step.
         progress: what the user sees.
     """
 
@@ -77,6 +78,7 @@ class Training:
             refuse_another(self._state, backbone, num_images, run.folder.path)
         self.rows: list[dict[str, Any]] = self._state.get("tests", [])
         self.num_steps, self.stopped_by = num_steps, 0
+        self.is_logged = self.is_tested = self.is_saved = False
         self.step = self.first_step = self._state.get("step", 0)
         self.broken = BrokenFiles({}, num_images=num_images, max_share=max_broken_share)
         self._errors: list[tuple[str, str]] = []
@@ -115,21 +117,10 @@ class Training:
         self.step += 1
         self.progress.advance()
         self.stopped_by = self._stop.agreed()
-
-    @property
-    def is_tested(self) -> bool:
-        """Whether it is time to test."""
-        return self.step in self._test_steps
-
-    @property
-    def is_saved(self) -> bool:
-        """Whether it is time to save."""
-        return self.step in self._save_steps or bool(self.stopped_by)
-
-    @property
-    def is_logged(self) -> bool:
-        """Whether it is time to log; before each save, so that a checkpoint knows every broken file."""
-        return self.step % self._log_every == 0 or self.is_saved
+        self.is_tested = self.step in self._test_steps
+        self.is_saved = self.step in self._save_steps or bool(self.stopped_by)
+        # Before each save, so that a checkpoint knows every broken file.
+        self.is_logged = self.step % self._log_every == 0 or self.is_saved
 
     def log(self, row: Mapping[str, float], shown: Mapping[str, float] | None = None) -> None:
         """Log the numbers since the last call, and show them, or `shown`.

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -20,6 +19,7 @@ from pretext.images.sample import SampleSource
 from pretext.images.shards import ShardSource, is_url
 from pretext.images.sources import SubsetSource, open_source
 from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
+from pretext.spelling import first_few
 from transfer.config import DataConfig
 from transfer.data.voc import open_voc
 from transfer.rescaling import crops_to_rescale_on
@@ -103,16 +103,9 @@ def open_labelled(config: DataConfig) -> tuple[LabelledImages, LabelledImages]:
             f"{config.train} and {config.test}: voc: gives an image several classes and other data one; train and test "
             "on the same kind"
         )
-    if config.test.startswith(_VOC):
-        train = _open_voc(config.train, config.train_labels, name)
-        test = _open_voc(config.test, config.test_labels, name)
-        _check_same_classes((config.train, train.classes), (config.test, test.classes))
-        return train, test
-    return _with_same_classes(
-        (config.train, *_open(config, config.train, config.train_labels, "train")),
-        (config.test, *_open(config, config.test, config.test_labels, "validation")),
-        name,
-    )
+    train = _open(config, config.train, config.train_labels, "train", name)
+    test = _open(config, config.test, config.test_labels, "validation", name)
+    return _with_same_classes(train, test, config.train, config.test)
 
 
 def label_images(
@@ -129,32 +122,33 @@ def label_images(
     if isinstance(train, str) and isinstance(test, str):
         return open_labelled(config or DataConfig(train=train, test=test))
     if isinstance(train, LabelledImages) and isinstance(test, LabelledImages):
-        _check_same_classes(("train", train.classes), ("test", test.classes))
-        return train, test
-    for images in (train, test):
-        if isinstance(images, str | LabelledImages):
-            raise ValueError(
-                "train and test should both be addresses, or both data sets; give both as data sets"
-            )
-    sources = {
-        key: DatasetSource(images, type(images).__name__)
-        for key, images in (("train", train), ("test", test))
-    }
-    sides = [(key, source, source.labels()) for key, source in sources.items()]
-    return _with_same_classes(sides[0], sides[1], (config and config.name) or type(test).__name__)
+        return _with_same_classes(train, test)
+    if isinstance(train, str | LabelledImages) or isinstance(test, str | LabelledImages):
+        raise ValueError("train and test should both be addresses, or both data sets; give both as data sets")
+    name = (config and config.name) or type(test).__name__
+    sources = (DatasetSource(images, type(images).__name__) for images in (train, test))
+    first, second = (_labelled(source, source.labels(), name) for source in sources)
+    return _with_same_classes(first, second)
 
 
 def _with_same_classes(
-    train: tuple[str, ImageSource, Labels], test: tuple[str, ImageSource, Labels], name: str
+    train: LabelledImages, test: LabelledImages, here: str = "train", there: str = "test"
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Both sides, each given as what to call it in messages, images and labels; numbered in the order of training."""
-    classes = _shown(train[2])
-    _check_same_classes((train[0], classes), (test[0], _shown(test[2])))
-    first, second = (
-        LabelledImages(source=source, classes=classes, labels=_renumbered(labels, classes), name=name)
-        for _, source, labels in (train, test)
-    )
-    return first, second
+    """Both, with classes in the order of training; `here` and `there` are what messages call them."""
+    sides = ((here, train.classes), (there, test.classes))
+    for (one, classes), (other, others) in (sides, sides[::-1]):
+        if only := sorted(set(classes) - set(others)):
+            raise ValueError(
+                f"the classes of training and test must be the same, but only {one} and not {other} has images of "
+                f"{first_few(only)}"
+            )
+    if test.classes == train.classes:
+        return train, test
+    if test.multi_label:
+        labels = test.labels[:, [test.classes.index(name) for name in train.classes]]
+    else:
+        labels = np.array([train.classes.index(name) for name in test.classes])[test.labels]
+    return train, replace(test, classes=train.classes, labels=labels)
 
 
 def default_name(address: str) -> str:
@@ -190,14 +184,9 @@ def take_label_share(images: LabelledImages, share: float, seed: int) -> Labelle
         return images
     if not images.multi_label:
         classes = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
-        return images.subset(
-            np.sort(
-                np.concatenate(
-                    [_draw(members, share, (seed, label)) for label, members in enumerate(classes)]
-                )
-            )
-        )
-    chosen = images.subset(np.sort(_draw(np.arange(len(images.labels)), share, (seed,))))
+        drawn = [_draw(members, share, (seed, label)) for label, members in enumerate(classes)]
+        return images.subset(np.concatenate(drawn))
+    chosen = images.subset(_draw(np.arange(len(images.labels)), share, (seed,)))
     lost = (images_by_class(images) > 0) & (images_by_class(chosen) == 0)
     if lost.any():
         names = ", ".join(np.array(images.classes)[lost])
@@ -223,13 +212,6 @@ def _content(source: ImageSource, index: int) -> str:
         return str(error)
 
 
-def _open_voc(address: str, csv: str | None, name: str) -> LabelledImages:
-    if csv is not None:
-        raise ValueError(f"{address} has labels of its own; leave out the CSV file {csv}")
-    source, classes, labels = open_voc(*_voc_parts(address))
-    return LabelledImages(source=source, classes=classes, labels=labels, name=name)
-
-
 def _voc_parts(address: str) -> tuple[Path, str]:
     folder, _, split = address.removeprefix(_VOC).rpartition(":")
     if not folder:
@@ -238,43 +220,35 @@ def _voc_parts(address: str) -> tuple[Path, str]:
 
 
 def _open(
-    config: DataConfig, address: str, csv: str | None, split: Literal["train", "validation"]
-) -> tuple[ImageSource, Labels]:
+    config: DataConfig, address: str, csv: str | None, split: Literal["train", "validation"], name: str
+) -> LabelledImages:
+    if address.startswith(_VOC):
+        if csv is not None:
+            raise ValueError(f"{address} has labels of its own; leave out the CSV file {csv}")
+        voc, classes, signs = open_voc(*_voc_parts(address))
+        return LabelledImages(source=voc, classes=classes, labels=signs, name=name)
     source = open_source(
         address, split=split, download=config.download, torchvision_root=Path(config.torchvision_root)
     )
     names = [source.name(index) for index in range(len(source))]
     if csv is not None:
-        return source, labels_from_csv(Path(csv), names)
-    match source:
-        case TorchvisionSource():
-            return source, source.labels()
-        case ShardSource():
-            return source, labels_from_texts(source.class_texts())
-        case SampleSource():
-            return source, labels_from_texts([name.partition(" (")[0] for name in names])
-    return source, labels_from_folders(names)
+        labels = labels_from_csv(Path(csv), names)
+    elif isinstance(source, TorchvisionSource):
+        labels = source.labels()
+    elif isinstance(source, ShardSource):
+        labels = labels_from_texts(source.class_texts())
+    elif isinstance(source, SampleSource):
+        labels = labels_from_texts([name.partition(" (")[0] for name in names])
+    else:
+        labels = labels_from_folders(names)
+    return _labelled(source, labels, name)
 
 
-def _shown(labels: Labels) -> tuple[str, ...]:
-    """The classes that an image shows, in order of their indices."""
-    return tuple(labels.class_names[index] for index in sorted(set(labels.indices)))
-
-
-def _renumbered(labels: Labels, classes: Sequence[str]) -> Int64[np.ndarray, " images"]:
-    number = {name: number for number, name in enumerate(classes)}
-    return np.array([number[labels.class_names[index]] for index in labels.indices], np.int64)
-
-
-def _check_same_classes(train: tuple[str, Sequence[str]], test: tuple[str, Sequence[str]]) -> None:
-    """Each side is what to call it, and its classes."""
-    for (here, classes), (there, others) in ((train, test), (test, train)):
-        if only := sorted(set(classes) - set(others)):
-            more = f" and {len(only) - 3} more" if len(only) > 3 else ""
-            raise ValueError(
-                f"the classes of training and test must be the same, but only {here} and not {there} has images of "
-                f"{', '.join(only[:3])}{more}"
-            )
+def _labelled(source: ImageSource, labels: Labels, name: str) -> LabelledImages:
+    """The images with the classes that one of them shows, in order of their indices."""
+    shown, numbers = np.unique(labels.indices, return_inverse=True)
+    classes = tuple(labels.class_names[index] for index in shown.tolist())
+    return LabelledImages(source=source, classes=classes, labels=numbers.astype(np.int64), name=name)
 
 
 def _draw(indices: np.ndarray, share: float, seed: tuple[int, ...]) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from transfer.linear_svms.low_shot import check_images_of_classes, draw_shots, low_shot_sets
+from transfer.linear_svms.run import check_images_of_classes, draw_shots, low_shot_sets
 
 CLASSES = 4
 
