@@ -83,13 +83,8 @@ def _read_result(file: Path, trials: Mapping[str, Trial]) -> Iterator[Submission
     for name, pattern in (("participant", "[0-9a-f]{16}"), ("test_id", "[0-9a-f]{16}"), ("form", r"[\w-]+")):
         if not isinstance(content.get(name), str) or not re.fullmatch(pattern, content[name]):
             raise UnreadableError(f"has {name} {content.get(name)!r:.40}, which the page did not write")
-    yield Submission(
-        file=file,
-        participant=content["participant"],
-        test_id=content["test_id"],
-        form=content["form"],
-        answers=content["answers"],
-    )
+    fields = ("participant", "test_id", "form", "answers")
+    yield Submission(file=file, **{name: content[name] for name in fields})
 
 
 def _read_database(file: Path, trials: Mapping[str, Trial]) -> Iterator[Submission]:
@@ -98,27 +93,21 @@ def _read_database(file: Path, trials: Mapping[str, Trial]) -> Iterator[Submissi
         with reading(file) as connection:
             test_ids = [test_id for (test_id,) in connection.execute("SELECT test_id FROM test")]
             opened = "SELECT participant, form FROM participants WHERE plan IS NOT NULL ORDER BY rowid"
-            answers: dict[str, list[Any]] = {}
             forms = dict(connection.execute(opened))
-            for participant, trial, position, left, right, chosen, seconds in connection.execute(
+            answers: dict[str, list[Any]] = {participant: [] for participant in forms}
+            names = ("trial", "position", "left", "right", "chosen", "seconds")
+            for participant, *values in connection.execute(
                 "SELECT participant, trial, position, left_image, right_image, chosen, seconds"
                 " FROM answers ORDER BY participant, position"
             ):
-                answers.setdefault(participant, []).append(
-                    {"trial": trial, "position": position, "left": left, "right": right}
-                    | {"chosen": chosen, "seconds": seconds}
-                )
+                answers.setdefault(participant, []).append(dict(zip(names, values, strict=True)))
     except sqlite3.Error as error:
         raise UnreadableError(f"cannot be read as a database of turing-serve ({error})") from None
     if len(test_ids) != 1:
         raise UnreadableError("is a database that turing-serve did not finish creating: it names no test")
     for participant, form in forms.items():
         yield Submission(
-            file=file,
-            participant=participant,
-            test_id=test_ids[0],
-            form=form,
-            answers=answers.get(participant, []),
+            file=file, participant=participant, test_id=test_ids[0], form=form, answers=answers[participant]
         )
 
 
@@ -197,15 +186,14 @@ def _csv_answer(
         real, fake, left = trials[name].real, trials[name].fake, trials[name].crowd_left
         sides = {"left": left, "right": real if left == fake else fake}
     seconds: Any = row.get(dialect.seconds) or None
-    with suppress(ValueError):  # no number: told with the answer's other faults
-        seconds = None if seconds is None else float(seconds)
-    rejected = row.get("AssignmentStatus") == "Rejected"
+    with suppress(ValueError, TypeError):  # not a number: told with the answer's other faults
+        seconds = float(seconds)
     return {
         "trial": name,
         **sides,
         "chosen": sides.get(answer, answer),
         "seconds": seconds,
-        "rejected": rejected,
+        "rejected": row.get("AssignmentStatus") == "Rejected",
     }
 
 
