@@ -198,7 +198,7 @@ def _other_lightness(collected: Collected) -> tuple[tuple[str, str], ...]:
 
 
 def _add_fid(summaries: dict[str, dict[str, Summary]], collected: Collected) -> list[NotComputed]:
-    """Adds each method's FID to its summaries, or answers why there is none."""
+    """Add each method's FID to its summaries, or return why there is none."""
     if not collected.features:
         return []
     truth = collected.features[collected.methods.index("truth")]

@@ -91,7 +91,7 @@ def open_comparison(
 
 
 def _try_folders(images: ImageSet) -> None:
-    """Read a few images spread over the set, to find what is wrong with a whole folder before anything long begins.
+    """Read a few images spread over the set, to find what is wrong with a whole folder before anything long starts.
 
     Raises:
         ValueError: a colorized image that cannot be compared; most of those tried do not have the lightness of

@@ -22,8 +22,8 @@ def ab_rmse(
 ) -> Float64[Tensor, "batch"]:
     """Root of the mean over pixels of the squared distance in the ab plane, in ab units.
 
-    The distance is that of both channels together, as in AuC. Whoever takes the mean over pixels and channels
-    prints a figure smaller by the factor sqrt(2).
+    The distance is that of both channels together, as in AuC. A mean over pixels and channels
+    is smaller by the factor sqrt(2).
     """
     height, width = truth_ab.shape[-2:]
     return (_squared_error(colorized_ab, truth_ab) / (height * width)).sqrt()

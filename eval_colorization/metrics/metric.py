@@ -26,7 +26,7 @@ ARROWS: dict[Better, str] = {"higher": "↑", "lower": "↓", "nearer zero": "�
 
 
 class Pictures:
-    """A batch of pictures in the forms that metrics look at, each computed once, whoever asks for it.
+    """A batch of pictures in the forms that metrics look at, each computed once for all of them.
 
     Args:
         pixels: RGB in 0..255.

@@ -19,7 +19,7 @@ from torch import Tensor
 NUM_CLUSTERS = 12
 MERGE_DISTANCE = 8.0  # CIE76
 
-SIDE = 64  # ours: a palette is no matter of detail, and 4096 pixels are clustered in milliseconds
+SIDE = 64  # ours: a palette does not depend on detail, and 4096 pixels are clustered in milliseconds
 SMOOTHING_RADIUS = 2  # pixels of the small copy, ours
 SMOOTHING_SPACE = 1.5  # standard deviation in pixels, ours
 SMOOTHING_COLOUR = MERGE_DISTANCE  # standard deviation in CIE76: what is merged later is smoothed together

@@ -86,7 +86,7 @@ def _tables(results: Results, summaries: Summaries) -> list[dict[str, int]]:
     most_images = {
         key: max(images)
         for key in results.computed_metrics
-        if (images := [of_method[key].images for of_method in summaries.values() if key in of_method])
+        if (images := [metrics[key].images for metrics in summaries.values() if key in metrics])
     }
     num_tables = math.ceil(len(most_images) / TABLE_COLUMNS)
     width = math.ceil(len(most_images) / max(num_tables, 1))

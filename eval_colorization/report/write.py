@@ -25,7 +25,7 @@ TABLE_METRICS = (*MAIN_METRICS, "fid")
 def write_report(results: Results, folder: str | Path) -> None:
     """Write `report.json`, `per_image.csv`, `figures/*.png`, `figures/*.pdf` and `index.html` into `folder`.
 
-    Each file is written whole, so whoever reads it finds the last report's or this one's.
+    Each file is written whole: a reader finds the previous report's or this one's.
 
     Args:
         results: of `evaluate`.
@@ -68,7 +68,7 @@ def report_json(results: Results) -> dict[str, Any]:
 
 
 def per_image_csv(results: Results) -> str:
-    """A row an image and method, image by image; an empty cell where a number was not computed."""
+    """One row per image and method, image by image; an empty cell where a number was not computed."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["image", "method", "class", "grey_truth", *results.values, "sha256"])

@@ -101,7 +101,7 @@ def prepare_database(path: Path, test_id: str, key_sha256: str) -> None:
     """Create the database of the test, or check that the one there belongs to it.
 
     Raises:
-        ValueError: it belongs to another test, or to this test with another key, or is no database of answers.
+        ValueError: it belongs to another test, or to this test with another key, or is not a database of answers.
     """
     try:
         if not path.exists() or path.stat().st_size == 0:

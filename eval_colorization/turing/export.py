@@ -104,7 +104,7 @@ def export_test(config: TuringConfig) -> None:
         base_url=config.base_url,
     )
     print(
-        f"{len(key.forms)} forms, one a participant; every pair of photograph and method is in one of them\n"
+        f"{len(key.forms)} forms, one per participant; every pair of photograph and method is in one of them\n"
         f"  send       {out}/form-01 as a zip archive; its page, opened as a file, saves the answers in a file\n"
         f"  or serve   eval_colorization turing-serve {out} --invitations {2 * len(key.forms)}\n"
         f"  or crowd   {out}/crowd.csv\n"

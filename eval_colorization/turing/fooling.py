@@ -101,12 +101,12 @@ def split_participants(
     """
     counted, excluded = [], {}
     for participant in sheet.participants:
-        answered, of_form = len(participant.of_kind("test")), _num_test_trials(key, participant.form)
+        answered, num_trials = len(participant.of_kind("test")), _num_test_trials(key, participant.form)
         right, shown = _num_right(participant.of_kind("vigilance"))
         if participant.contradicted:
             excluded[participant.name] = "files that contradict each other"
-        elif of_form is not None and answered < MIN_ANSWERED * of_form:
-            excluded[participant.name] = f"answered {answered} of {of_form} test trials, less than half"
+        elif num_trials is not None and answered < MIN_ANSWERED * num_trials:
+            excluded[participant.name] = f"answered {answered} of {num_trials} test trials, less than half"
         elif shown and right < min_vigilance * shown:
             excluded[participant.name] = (
                 f"recognised {right} of {shown} obvious fakes, less than {100 * min_vigilance:g} %"
@@ -158,12 +158,12 @@ def krippendorff_alpha(counts: Int[np.ndarray, "units categories"]) -> float | N
     observers = counts.sum(axis=1)
     pairable = counts[observers >= 2]
     observers = observers[observers >= 2, None]
-    of_category = pairable.sum(axis=0)
-    num_values = of_category.sum()
-    if np.count_nonzero(of_category) < 2:
+    category_counts = pairable.sum(axis=0)
+    num_values = category_counts.sum()
+    if np.count_nonzero(category_counts) < 2:
         return None
     observed = (pairable * (observers - pairable) / (observers - 1)).sum() / num_values
-    expected = (of_category * (num_values - of_category)).sum() / (num_values * (num_values - 1))
+    expected = (category_counts * (num_values - category_counts)).sum() / (num_values * (num_values - 1))
     return float(1 - observed / expected)
 
 
@@ -181,7 +181,7 @@ def _score_methods(
     scores = []
     for method, index in column.items():
         num_fooled, num_trials = int(fooled[:, index].sum()), int(trials[:, index].sum())
-        of_method = [answer for answer in answers if answer.trial.method == method]
+        method_answers = [answer for answer in answers if answer.trial.method == method]
         scores.append(
             MethodScore(
                 method=method,
@@ -191,8 +191,8 @@ def _score_methods(
                 fooling_rate=100 * num_fooled / num_trials if num_trials else None,
                 low=100 * float(low[index]) if num_trials else None,
                 high=100 * float(high[index]) if num_trials else None,
-                seconds_fooled=_quartiles([answer for answer in of_method if answer.fooled]),
-                seconds_not_fooled=_quartiles([answer for answer in of_method if not answer.fooled]),
+                seconds_fooled=_quartiles([answer for answer in method_answers if answer.fooled]),
+                seconds_not_fooled=_quartiles([answer for answer in method_answers if not answer.fooled]),
             )
         )
     return tuple(scores)

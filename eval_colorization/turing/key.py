@@ -22,7 +22,7 @@ class Trial:
     trial: str
     kind: Kind
     photo: str
-    method: str | None  # None for vigilance: its fake is no colorization system's
+    method: str | None  # None for vigilance: its fake is not by a colorization system
     real: str
     fake: str
     crowd_left: str  # which of the two stands on the left in crowd.csv

@@ -27,7 +27,7 @@ from pretext.runtime.whole_file import write_whole
 
 FORMAT = 1
 
-# 256 px, 1 s, 40 participants a method.
+# 256 px, 1 s, 40 participants per method.
 PUBLISHED_SOURCE = f"{CTEST10K.source}; other images and participants"
 EXTREMES = 5  # pairs that fooled most, and least
 MAX_LINES = 20  # of one list

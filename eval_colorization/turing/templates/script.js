@@ -109,7 +109,7 @@ function enter(phase, prompt) {
   say(prompt);
 }
 
-/* Both images again with what they are, until the participant goes on. Resolves with STOP or nothing. */
+/* Both images again with what they are, until the participant continues. Resolves with STOP or nothing. */
 async function feedback(images, chosen, fake) {
   places.forEach((button, place) => {
     const isFake = images[place] === fake;
@@ -189,7 +189,7 @@ async function take(session, position, images) {
   return trial.practice ? feedback(trial.images, chosen, fake) : null;
 }
 
-/* The end, or a stop before it. Resolves when the participant goes on after all. */
+/* The end, or a stop before it. Resolves when the participant resumes after all. */
 async function farewell(session) {
   const complete = session.answered === test.trials.length;
   byId("end-title").textContent = complete ? "Thank you" : "Stopped early";

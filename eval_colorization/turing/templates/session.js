@@ -34,7 +34,7 @@ function randomHex(digits) {
   return Array.from({ length: digits }, () => randomBelow(16).toString(16)).join("");
 }
 
-/* A local file: plan and answers live in localStorage, so that a reload goes on at the same trial. */
+/* A local file: plan and answers live in localStorage, so that a reload resumes at the same trial. */
 class LocalSession {
   #place = `turing ${test.test_id} ${test.form}`;
 
