@@ -267,7 +267,7 @@ def test_other_bins_or_another_task_start_from_all_other_layers(tmp_path, pretex
 def test_weights_of_another_network_are_no_start(tmp_path, pretext, undisturbed):
     status, _, errors = pretext(*small(tmp_path / "run", init=undisturbed, network__width=0.25))
     assert status == 2
-    assert "eccv16 of width 0.125, but eccv16 of width 0.25 is to be trained; set network.name" in errors
+    assert "eccv16 (width 0.125), but eccv16 (width 0.25) is to be trained; set network.name" in errors
     status, _, errors = pretext(*small(tmp_path / "run", init="eccv16-photograps"))
     assert status == 2
     assert "did you mean 'eccv16-photographs'" in errors
