@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from eval_colorization.comparison import Comparison
-from eval_colorization.config import Subset
+from eval_colorization.config import ReportConfig
 from eval_colorization.distribution import network_result
 from eval_colorization.measure import Measurer
 from eval_colorization.metrics.auc import auc_curve
@@ -126,25 +126,15 @@ def collect(parts: Iterable[Part], comparison: Comparison) -> Collected:
 
 
 def assemble(
-    *,
-    title: str,
-    protocol: str,
-    subset: Subset,
-    seed: int,
-    resamples: int,
+    config: ReportConfig,
     comparison: Comparison,
     measurer: Measurer,
     collected: Collected,
     manifest: dict[str, Any],
 ) -> Results:
-    """Everything that the report prints, plots and saves, but for the gallery.
-
-    Args:
-        title, protocol, subset, manifest: see `Results`.
-        seed, resamples: of the bootstrap.
-    """
+    """Everything that the report prints, plots and saves, but for the gallery."""
     methods, metrics = collected.methods, measurer.metrics
-    summarise_metrics = partial(summarise, metrics=metrics, seed=seed, resamples=resamples)
+    summarise_metrics = partial(summarise, metrics=metrics, seed=config.seed, resamples=config.resamples)
     summaries = summarise_metrics(collected.values, methods)
     not_computed = [*measurer.learned.not_computed, *_add_fid(summaries, collected)]
     not_computed += _undefined(summaries)
@@ -159,9 +149,9 @@ def assemble(
         class_names = tuple(labels.class_names[index] for index in classes)
         diagnosticity = _diagnosticity(labels, classes, collected, summarise_metrics)
     return Results(
-        title=title,
-        protocol=protocol,
-        subset=subset,
+        title=config.title or f"Colorization of {config.data}",
+        protocol=_describe_squares(config),
+        subset=config.subset,
         metrics=metrics,
         methods=tuple(
             MethodResult(
@@ -190,6 +180,14 @@ def assemble(
     )
 
 
+def _describe_squares(config: ReportConfig) -> str:
+    """Which images, how they were cut and what was measured, for people."""
+    part = "" if config.subset == "all" else f" ({config.subset})"
+    squares = "whole images squeezed into squares" if config.protocol == "resize" else "central squares"
+    size = f"{config.image_size} x {config.image_size}"
+    return f"{config.data}{part}, {squares} of {size} pixels, measured as 8-bit sRGB"
+
+
 def _other_lightness(collected: Collected) -> tuple[tuple[str, str], ...]:
     if (correlations := collected.values.get("lightness_correlation")) is None:
         return ()
@@ -205,11 +203,11 @@ def _add_fid(summaries: dict[str, dict[str, Summary]], collected: Collected) -> 
     try:
         values = np.array([frechet_distance(features, truth) for features in collected.features])
     except NotAvailableError as error:
-        return [NotComputed(metric="fid", methods=(), reason=error.reason, remedy=error.remedy)]
+        return [NotComputed(metric="fid", reason=error.reason, remedy=error.remedy)]
     standing = standings(collected.methods, values, None, "lower")
     for method, value in zip(collected.methods, values, strict=True):
         summaries[method]["fid"] = Summary(
-            value=float(value), low=None, high=None, images=truth.count, standing=standing.get(method)
+            value=float(value), images=truth.count, standing=standing.get(method)
         )
     return []
 

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
 from eval_colorization.colorized_folder import ColorizedFolder
-from eval_colorization.config import MethodConfig, Protocol, Subset
+from eval_colorization.config import MethodConfig, ReportConfig, TuringConfig
 from eval_colorization.images import Images, ImageSet, choose_images, describe_images, read_batch
 from eval_colorization.methods import LiveMethod, Method, open_methods
 from eval_colorization.squares import SAME_PICTURE
@@ -34,25 +33,21 @@ class Comparison:
 
 
 def open_comparison(
-    *,
     images: Images,
-    subset: Subset,
-    max_images: int | None,
-    protocol: Protocol,
-    image_size: int,
-    missing: Literal["error", "leave_out"],
-    seed: int,
     methods: Mapping[str, MethodConfig | LiveMethod],
+    config: ReportConfig | TuringConfig,
+    *,
+    image_size: int,
     device: torch.device,
 ) -> Comparison:
-    """Open images and methods; the arguments are those of `evaluate`.
+    """Open images and methods, for which `config` says the rest; see `evaluate`.
 
     Raises:
         ValueError: no such data, method or folder; an image that a folder lacks, unless `missing` is leave_out; a
             folder of other pictures, see `_try_folders`.
     """
     opened = open_methods(methods, device)
-    source, indices = choose_images(images, subset=subset, max_images=max_images)
+    source, indices = choose_images(images, subset=config.subset, max_images=config.max_images)
     all_names = [source.name(index) for index in range(len(source))]
     names = [all_names[index] for index in indices]
     folders = {
@@ -65,8 +60,16 @@ def open_comparison(
         for name, folder in folders.items()
         for image in folder.missing
     }
-    if lacking and missing == "error":
-        raise ValueError(_what_is_missing(folders, len(names)))
+    if lacking and config.missing == "error":
+        lacks = "; ".join(
+            f"{folder.root} lacks {len(folder.missing)} of {len(names)} images of {name!r}: "
+            f"{first_few(folder.missing, 5)}"
+            for name, folder in folders.items()
+            if folder.missing
+        )
+        raise ValueError(
+            f"{lacks}; colorize them, or set missing: leave_out to compare all methods without them"
+        )
     kept = np.array(
         [index for index, name in zip(indices, names, strict=True) if name not in lacking], np.int64
     )
@@ -78,10 +81,10 @@ def open_comparison(
         source,
         kept,
         size=image_size,
-        protocol=protocol,
+        protocol=config.protocol,
         folders=folders,
-        leave_out=missing == "leave_out",
-        seed=seed,
+        leave_out=config.missing == "leave_out",
+        seed=config.seed,
     )
     if folders:
         _try_folders(image_set)
@@ -108,12 +111,3 @@ def _try_folders(images: ImageSet) -> None:
                 f"colorization keeps the lightness, so {name!r} has other photographs under these names, or they are "
                 "mirrored, turned or cut otherwise"
             )
-
-
-def _what_is_missing(folders: Mapping[str, ColorizedFolder], num_images: int) -> str:
-    sentences = [
-        f"{folder.root} lacks {len(folder.missing)} of {num_images} images of {name!r}: {first_few(folder.missing, 5)}"
-        for name, folder in folders.items()
-        if folder.missing
-    ]
-    return f"{'; '.join(sentences)}; colorize them, or set missing: leave_out to compare all methods without them"

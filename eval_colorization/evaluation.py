@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, fields, replace
@@ -22,7 +22,7 @@ from eval_colorization.images import ImageBatch, Images, ImageSet, describe_imag
 from eval_colorization.learned import open_learned
 from eval_colorization.manifest import identity, make_manifest
 from eval_colorization.measure import Measurer
-from eval_colorization.methods import LiveMethod, all_decodings, method_config, on_device
+from eval_colorization.methods import Canvas, LiveMethod, all_decodings, method_config
 from eval_colorization.metrics.metric import Metric, open_metrics
 from eval_colorization.metrics.table import METRICS
 from eval_colorization.parts import Parts, fingerprint
@@ -97,55 +97,52 @@ def evaluate(
         name: method_config(method) if isinstance(method, str | Path) else method
         for name, method in methods.items()
     }
+    config = ReportConfig(
+        data=describe_images(images),
+        out=str(resume_dir),
+        metrics=[name for name in opened_metrics if name not in METRICS],
+        subset=subset,
+        max_images=max_images,
+        protocol=protocol,
+        image_size=image_size,
+        missing=missing,
+        labels=labels,
+        classifier=classifier,
+        classifier_weights=classifier_weights,
+        title=title,
+        gallery_images=gallery_images,
+        resamples=resamples,
+        seed=seed,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        device=device,
+    )
     world = world or World(0, 1, choose_device(device))
     # On a CPU batches are measured side by side, each by one thread: no slower than one batch by all threads, and the
     # report does not depend on their number. With more, the order in which a sum adds up would.
     num_threads = torch.get_num_threads() if world.device.type == "cpu" else 1
     with threadpool_limits(1), ExitStack() as held:
         comparison = open_comparison(
-            images=images,
-            subset=subset,
-            max_images=max_images,
-            protocol=protocol,
+            images,
+            chosen | dict.fromkeys(CONTROLS, MethodConfig()),
+            config,
             image_size=image_size,
-            missing=missing,
-            seed=seed,
-            methods=chosen | dict.fromkeys(CONTROLS, MethodConfig()),
             device=world.device,
         )
-        learned = open_learned(
-            comparison.images.names,
-            labels=labels,
-            classifier=classifier,
-            classifier_weights=classifier_weights,
-            device=world.device,
-        )
-        settings = {
-            "data": describe_images(images),
-            "methods": {
-                name: asdict(method)
-                if isinstance(method, MethodConfig)
-                else comparison.methods[name].description
-                for name, method in chosen.items()
-            },
-            "metrics": [name for name in opened_metrics if name not in METRICS],
-            "subset": subset,
-            "max_images": max_images,
-            "protocol": protocol,
-            "image_size": image_size,
-            "missing": missing,
-            "labels": labels,
-            "classifier": classifier,
-            "classifier_weights": classifier_weights,
-            "title": title,
-            "gallery_images": gallery_images,
-            "resamples": resamples,
-            "seed": seed,
-            "batch_size": batch_size,
-            "num_workers": num_workers,
-            "device": device,
+        learned = open_learned(comparison.images.names, config, world.device)
+        described = {
+            name: asdict(method) if isinstance(method, MethodConfig) else comparison.methods[name].description
+            for name, method in chosen.items()
         }
-        own_metrics = {metric: _code_of(metric) for metric in metrics if isinstance(metric, str)}
+        settings = {key: value for key, value in vars(config).items() if key not in ("out", "model")}
+        settings |= {"methods": described}
+        own_metrics = {
+            metric: fingerprint(
+                [file.read_text(encoding="utf-8") for file in modules_to_copy(metric).values()]
+            )
+            for metric in metrics
+            if isinstance(metric, str)
+        }
         if resume_dir is None:
             folder = Path(held.enter_context(TemporaryDirectory(prefix="evaluate-")))
         else:
@@ -164,17 +161,15 @@ def evaluate(
         world.wait()
         collected = collect(parts.read(len(batches)), comparison)
         results = assemble(
-            title=title or f"Colorization of {describe_images(images)}",
-            protocol=_describe_squares(describe_images(images), subset, protocol, image_size),
-            subset=subset,
-            seed=seed,
-            resamples=resamples,
+            config=config,
             comparison=comparison,
             measurer=measurer,
             collected=collected,
             manifest=make_manifest(settings, comparison, collected),
         )
-        shown = choose_images_to_show(results, gallery_images)
+        # By a colour difference made for eyes and defined for every image; controls have no say.
+        differences = results.values["ciede2000"][: len(chosen)]
+        shown = best_worst_median(differences, gallery_images)
         gallery = _colorize_gallery(comparison, shown, collected.positions[shown].tolist(), world.device)
         return replace(results, gallery=gallery)
 
@@ -185,7 +180,8 @@ def make_report(config: ReportConfig) -> None:
     Started by torchrun, each process measures its share of the batches and the first one writes.
 
     Raises:
-        ValueError: data, a method or a folder is not as it must be, or `out` holds another evaluation.
+        ValueError: data, a method or a folder is not as it must be, a name is used twice, or `out` holds another
+            evaluation.
         StoppedError: Ctrl-C or SIGTERM; what was measured is kept.
     """
     out = Path(config.out)
@@ -194,36 +190,17 @@ def make_report(config: ReportConfig) -> None:
         for field in fields(config)
         if field.name not in ("data", "out", "model", "methods")
     }
-    methods = choose_methods(config)
-    with join_world(config.device) as world:
-        results = evaluate(methods, config.data, resume_dir=out, world=world, **settings)
-        if world.is_main:
-            write_report(results, out)
-            print_table(results)
-            print(out / "index.html")
-
-
-def choose_methods(config: ReportConfig) -> dict[str, MethodConfig]:
-    """The user's methods by name, with those that `model` stands for.
-
-    Raises:
-        ValueError: a name is used twice.
-    """
     decodings = {} if config.model is None else all_decodings(config.model)
     if twice := decodings.keys() & config.methods.keys():
         raise ValueError(
             f"{min(twice)!r} is one of the methods that `model` stands for; give yours another name"
         )
-    return decodings | config.methods
-
-
-def choose_images_to_show(results: Results, num_images: int) -> list[int]:
-    """Places in `results.images` of the images to show, in order: see `best_worst_median`.
-
-    Chosen by CIEDE2000, a colour difference made for eyes and defined for every image; controls have no say.
-    """
-    rows = [place for place, method in enumerate(results.methods) if method.name not in CONTROLS]
-    return best_worst_median(results.values["ciede2000"][rows], num_images)
+    with join_world(config.device) as world:
+        results = evaluate(decodings | config.methods, config.data, resume_dir=out, world=world, **settings)
+        if world.is_main:
+            write_report(results, out)
+            print_table(results)
+            print(out / "index.html")
 
 
 def best_worst_median(differences: Float[np.ndarray, "methods images"], num_images: int) -> list[int]:
@@ -241,25 +218,13 @@ def best_worst_median(differences: Float[np.ndarray, "methods images"], num_imag
     return sorted(chosen)
 
 
-def _code_of(metric: str) -> str:
-    """A fingerprint of the user's files that the metric `module:Name` is made of."""
-    return fingerprint([file.read_text(encoding="utf-8") for file in modules_to_copy(metric).values()])
-
-
-def _describe_squares(data: str, subset: Subset, protocol: Protocol, image_size: int) -> str:
-    """Which images, how they were cut and what was measured, for people."""
-    part = "" if subset == "all" else f" ({subset})"
-    squares = "whole images squeezed into squares" if protocol == "resize" else "central squares"
-    return f"{data}{part}, {squares} of {image_size} x {image_size} pixels, measured as 8-bit sRGB"
-
-
 def _colorize_gallery(
     comparison: Comparison, shown: Sequence[int], positions: Sequence[int], device: torch.device
 ) -> tuple[GalleryImage, ...]:
     """The pictures of the images at the places `shown`, which are at `positions` of the comparison's set."""
     gallery = []
     for index, position in zip(shown, positions, strict=True):
-        canvas = on_device(read_batch(comparison.images, [position]), device)
+        canvas = Canvas(read_batch(comparison.images, [position]), device)
         pictures = {
             name: method.colorize(canvas)[0].permute(1, 2, 0).cpu().numpy()
             for name, method in comparison.methods.items()
@@ -296,7 +261,8 @@ def _measure(
         ThreadPoolExecutor(num_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         read = read_batches(images, [batches[number] for number in mine], num_workers=num_workers)
-        for count, batch in enumerate(_side_by_side(pool, num_threads, measure, mine, read), start=1):
+        futures = (pool.submit(measure, number, batch) for number, batch in zip(mine, read, strict=True))
+        for count, batch in enumerate(_in_order(futures, 2 * num_threads), start=1):
             for position, reason in batch.left_out:
                 progress.say(f"left out: {images.names[position]} ({reason})")
             for position, method in batch.other_lightness:
@@ -313,18 +279,12 @@ def _measure(
                 )
 
 
-def _side_by_side(
-    pool: ThreadPoolExecutor,
-    num_threads: int,
-    measure: Callable[[int, ImageBatch], ImageBatch],
-    numbers: Sequence[int],
-    batches: Iterable[ImageBatch],
-) -> Iterator[ImageBatch]:
-    """`measure(number, batch)` of all, in order, with one batch waiting for each that is being measured."""
+def _in_order(futures: Iterable[Future[ImageBatch]], num_ahead: int) -> Iterator[ImageBatch]:
+    """Their results; `num_ahead` are under way at a time, so that one batch waits for each that is being measured."""
     under_way: deque[Future[ImageBatch]] = deque()
-    for number, batch in zip(numbers, batches, strict=True):
-        under_way.append(pool.submit(measure, number, batch))
-        if len(under_way) == 2 * num_threads:
+    for future in futures:
+        under_way.append(future)
+        if len(under_way) == num_ahead:
             yield under_way.popleft().result()
     while under_way:
         yield under_way.popleft().result()

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from eval_colorization.config import ReportConfig
 from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
 from eval_colorization.metrics.recognition import Classifier, open_classifier
 from eval_colorization.results import NotComputed
@@ -33,15 +34,8 @@ class Learned:
         return [name for name, metric in metrics.items() if metric is not None]
 
 
-def open_learned(
-    names: Sequence[str],
-    *,
-    labels: str | None,
-    classifier: str | None,
-    classifier_weights: str | None,
-    device: torch.device,
-) -> Learned:
-    """Open all that is there, for the images `names`; the other arguments are those of `evaluate`.
+def open_learned(names: Sequence[str], config: ReportConfig, device: torch.device) -> Learned:
+    """Open all that is there, for the images `names`.
 
     Raises:
         ValueError: a file that is named is not as it must be, or a classifier is named without labels.
@@ -52,13 +46,11 @@ def open_learned(
         try:
             return open_it()
         except NotAvailableError as error:
-            not_computed.append(
-                NotComputed(metric=metric, methods=(), reason=error.reason, remedy=error.remedy)
-            )
+            not_computed.append(NotComputed(metric=metric, reason=error.reason, remedy=error.remedy))
             return None
 
-    classes = opened("diagnosticity", lambda: _labels(labels, names))
-    recogniser = opened("accuracy", lambda: _classifier(classifier, classifier_weights, labels, device))
+    classes = opened("diagnosticity", lambda: _labels(config.labels, names))
+    recogniser = opened("accuracy", lambda: _classifier(config, device))
     if classes is not None and recogniser is not None:
         classes.check_outputs(recogniser.num_classes)
     return Learned(
@@ -78,17 +70,16 @@ def _labels(labels: str | None, names: Sequence[str]) -> Labels:
     return labels_from_folders(names) if labels == "folders" else labels_from_csv(Path(labels), names)
 
 
-def _classifier(
-    classifier: str | None, weights: str | None, labels: str | None, device: torch.device
-) -> Classifier:
-    if classifier is None:
+def _classifier(config: ReportConfig, device: torch.device) -> Classifier:
+    if config.classifier is None:
         raise NotAvailableError(
             "no classifier is named",
             "set classifier: torchvision:vgg16 (the paper's) and labels; its weights are downloaded or set by "
             "classifier_weights",
         )
-    if labels is None:
+    if config.labels is None:
         raise ValueError(
             "a classifier recognises classes: set labels: folders, or to a CSV file of image,class"
         )
-    return open_classifier(classifier, None if weights is None else Path(weights), device)
+    weights = None if config.classifier_weights is None else Path(config.classifier_weights)
+    return open_classifier(config.classifier, weights, device)

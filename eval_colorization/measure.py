@@ -12,7 +12,7 @@ from torch import Tensor
 from eval_colorization.distribution import DistributionStatistics
 from eval_colorization.images import ImageBatch
 from eval_colorization.learned import Learned
-from eval_colorization.methods import Canvas, Method, is_grey, on_device
+from eval_colorization.methods import Canvas, Method, is_grey
 from eval_colorization.metrics.auc import auc, error_counts, nearest_bins, rebalancing_weights
 from eval_colorization.metrics.diagnosticity import incongruent_colours
 from eval_colorization.metrics.metric import Metric, Pictures, measure_images
@@ -63,7 +63,7 @@ class Measurer:
         }
         if not len(batch.positions):
             return left_out
-        canvas = on_device(batch, self.device)
+        canvas = Canvas(batch, self.device)
         weight = rebalancing_weights(canvas.pictures.ab, self.bins)
         part: Part = left_out | {
             "positions": batch.positions,

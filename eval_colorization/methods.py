@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,6 @@ Colorize = Callable[[Image.Image], Image.Image]
 LiveMethod = Pretrained | Colorizer | Colorize
 
 
-@dataclass(frozen=True, kw_only=True)
 class Canvas:
     """A batch on the device where it is colorized and measured.
 
@@ -34,10 +33,11 @@ class Canvas:
         outputs: what networks have answered for it, so that each looks at it once however many methods decode it.
     """
 
-    batch: ImageBatch
-    truth: UInt8[Tensor, "batch 3 height width"]
-    pictures: Pictures
-    outputs: dict["TrainedNetwork", Tensor] = field(default_factory=dict)
+    def __init__(self, batch: ImageBatch, device: torch.device) -> None:
+        self.batch = batch
+        self.truth: UInt8[Tensor, "batch 3 height width"] = batch.truth.to(device)
+        self.pictures = Pictures(self.truth)
+        self.outputs: dict[TrainedNetwork, Tensor] = {}
 
     @property
     def lab(self) -> Float[Tensor, "batch 3 height width"]:
@@ -48,12 +48,6 @@ class Canvas:
     def lightness(self) -> Float[Tensor, "batch 1 height width"]:
         """CIE L in 0..100: all that a method may look at."""
         return self.lab[:, :1]
-
-
-def on_device(batch: ImageBatch, device: torch.device) -> Canvas:
-    """The batch's canvas on `device`."""
-    truth = batch.truth.to(device)
-    return Canvas(batch=batch, truth=truth, pictures=Pictures(truth))
 
 
 def is_grey(canvas: Canvas) -> Bool[Tensor, "batch"]:

@@ -30,8 +30,8 @@ class Summary:
     """
 
     value: float
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
     images: int
     standing: Standing | None = None
 
@@ -140,7 +140,7 @@ class NotComputed:
     """A metric that is missing from the report, for which methods (all where empty), why, and the way to get it."""
 
     metric: str
-    methods: tuple[str, ...]
+    methods: tuple[str, ...] = ()
     reason: str
     remedy: str
 

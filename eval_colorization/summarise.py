@@ -60,7 +60,7 @@ def summarise(
                 )
             elif column.shape[1] and np.isinf(column[place]).all():
                 infinite = float(column[place, 0])
-                summaries[method][name] = Summary(value=infinite, low=None, high=None, images=column.shape[1])
+                summaries[method][name] = Summary(value=infinite, images=column.shape[1])
     return summaries
 
 

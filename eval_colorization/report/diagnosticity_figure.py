@@ -109,9 +109,7 @@ def _draw_classes(axes: Axes, classes: Sequence[ClassResult]) -> None:
     axes.legend(loc="best")
 
 
-def _recovery(
-    halves: Halves,
-) -> dict[str, dict[str, Summary | None]] | None:
+def _recovery(halves: Halves) -> dict[str, dict[str, Summary | None]] | None:
     """half -> method -> the share of what true colour adds to recognition that the method's colours add.
 
     None where a half lacks the classifier, or true colour adds nothing.
@@ -123,12 +121,7 @@ def _recovery(
             return None
         floor, gain = ends[0].value, ends[1].value - ends[0].value
         recovered[half] = {
-            name: Summary(
-                value=(metrics["accuracy"].value - floor) / gain,
-                low=None,
-                high=None,
-                images=metrics["accuracy"].images,
-            )
+            name: Summary(value=(metrics["accuracy"].value - floor) / gain, images=metrics["accuracy"].images)
             for name, metrics in methods.items()
             if "accuracy" in metrics
         }

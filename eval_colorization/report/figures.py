@@ -93,9 +93,7 @@ def draw_metric_intervals(results: Results) -> Figure:
     """The main metrics, a panel each: every method's value with its interval."""
     metrics = [key for key in results.computed_metrics if key in MAIN_METRICS or key not in METRICS]
     methods = [method for method in results.methods if method.kind != "truth"]
-    truth = {
-        key: s for method in results.methods if method.kind == "truth" for key, s in method.summaries.items()
-    }
+    truth = results.summaries.get("truth", {})
     styles = method_styles(results.methods)
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)

@@ -102,14 +102,12 @@ def print_table(results: Results) -> None:
         label = results.metrics[missing.metric].label if missing.metric in results.metrics else missing.metric
         methods = f" of {', '.join(missing.methods)}" if missing.methods else ""
         print(f"not computed: {label}{methods}: {missing.reason}; to get it: {missing.remedy}")
-    if results.left_out:
-        images = "image" if len(results.left_out) == 1 else "images"
-        print(f"left out: {len(results.left_out)} {images}, named in the report")
-    if results.other_lightness:
-        images = "image" if len(results.other_lightness) == 1 else "images"
-        print(
-            f"another lightness than the truth: {len(results.other_lightness)} {images}, named in the report"
-        )
+    for what, named in (
+        ("left out", results.left_out),
+        ("another lightness than the truth", results.other_lightness),
+    ):
+        if named:
+            print(f"{what}: {len(named)} {'image' if len(named) == 1 else 'images'}, named in the report")
 
 
 def _plain(value: Any) -> Any:

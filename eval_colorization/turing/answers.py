@@ -1,5 +1,7 @@
 """The answers of a visual Turing test, checked against its key. No fault is silent, none stops the rest."""
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,9 @@ COLUMNS = (
     "participant", "form", "trial", "kind", "position", "photo", "method",
     "left", "right", "chosen", "fooled", "seconds",
 )  # fmt: skip
+
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")  # of a spreadsheet program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +141,23 @@ def read_answers(paths: Sequence[Path], key: Key) -> AnswerSheet:
     participants = [_join(copies, problems) for copies in by_name.values()]
     problems += [p for participant in participants for p in _missing(participant, key)]
     return AnswerSheet(participants=tuple(participants), problems=tuple(dict.fromkeys(problems)))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows of these columns under a header; texts are `harmless`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: harmless(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in rows
+    )
+    return text.getvalue()
+
+
+def harmless(field: str) -> str:
+    """`field`, with an apostrophe before it where a spreadsheet would take it for a formula."""
+    return f"'{field}" if field.lstrip(" ").startswith(FORMULA_STARTS) else field
 
 
 def _check(

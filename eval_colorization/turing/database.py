@@ -10,9 +10,10 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from eval_colorization.turing.key import Form, Key
 
@@ -43,8 +44,7 @@ class ConflictingAnswerError(RefusedAnswerError):
     """The trial was answered otherwise before; the first answer stands."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlannedTrial:
+class PlannedTrial(NamedTuple):
     """A trial as one participant sees it: file names of the two images."""
 
     trial: str
@@ -163,10 +163,7 @@ def look_up(connection: sqlite3.Connection, invitation: str) -> Participation:
     return Participation(
         participant=participant,
         form=form,
-        plan=[
-            PlannedTrial(trial=trial, left=left, right=right)
-            for trial, left, right in json.loads(plan or "[]")
-        ],
+        plan=[PlannedTrial(*trial) for trial in json.loads(plan or "[]")],
         num_answered=count.fetchone()[0],
     )
 
@@ -187,9 +184,9 @@ def open_form(connection: sqlite3.Connection, invitation: str, key: Key) -> Part
     plan = shuffled_plan(form, secrets.SystemRandom())
     connection.execute(
         "UPDATE participants SET form = ?, plan = ?, started = ? WHERE invitation = ?",
-        (form.form, json.dumps([(t.trial, t.left, t.right) for t in plan]), _now(), invitation),
+        (form.form, json.dumps(plan), _now(), invitation),
     )
-    return Participation(participant=participation.participant, form=form.form, plan=plan, num_answered=0)
+    return replace(participation, form=form.form, plan=plan)
 
 
 def shuffled_plan(form: Form, rng: random.Random) -> list[PlannedTrial]:
@@ -198,11 +195,9 @@ def shuffled_plan(form: Form, rng: random.Random) -> list[PlannedTrial]:
     others = [trial for trial in form.trials if trial.kind != "practice"]
     rng.shuffle(practice)
     rng.shuffle(others)
-    plan = []
-    for trial in practice + others:
-        left, right = rng.sample((trial.real, trial.fake), 2)
-        plan.append(PlannedTrial(trial=trial.trial, left=left, right=right))
-    return plan
+    return [
+        PlannedTrial(trial.trial, *rng.sample((trial.real, trial.fake), 2)) for trial in practice + others
+    ]
 
 
 def record_answer(connection: sqlite3.Connection, invitation: str, answer: Answer) -> Participation:
@@ -236,10 +231,9 @@ def record_answer(connection: sqlite3.Connection, invitation: str, answer: Answe
         "INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             participation.participant,
-            trial.trial,
+            answer.trial,
             answer.position,
-            trial.left,
-            trial.right,
+            *trial[1:],
             answer.chosen,
             answer.seconds,
             now,
@@ -247,12 +241,7 @@ def record_answer(connection: sqlite3.Connection, invitation: str, answer: Answe
     )
     if answer.position + 1 == len(participation.plan):
         connection.execute("UPDATE participants SET finished = ? WHERE invitation = ?", (now, invitation))
-    return Participation(
-        participant=participation.participant,
-        form=participation.form,
-        plan=participation.plan,
-        num_answered=participation.num_answered + 1,
-    )
+    return replace(participation, num_answered=participation.num_answered + 1)
 
 
 def parse_answer(body: bytes) -> Answer:

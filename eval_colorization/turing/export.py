@@ -10,6 +10,7 @@ with one time stamp, under random names.
 """
 
 import csv
+import itertools
 import os
 import random
 import secrets
@@ -29,10 +30,11 @@ from eval_colorization.comparison import Comparison, open_comparison
 from eval_colorization.config import TuringConfig
 from eval_colorization.images import read_batch
 from eval_colorization.manifest import describe_software
-from eval_colorization.methods import is_grey, on_device
+from eval_colorization.methods import Canvas, is_grey
 from eval_colorization.squares import describe_resizing
+from eval_colorization.turing.database import shuffled_plan
 from eval_colorization.turing.key import Form, Key, Kind, Trial, write_key
-from eval_colorization.turing.pages import participant_page
+from eval_colorization.turing.pages import participant_page, shown_test
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
@@ -54,17 +56,7 @@ def export_test(config: TuringConfig) -> None:
         ValueError: data, a method or a folder is not as it must be, or too few photographs are left.
     """
     device = choose_device(config.device)
-    comparison = open_comparison(
-        images=config.data,
-        subset=config.subset,
-        max_images=config.max_images,
-        protocol=config.protocol,
-        image_size=SIDE,
-        missing=config.missing,
-        seed=config.seed,
-        methods=config.methods,
-        device=device,
-    )
+    comparison = open_comparison(config.data, config.methods, config, image_size=SIDE, device=device)
     images = comparison.images
     positions: dict[str, int] = {}
     left_out = dict(comparison.lacking)
@@ -73,7 +65,7 @@ def export_test(config: TuringConfig) -> None:
             batch = read_batch(images, [position])
             if batch.left_out:
                 left_out[name] = batch.left_out[0][1]
-            elif is_grey(on_device(batch, device))[0]:
+            elif is_grey(Canvas(batch, device))[0]:
                 left_out[name] = "it is grey"
             elif batch.other_lightness:
                 left_out[name] = f"{batch.other_lightness[0][1]} has another lightness"
@@ -84,24 +76,18 @@ def export_test(config: TuringConfig) -> None:
         print(f"left out: {name} ({reason})")
 
     def colorize(photo: str) -> dict[str, np.ndarray]:
-        canvas = on_device(read_batch(images, [positions[photo]]), device)
+        canvas = Canvas(read_batch(images, [positions[photo]]), device)
         colorized = {name: method.colorize(canvas) for name, method in comparison.methods.items()}
         pictures = colorized | {"truth": canvas.truth}
         return {name: images[0].permute(1, 2, 0).cpu().numpy() for name, images in pictures.items()}
 
     out = Path(config.out)
     key = write_test(
-        out,
+        config,
         photos=list(positions),
         methods=list(comparison.methods),
         colorize=colorize,
         manifest=_manifest(config, comparison, left_out),
-        practice_trials=config.practice_trials,
-        test_trials=config.test_trials,
-        vigilance_trials=config.vigilance_trials,
-        display_seconds=config.display_seconds,
-        seed=config.seed,
-        base_url=config.base_url,
     )
     print(
         f"{len(key.forms)} forms, one per participant; every pair of photograph and method is in one of them\n"
@@ -114,22 +100,16 @@ def export_test(config: TuringConfig) -> None:
 
 
 def write_test(
-    out: Path,
+    config: TuringConfig,
     *,
     photos: Sequence[str],
     methods: Sequence[str],
     colorize: Callable[[str], Mapping[str, Picture]],
     manifest: Mapping[str, Any],
-    practice_trials: int = 10,
-    test_trials: int = 40,
-    vigilance_trials: int = 4,
-    display_seconds: float = 1.0,
-    seed: int = 0,
-    base_url: str = "",
 ) -> Key:
-    """Write the test into the new folder `out` and return its answer key.
+    """Write the test into the new folder `config.out` and return its answer key.
 
-    Photos are dealt out by `seed`: the first ones to practice and vigilance, the same in every form, the rest to
+    Photos are dealt out by `config.seed`: the first ones to practice and vigilance, the same in every form, the rest to
     blocks of exactly `test_trials`. A block makes one form for each method: form r shows photo i by method
     (i + r) mod M, a Latin square. So every form is as long as asked, every pair of photo and method is in one form,
     and forms used equally often balance photos and methods. Photos that fill no block any more are not used; the
@@ -138,32 +118,31 @@ def write_test(
     Every image takes 197 kB, so a form of the default size takes 21 MB.
 
     Args:
-        out: must not exist, or be empty; it appears whole or not at all.
+        config: of the trials and the folder, which must not exist, or be empty; it appears whole or not at all. The
+            fake of a vigilance trial is a rainbow; in the paper, where it has the colours of another image, a tenth of
+            the trials are of this kind. Names, order and sides are secret and do not depend on the seed.
         photos: names that `colorize` understands.
         methods: names of the colorization systems.
         colorize: photo -> {"truth": real photo, method: colorized photo, ...}; called once for each photo used.
         manifest: how the images were made, for the key.
-        practice_trials, test_trials, vigilance_trials, display_seconds, base_url: see `TuringConfig`. The fake of a
-            vigilance trial is a rainbow; in the paper, where it has the colours of another image, a tenth of the trials
-            are of this kind.
-        seed: decides which photos become what; names, order and sides are secret and do not depend on it.
 
-    Raises ValueError for too few photos, an impossible number, or an `out` that holds something.
+    Raises ValueError for too few photos, an impossible number, or a folder that holds something.
     """
-    out = out.resolve()
-    _check(out, len(photos), len(methods), practice_trials, test_trials, vigilance_trials, display_seconds)
+    out, block_size = Path(config.out).resolve(), config.test_trials
+    _check(config, out, len(photos), len(methods))
     dealt = list(photos)
-    random.Random(seed).shuffle(dealt)
-    practice, dealt = dealt[:practice_trials], dealt[practice_trials:]
-    vigilance, dealt = dealt[:vigilance_trials], dealt[vigilance_trials:]
-    num_blocks = len(dealt) // test_trials
-    blocks = [dealt[i * test_trials : (i + 1) * test_trials] for i in range(num_blocks)]
-    names = _form_names(num_blocks * len(methods))
+    random.Random(config.seed).shuffle(dealt)
+    practice, dealt = dealt[: config.practice_trials], dealt[config.practice_trials :]
+    vigilance, dealt = dealt[: config.vigilance_trials], dealt[config.vigilance_trials :]
+    num_blocks = len(dealt) // block_size
+    blocks = [dealt[i * block_size : (i + 1) * block_size] for i in range(num_blocks)]
+    digits = max(2, len(str(num_blocks * len(methods))))
+    names = (f"form-{number:0{digits}}" for number in itertools.count(1))
     key = Key(
         test_id=secrets.token_hex(8),
-        display_seconds=float(display_seconds),
+        display_seconds=float(config.display_seconds),
         methods=tuple(methods),
-        manifest={**manifest, "unused_photos": sorted(dealt[num_blocks * test_trials :])},
+        manifest={**manifest, "unused_photos": sorted(dealt[num_blocks * block_size :])},
         forms=tuple(
             _form(next(names), turn, methods, practice, block, vigilance)
             for block in blocks
@@ -173,38 +152,13 @@ def write_test(
     with _whole_folder(out) as folder:
         _write_images(folder, key, colorize)
         for form in key.forms:
-            page = participant_page(local_test(key, form))
+            page = participant_page(shown_test(key, form, shuffled_plan(form, secrets.SystemRandom())))
             (folder / form.form / "index.html").write_text(page, encoding="utf-8", newline="\n")
         for path in folder.rglob("*"):
             os.utime(path, (TIME_STAMP, TIME_STAMP))
         write_key(key, folder / "key.json")
-        _write_crowd_csv(folder / "crowd.csv", key, base_url)
+        _write_crowd_csv(folder / "crowd.csv", key, config.base_url)
     return key
-
-
-def local_test(key: Key, form: Form) -> dict[str, Any]:
-    """What the page of a form must know when it is opened as a local file: no answers but those of the practice."""
-    chance = secrets.SystemRandom()
-    practice = [trial for trial in form.trials if trial.kind == "practice"]
-    others = [trial for trial in form.trials if trial.kind != "practice"]
-    return {
-        "test_id": key.test_id,
-        "form": form.form,
-        "display_seconds": key.display_seconds,
-        "server": None,
-        "shuffle": True,
-        "answered": 0,
-        "trials": [
-            {
-                "trial": trial.trial,
-                "images": chance.sample([trial.real, trial.fake], 2),
-                "practice": trial.kind == "practice",
-            }
-            | ({"fake": trial.fake} if trial.kind == "practice" else {})
-            for group in (practice, others)
-            for trial in chance.sample(group, len(group))
-        ],
-    }
 
 
 def rainbow(photo: Picture) -> Picture:
@@ -230,15 +184,8 @@ def _manifest(config: TuringConfig, comparison: Comparison, left_out: dict[str, 
     }
 
 
-def _check(
-    out: Path,
-    num_photos: int,
-    num_methods: int,
-    practice: int,
-    test: int,
-    vigilance: int,
-    display_seconds: float,
-) -> None:
+def _check(config: TuringConfig, out: Path, num_photos: int, num_methods: int) -> None:
+    practice, test, vigilance = config.practice_trials, config.test_trials, config.vigilance_trials
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists already and is not empty: name another folder, or remove it")
     if num_methods == 0:
@@ -248,19 +195,16 @@ def _check(
             f"practice_trials ({practice}) and vigilance_trials ({vigilance}) must be at least 0, "
             f"test_trials ({test}) at least 1"
         )
-    if not display_seconds > 0:
-        raise ValueError(f"display_seconds must be positive but is {display_seconds}: the paper's is 1")
+    if not config.display_seconds > 0:
+        raise ValueError(
+            f"display_seconds must be positive but is {config.display_seconds}: the paper's is 1"
+        )
     needed = practice + vigilance + test
     if num_photos < needed:
         raise ValueError(
             f"the test needs {needed} photos ({practice} practice + {vigilance} vigilance + {test} test trials), "
             f"but there are {num_photos}: give more photos or ask for fewer trials"
         )
-
-
-def _form_names(num: int) -> Iterator[str]:
-    digits = max(2, len(str(num)))
-    return (f"form-{i:0{digits}}" for i in range(1, num + 1))
 
 
 def _form(

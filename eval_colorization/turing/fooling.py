@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from eval_colorization.bootstrap import participants_trials_interval
 from eval_colorization.turing.answers import Answer, AnswerSheet, Participant
-from eval_colorization.turing.key import Key, Trial
+from eval_colorization.turing.key import Key
 
 MIN_ANSWERED = 0.5  # share of a form's test trials
 
@@ -175,8 +175,9 @@ def _score_methods(
     fooled = np.zeros_like(trials)
     for row, participant in enumerate(counted):
         for answer in participant.of_kind("test"):
-            trials[row, column[_method(answer.trial)]] += 1
-            fooled[row, column[_method(answer.trial)]] += answer.fooled
+            place = row, column[str(answer.trial.method)]
+            trials[place] += 1
+            fooled[place] += answer.fooled
     low, high = participants_trials_interval(fooled, trials, seed=seed)
     scores = []
     for method, index in column.items():
@@ -205,7 +206,7 @@ def _score_pairs(key: Key, answers: Sequence[Answer]) -> tuple[PairScore, ...]:
     scores = [
         PairScore(
             photo=trial.photo,
-            method=_method(trial),
+            method=str(trial.method),
             form=form.form,
             trial=trial.trial,
             real=trial.real,
@@ -247,11 +248,6 @@ def _num_right(answers: Sequence[Answer]) -> tuple[int, int]:
 
 def _num_left(answers: Sequence[Answer]) -> int:
     return sum(answer.chosen == answer.left for answer in answers)
-
-
-def _method(trial: Trial) -> str:
-    assert trial.method is not None, "only vigilance trials have no method"
-    return trial.method
 
 
 def _quartiles(answers: Sequence[Answer]) -> Quartiles | None:

@@ -1,11 +1,11 @@
-"""The pages of a visual Turing test: the participant's, the researcher's, and short notices."""
+"""The participant's page of a visual Turing test."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval_colorization.turing.admin import Counts
-from eval_colorization.turing.key import Key
+from eval_colorization.turing.database import PlannedTrial
+from eval_colorization.turing.key import Form, Key
 from pretext.html_page import render_page
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -18,7 +18,7 @@ def participant_page(test: Mapping[str, Any]) -> str:
     nothing else.
 
     Args:
-        test: the JSON that `templates/session.js` reads and describes.
+        test: the JSON that `templates/session.js` reads and describes; of `shown_test`.
     """
     return render_page(
         TEMPLATES / "index.html",
@@ -28,24 +28,25 @@ def participant_page(test: Mapping[str, Any]) -> str:
     )
 
 
-def admin_page(counts: Counts, key: Key, *, base_url: str, token: str, nonce: str) -> str:
-    """The state of a served test, its links, and a form that makes more of them.
+def shown_test(
+    key: Key, form: Form, plan: Sequence[PlannedTrial], *, server: str | None = None, num_answered: int = 0
+) -> dict[str, Any]:
+    """What the page of a form may know: its trials in the order of `plan`, and as a local file the practice's answers.
 
     Args:
-        counts: of `count`.
-        base_url: where the participants' links begin, without a slash at the end.
-        token: goes into the form that makes invitations.
-        nonce: of the style and the script, for the Content-Security-Policy.
+        server: path of the participant on the server; None for a local file.
     """
-    return render_page(
-        TEMPLATES / "admin.html", counts=counts, key=key, base_url=base_url, token=token, nonce=nonce
-    )
-
-
-def notice_page(title: str, text: str, refresh: str | None = None) -> str:
-    """A few words.
-
-    Args:
-        refresh: the address that is opened next.
-    """
-    return render_page(TEMPLATES / "notice.html", title=title, text=text, refresh=refresh)
+    practice = {trial.trial: trial.fake for trial in form.trials if trial.kind == "practice"}
+    return {
+        "test_id": key.test_id,
+        "form": form.form,
+        "display_seconds": key.display_seconds,
+        "server": server,
+        "shuffle": server is None,
+        "answered": num_answered,
+        "trials": [
+            {"trial": trial, "images": [left, right], "practice": trial in practice}
+            | ({"fake": practice[trial]} if server is None and trial in practice else {})
+            for trial, left, right in plan
+        ],
+    }

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from eval_colorization.config import TuringScoreConfig
 from eval_colorization.published import CTEST10K, fooling_rates
-from eval_colorization.turing.answers import COLUMNS, Problem, read_answers
+from eval_colorization.turing.answers import COLUMNS, csv_text, read_answers
 from eval_colorization.turing.fooling import (
     FoolingScore,
     MethodScore,
@@ -19,7 +18,6 @@ from eval_colorization.turing.fooling import (
 )
 from eval_colorization.turing.key import read_key
 from eval_colorization.turing.score_figures import draw_fooling_rates, draw_response_times
-from eval_colorization.turing.spreadsheet import csv_text
 from pretext.quoted import NOTE, mark
 from pretext.runtime.aligned import aligned
 from pretext.runtime.command_line import RunFailedError
@@ -50,7 +48,10 @@ def score(config: TuringScoreConfig) -> None:
     key = read_key(config.key)
     sheet = read_answers(config.answers, key)
     counted, excluded = split_participants(sheet, key, min_vigilance)
-    faults = [text for text in (exclusions_text(excluded), problems_text(sheet.problems)) if text]
+    faults = _listing("participants excluded", [f"{name!r}: {why}" for name, why in excluded.items()])
+    faults += _listing(
+        "problems with the answers", [f"{problem.file}: {problem.what}" for problem in sheet.problems]
+    )
     if not counted:
         print("\n".join(faults))
         raise RunFailedError(
@@ -77,8 +78,12 @@ def score(config: TuringScoreConfig) -> None:
     }
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "score.json", json.dumps(summary, indent=2) + "\n")
-    trials, pairs = [row for one in counted for row in one.rows("test")], _pair_rows(result.pairs)
+    trials = [row for one in counted for row in one.rows("test")]
     write_whole(out / "trials.csv", csv_text(COLUMNS, trials))
+    pairs = [
+        {"rank": rank, **asdict(pair), "fooling_rate": round(100 * pair.fooled / pair.shown, 2)}
+        for rank, pair in enumerate(result.pairs, start=1)
+    ]
     write_whole(out / "per_image.csv", csv_text(list(pairs[0]), pairs))
     draw_fooling_rates(result.methods, out)
     draw_response_times(counted, key.methods, out)
@@ -126,21 +131,12 @@ def score_text(result: FoolingScore) -> str:
     return "\n".join([*lines, "", published, f"  {PUBLISHED_SOURCE}.", f"  {NOTE}"])
 
 
-def exclusions_text(excluded: Mapping[str, str]) -> str:
-    """Who does not count, and why; nothing if everybody does."""
-    return _listing("participants excluded", [f"{name!r}: {why}" for name, why in excluded.items()])
-
-
-def problems_text(problems: Sequence[Problem]) -> str:
-    """What was wrong with the files; nothing if nothing was."""
-    return _listing("problems with the answers", [f"{problem.file}: {problem.what}" for problem in problems])
-
-
-def _listing(title: str, entries: Sequence[str]) -> str:
+def _listing(title: str, entries: Sequence[str]) -> list[str]:
+    """The lines of a list; none of an empty one."""
     if not entries:
-        return ""
+        return []
     more = [f"  ... and {len(entries) - MAX_LINES} more"] if len(entries) > MAX_LINES else []
-    return "\n".join([f"\n{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:MAX_LINES]), *more])
+    return [f"\n{title}: {len(entries)}", *(f"  {entry}" for entry in entries[:MAX_LINES]), *more]
 
 
 def _method_row(score: MethodScore) -> list[str]:
@@ -177,11 +173,3 @@ def _agreement(result: FoolingScore) -> str:
 def _share(right_of: tuple[int, int]) -> str:
     right, answered = right_of
     return f"{right} of {answered} ({100 * right / answered:.1f} %)" if answered else "n/a, none was answered"
-
-
-def _pair_rows(pairs: Sequence[PairScore]) -> list[dict[str, Any]]:
-    """The pairs, those that fooled most first; the rate in percent."""
-    return [
-        {"rank": rank, **asdict(pair), "fooling_rate": round(100 * pair.fooled / pair.shown, 2)}
-        for rank, pair in enumerate(pairs, start=1)
-    ]

@@ -23,7 +23,7 @@ from pretext.runtime.command_line import RunFailedError, StoppedError
 try:
     import uvicorn
 
-    from eval_colorization.turing.web import make_app
+    from eval_colorization.turing.web import Site
 except ModuleNotFoundError as error:
     raise ValueError(
         f"turing-serve needs {error.name}: pip install 'colorization-benchmark[turing]'"
@@ -72,7 +72,7 @@ def serve(config: TuringServeConfig) -> None:
             print(f"{address}/t/{invitation}")
         print(f"Admin page: {address}/admin?token={token}", flush=True)
         server = uvicorn.Config(
-            make_app(folder, key, database, connection, token),
+            Site(folder, key, database, connection, token).app(),
             backlog=BACKLOG,
             lifespan="off",
             ws="none",

@@ -12,10 +12,12 @@ import secrets
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -26,21 +28,22 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eval_colorization.turing.admin import answers_csv, count
+from eval_colorization.turing.answers import COLUMNS, csv_text, read_answers
 from eval_colorization.turing.database import (
     ConflictingAnswerError,
-    Participation,
     RefusedAnswerError,
     UnknownInvitationError,
     invite,
     look_up,
     open_form,
     parse_answer,
+    reading,
     record_answer,
     transaction,
 )
 from eval_colorization.turing.key import Key
-from eval_colorization.turing.pages import admin_page, notice_page, participant_page
+from eval_colorization.turing.pages import TEMPLATES, participant_page, shown_test
+from pretext.html_page import render_page
 
 Result = TypeVar("Result")
 
@@ -56,34 +59,14 @@ HEADERS = {
 }
 
 
-def make_app(
-    folder: Path, key: Key, database: Path, connection: sqlite3.Connection, admin_token: str
-) -> ASGIApp:
-    """The application for the test in `folder`; `connection` writes to the file `database`."""
-    site = _Site(folder, key, database, connection, admin_token)
-    app = Starlette(
-        routes=[
-            Route("/t/{invitation}", site.page, methods=["GET"]),
-            Route("/t/{invitation}/images/{image}", site.image, methods=["GET"]),
-            Route("/t/{invitation}/answers", site.answer, methods=["POST"]),
-            Route("/admin", site.admin, methods=["GET"]),
-            Route("/admin/invitations", site.invitations, methods=["POST"]),
-            Route("/admin/answers.csv", site.answers, methods=["GET"]),
-        ],
-        exception_handlers={
-            HTTPException: _explain,
-            UnknownInvitationError: _unknown_invitation,
-            sqlite3.Error: _try_again,
-            ClientDisconnect: _nobody_there,
-        },
-        max_body_size=MAX_BODY_BYTES,
-    )
-    app.router.redirect_slashes = False
-    return _with_headers(app)
+class Site:
+    """The routes' functions and what they share.
 
-
-class _Site:
-    """The routes' functions and what they share."""
+    Args:
+        folder: of the test whose key is `key`.
+        connection: writes to the file `database`.
+        admin_token: opens the researcher's pages.
+    """
 
     def __init__(
         self, folder: Path, key: Key, database: Path, connection: sqlite3.Connection, admin_token: str
@@ -94,16 +77,35 @@ class _Site:
         self.connection, self.lock = connection, threading.Lock()
         self.admin_token = admin_token
         self.cookie = f"turing_{key.test_id}"  # cookies know no ports: two tests on one machine share the jar
+        self.forms = {form.form: form for form in key.forms}
         self.images = {
             form.form: {name for trial in form.trials for name in (trial.real, trial.fake)}
             for form in key.forms
         }
-        self.practice = {
-            (form.form, trial.trial): trial.fake
-            for form in key.forms
-            for trial in form.trials
-            if trial.kind == "practice"
-        }
+        trials = (trial for form in key.forms for trial in form.trials)
+        self.fake_of_practice = {trial.trial: trial.fake for trial in trials if trial.kind == "practice"}
+
+    def app(self) -> ASGIApp:
+        """The application."""
+        app = Starlette(
+            routes=[
+                Route("/t/{invitation}", self.page, methods=["GET"]),
+                Route("/t/{invitation}/images/{image}", self.image, methods=["GET"]),
+                Route("/t/{invitation}/answers", self.answer, methods=["POST"]),
+                Route("/admin", self.admin, methods=["GET"]),
+                Route("/admin/invitations", self.invitations, methods=["POST"]),
+                Route("/admin/answers.csv", self.answers, methods=["GET"]),
+            ],
+            exception_handlers={
+                HTTPException: _explain,
+                UnknownInvitationError: _unknown_invitation,
+                sqlite3.Error: _try_again,
+                ClientDisconnect: _nobody_there,
+            },
+            max_body_size=MAX_BODY_BYTES,
+        )
+        app.router.redirect_slashes = False
+        return _with_headers(app)
 
     async def page(self, request: Request) -> Response:
         invitation = request.path_params["invitation"]
@@ -113,26 +115,14 @@ class _Site:
         participation = await self._write(lambda connection: open_form(connection, invitation, self.key))
         # The page itself carries the policy for its content; this part can only stand in a header.
         headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
-        return HTMLResponse(participant_page(self._test(invitation, participation)), headers=headers)
-
-    def _test(self, invitation: str, participation: Participation) -> dict[str, object]:
-        """What the page is told about a participant's trials."""
-        return {
-            "test_id": self.key.test_id,
-            "form": participation.form,
-            "display_seconds": self.key.display_seconds,
-            "server": f"/t/{invitation}",
-            "shuffle": False,
-            "answered": participation.num_answered,
-            "trials": [
-                {
-                    "trial": trial.trial,
-                    "images": [trial.left, trial.right],
-                    "practice": (participation.form, trial.trial) in self.practice,
-                }
-                for trial in participation.plan
-            ],
-        }
+        test = shown_test(
+            self.key,
+            self.forms[str(participation.form)],
+            participation.plan,
+            server=f"/t/{invitation}",
+            num_answered=participation.num_answered,
+        )
+        return HTMLResponse(participant_page(test), headers=headers)
 
     async def image(self, request: Request) -> Response:
         invitation, image = request.path_params["invitation"], request.path_params["image"]
@@ -145,20 +135,17 @@ class _Site:
 
     async def answer(self, request: Request) -> Response:
         invitation = request.path_params["invitation"]
-        if _content_type(request) != "application/json":
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refusal(415, "an answer is sent as application/json")
         body = await request.body()
         try:
             answer = parse_answer(body)
-            participation = await self._write(
-                lambda connection: record_answer(connection, invitation, answer)
-            )
+            await self._write(lambda connection: record_answer(connection, invitation, answer))
         except ConflictingAnswerError as error:
             return _refusal(409, str(error))
         except RefusedAnswerError as error:
             return _refusal(400, str(error))
-        assert participation.form
-        fake = self.practice.get((participation.form, answer.trial))
+        fake = self.fake_of_practice.get(answer.trial)
         return JSONResponse({"fake": fake} if fake else {})
 
     async def admin(self, request: Request) -> Response:
@@ -179,8 +166,13 @@ class _Site:
         self._check_token(request.cookies.get(self.cookie, ""))
         counts = await asyncio.to_thread(count, self.database, self.key)
         nonce = secrets.token_urlsafe(16)
-        page = admin_page(
-            counts, self.key, base_url=str(request.base_url).rstrip("/"), token=self.admin_token, nonce=nonce
+        page = render_page(
+            TEMPLATES / "admin.html",
+            counts=counts,
+            key=self.key,
+            base_url=str(request.base_url).rstrip("/"),
+            token=self.admin_token,
+            nonce=nonce,
         )
         policy = (
             f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; "
@@ -222,17 +214,13 @@ class _Site:
         return await asyncio.to_thread(run)
 
 
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 def _refusal(status: int, reason: str) -> Response:
     return JSONResponse({"error": reason}, status_code=status)
 
 
 def _notice(title: str, text: str, status: int = 200, refresh: str | None = None) -> Response:
     return HTMLResponse(
-        notice_page(title, text, refresh),
+        render_page(TEMPLATES / "notice.html", title=title, text=text, refresh=refresh),
         status_code=status,
         headers={
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
@@ -278,3 +266,45 @@ def _with_headers(app: ASGIApp) -> ASGIApp:
         await app(scope, receive, send_with_headers)
 
     return wrapped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Everybody invited, and how many answers to test trials there are for each form and for each method.
+
+    Attributes:
+        invited: by column: invitation, participant, form, started, finished, num_answered.
+    """
+
+    invited: Sequence[Mapping[str, Any]]
+    by_form: Counter[str]
+    by_method: Counter[str]
+
+
+def count(database: Path, key: Key) -> Counts:
+    """The state of a test."""
+    with reading(database) as connection:
+        rows = connection.execute(
+            "SELECT invitation, participant, form, started, finished,"
+            " (SELECT COUNT(*) FROM answers WHERE answers.participant = participants.participant) AS num_answered"
+            " FROM participants ORDER BY created, participant"
+        )
+        names = [column for column, *_ in rows.description]
+        invited = [dict(zip(names, row, strict=True)) for row in rows]
+        answers = dict(connection.execute("SELECT trial, COUNT(*) FROM answers GROUP BY trial"))
+    by_form: Counter[str] = Counter()
+    by_method: Counter[str] = Counter(dict.fromkeys(key.methods, 0))
+    for form in key.forms:
+        for trial in form.trials:
+            if trial.kind == "test":
+                by_form[form.form] += answers.get(trial.trial, 0)
+                by_method[str(trial.method)] += answers.get(trial.trial, 0)
+    return Counts(invited=invited, by_form=by_form, by_method=by_method)
+
+
+def answers_csv(database: Path, key: Key) -> str:
+    """All answers so far, one row per answer; `fooled` is 1 where the real photo was taken for the fake one."""
+    participants = read_answers([database], key).participants
+    return csv_text(
+        COLUMNS, [row for one in participants for row in one.rows("practice", "test", "vigilance")]
+    )

@@ -9,7 +9,7 @@ from eval_colorization.colorized_folder import ColorizedFolder, match_names
 from eval_colorization.squares import SAME_PICTURE
 from pretext.colorize_files import plan_outputs
 from pretext.images.image_file import BrokenImageError
-from tests.eval_colorization.recolouring import recoloured
+from tests.eval_colorization.reporting import recoloured
 
 COFFEE = Image.fromarray(skimage.data.coffee()).resize((300, 200))
 RECOLOURED = recoloured(COFFEE)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from eval_colorization.config import MethodConfig
 from eval_colorization.images import ImageBatch
-from eval_colorization.methods import all_decodings, is_grey, on_device, open_methods
+from eval_colorization.methods import Canvas, all_decodings, is_grey, open_methods
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import Colorizer
 from pretext.pretrained import load_pretrained
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def canvas_of(truth, lenders=None, colorized=None):
-    return on_device(
+    return Canvas(
         ImageBatch(
             positions=np.arange(len(truth)),
             truth=truth,

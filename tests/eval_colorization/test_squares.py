@@ -11,7 +11,7 @@ from skimage.color import rgb2lab
 from sklearn.datasets import load_sample_image
 
 from eval_colorization.squares import SAME_PICTURE, lightness_correlation, lightness_grid
-from tests.eval_colorization.recolouring import recoloured
+from tests.eval_colorization.reporting import recoloured
 
 Transpose = Image.Transpose
 

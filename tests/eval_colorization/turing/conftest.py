@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from eval_colorization.config import TuringConfig
 from eval_colorization.turing.export import write_test
 from eval_colorization.turing.key import Key
 from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, colorize
@@ -15,17 +16,16 @@ from tests.eval_colorization.turing.simulation import FOOLING, make_key, simulat
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """Four forms of 2 practice, 3 test and 1 vigilance trials; of the ten photographs one is left over."""
     folder = tmp_path_factory.mktemp("turing") / "out"
-    key = write_test(
-        folder,
-        photos=PHOTOS,
-        methods=METHODS,
-        colorize=colorize,
-        manifest={"images": PHOTOS},
+    config = TuringConfig(
+        data="",
+        out=str(folder),
+        methods={},
         practice_trials=2,
         test_trials=3,
         vigilance_trials=1,
         display_seconds=0.05,
     )
+    key = write_test(config, photos=PHOTOS, methods=METHODS, colorize=colorize, manifest={"images": PHOTOS})
     return Exported(folder, key)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from eval_colorization.turing import admin, database
+from eval_colorization.turing import database, web
 from eval_colorization.turing.answers import read_answers
 from eval_colorization.turing.key import Key
 from tests.eval_colorization.turing.simulation import (
@@ -36,7 +36,7 @@ def test_the_database_and_its_download_read_as_the_result_files_do(
         (p.name, p.form, p.answers) for p in files.participants
     ]
     download = tmp_path / "answers.csv"
-    download.write_text(admin.answers_csv(path, key), newline="")
+    download.write_text(web.answers_csv(path, key), newline="")
     assert choices(read_answers([download], key)) == choices(files)
 
 

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 from skimage.color import rgb2lab
 
-from eval_colorization.turing.export import TIME_STAMP, local_test, rainbow, write_test
+from eval_colorization.config import TuringConfig
+from eval_colorization.turing.export import TIME_STAMP, rainbow, write_test
 from eval_colorization.turing.key import Key, Trial, read_key
 from tests.eval_colorization.turing.sample_pairs import METHODS, PHOTOS, Exported, colorize
 
@@ -22,8 +23,9 @@ SMALL: dict[str, Any] = {"practice_trials": 1, "test_trials": 2, "vigilance_tria
 
 
 def export(out: Path, colorize: ColorizePhoto = colorize, **changes: Any) -> Key:
-    arguments = {"photos": PHOTOS[:4], "methods": METHODS, "colorize": colorize, "manifest": {}, **SMALL}
-    return write_test(out, **(arguments | changes))
+    photos, methods = changes.pop("photos", PHOTOS[:4]), changes.pop("methods", METHODS)
+    config = TuringConfig(data="", out=str(out), methods={}, **(SMALL | changes))
+    return write_test(config, photos=photos, methods=methods, colorize=colorize, manifest={})
 
 
 def trials(key: Key, *kinds: str) -> list[tuple[str, Trial]]:
@@ -153,7 +155,7 @@ def test_sides_names_and_order_carry_no_answer_beyond_chance(tmp_path: Path) -> 
     )
     fakes = {trial.trial: trial.fake for trial in key.forms[0].trials}
     rows = crowd_rows(tmp_path / "out")
-    listed = local_test(key, key.forms[0])["trials"]
+    listed = page_data(tmp_path / "out" / "form-01")["trials"]
     shares = {
         "fake on the left in crowd.csv": sum(fakes[row["trial"]] in row["left"] for row in rows),
         "fake listed first by the page": sum(fakes[row["trial"]] == row["images"][0] for row in listed),

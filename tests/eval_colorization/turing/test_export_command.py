@@ -7,7 +7,7 @@ from PIL import Image
 from eval_colorization.config import MethodConfig, TuringConfig
 from eval_colorization.turing.export import export_test
 from eval_colorization.turing.key import read_key
-from tests.eval_colorization.recolouring import recoloured
+from tests.eval_colorization.reporting import recoloured
 
 
 @pytest.fixture

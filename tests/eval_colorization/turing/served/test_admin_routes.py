@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from eval_colorization.turing.spreadsheet import harmless
+from eval_colorization.turing.answers import harmless
 from tests.eval_colorization.turing.serving import METHODS, Participant
 
 
