@@ -1,7 +1,10 @@
 """Schedules of detectors and segmentation networks, and how they scale with the batch."""
 
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from transfer.config import FrameworkConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,21 +63,59 @@ class Schedule:
         return f"{steps} steps of {batch_size} images, learning rate {lr}"
 
 
-@runtime_checkable
-class PublishedProtocol(Protocol):
-    """A recipe as it was published."""
+@dataclass(frozen=True, kw_only=True)
+class FrameworkProtocol:
+    """What recipes of detectors and segmentation networks share.
 
-    @property
-    def schedule(self) -> Schedule: ...
-    @property
-    def batch_norm(self) -> str: ...
+    Attributes:
+        schedule: of the published batch.
+        batch_norm: of the backbone: `train`, with statistics over all processes, or `frozen`.
+    """
+
+    schedule: Schedule
+    batch_norm: Literal["train", "frozen"] = "train"
+
+    def changes_from(self, published: "FrameworkProtocol") -> dict[str, int | float | str]:
+        """The user's overrides of the published recipe, which a result names, but for sizes of images."""
+        changes: dict[str, int | float | str] = dict(self.schedule.changes_from(published.schedule))
+        if self.batch_norm != published.batch_norm:
+            changes["batch_norm"] = self.batch_norm
+        return changes
 
 
-def settings(
-    schedule: Schedule, batch_norm: str, published: PublishedProtocol
-) -> dict[str, int | float | str]:
-    """The user's overrides of the published recipe, which a result names."""
-    changes: dict[str, int | float | str] = dict(schedule.changes_from(published.schedule))
-    if batch_norm != published.batch_norm:
-        changes["batch_norm"] = batch_norm
-    return changes
+SomeProtocol = TypeVar("SomeProtocol", bound=FrameworkProtocol)
+
+
+def overridden(
+    published: SomeProtocol, config: FrameworkConfig, **sizes: int | Sequence[int] | None
+) -> SomeProtocol:
+    """A published recipe with the user's BatchNorm and sizes, and its schedule for the user's batch.
+
+    Args:
+        sizes: lengths in pixels by the name of their attribute, the key of `config.data`; None where the user has none.
+
+    Raises:
+        ValueError: a number is not positive.
+    """
+    lengths = ((f"data.{key}", length) for key, size in sizes.items() for length in _numbers(size))
+    for key, value in (
+        ("save_every", config.save_every),
+        ("evaluate_every", config.evaluate_every),
+        *lengths,
+    ):
+        if value < 1:
+            raise ValueError(f"{key} is {value}, expected at least 1")
+    return replace(
+        published,
+        schedule=published.schedule.scaled(config.steps, config.batch_size, config.lr),
+        batch_norm=config.batch_norm or published.batch_norm,
+        **{
+            key: size if isinstance(size, int) else tuple(size)
+            for key, size in sizes.items()
+            if size is not None
+        },
+    )
+
+
+def _numbers(size: int | Sequence[int] | None) -> Sequence[int]:
+    return [size] if isinstance(size, int) else size or []

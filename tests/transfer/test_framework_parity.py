@@ -58,7 +58,6 @@ def through_detectron2(path, backbone):
     protocol = DETECTION_PROTOCOLS["plain"]
     cfg = detectron_config(
         protocol,
-        protocol.schedule,
         detector="dc5",
         stage=backbone.stages[-1],
         num_classes=1,

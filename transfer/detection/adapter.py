@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from transfer.detection.config import DetectorName
 from transfer.detection.protocols import DetectionProtocol
 from transfer.partial_training import freeze_batch_norm, set_mode, train_only_from
-from transfer.schedule import Schedule
 from transfer.stages import TransferBackbone
 
 PIXEL_MEAN, PIXEL_STD = 128.0, 1.0  # grey, of 0..255
@@ -90,7 +89,6 @@ def choose_detector(network: TransferBackbone, asked: DetectorName | None) -> De
 
 def detectron_config(
     protocol: DetectionProtocol,
-    schedule: Schedule,
     *,
     detector: DetectorName,
     stage: str,
@@ -126,7 +124,7 @@ def detectron_config(
         model.ROI_HEADS.IN_FEATURES = ["p2", "p3", "p4", "p5"]
         model.RPN.PRE_NMS_TOPK_TRAIN, model.RPN.PRE_NMS_TOPK_TEST = 2000, 1000
         model.RPN.POST_NMS_TOPK_TRAIN, model.RPN.POST_NMS_TOPK_TEST = 1000, 1000
-    solver = cfg.SOLVER
+    solver, schedule = cfg.SOLVER, protocol.schedule
     solver.IMS_PER_BATCH, solver.MAX_ITER, solver.BASE_LR = schedule.batch_size, schedule.steps, schedule.lr
     solver.WARMUP_ITERS = schedule.warmup_steps
     drops = {round(share * schedule.steps) for share in protocol.lr_decays}

@@ -2,32 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from transfer.detection.config import DetectConfig
-from transfer.schedule import Schedule
+from transfer.schedule import FrameworkProtocol, Schedule, overridden
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectionProtocol:
+class DetectionProtocol(FrameworkProtocol):
     """How a detector is trained, by SGD with momentum 0.9, and tested.
 
     Attributes:
-        schedule: of the published batch.
         lr_decays: share of the steps that is done -> what the learning rate is multiplied by from there on.
         weight_decay: of all weights but those of normalisation.
         boxes_per_image: drawn for the loss of the box head.
-        batch_norm: of the backbone: `train`, with statistics over all processes, or `frozen`.
         image_sizes: lengths in pixels to which the short side is resized in training, one of them at random.
         test_image_size: the same in testing.
         max_image_size: what the long side may have.
     """
 
-    schedule: Schedule
     lr_decays: Mapping[float, float]
     weight_decay: float
     boxes_per_image: int = 512
-    batch_norm: Literal["train", "frozen"]
     image_sizes: tuple[int, ...]
     test_image_size: int
     max_image_size: int
@@ -100,29 +95,16 @@ DETECTION_PROTOCOLS = {
 }
 
 
-def resolve_protocol(config: DetectConfig) -> tuple[DetectionProtocol, Schedule]:
-    """The protocol that `config` names with the user's sizes and BatchNorm, and the schedule for the user's batch.
-
-    Raises:
-        ValueError: a number is not positive.
-    """
-    published = DETECTION_PROTOCOLS[config.protocol]
+def resolve_protocol(config: DetectConfig) -> DetectionProtocol:
+    """The protocol that `config` names, with the user's values; raises ValueError as `overridden` does."""
     data = config.data
-    for key, value in (("save_every", config.save_every), ("evaluate_every", config.evaluate_every)):
-        if value < 1:
-            raise ValueError(f"{key} is {value}, expected at least 1")
-    protocol = replace(
-        published,
-        batch_norm=config.batch_norm or published.batch_norm,
-        image_sizes=tuple(data.image_sizes or published.image_sizes),
-        test_image_size=data.test_image_size or published.test_image_size,
-        max_image_size=data.max_image_size or published.max_image_size,
+    return overridden(
+        DETECTION_PROTOCOLS[config.protocol],
+        config,
+        image_sizes=data.image_sizes or None,
+        test_image_size=data.test_image_size,
+        max_image_size=data.max_image_size,
     )
-    if min(*protocol.image_sizes, protocol.test_image_size, protocol.max_image_size) < 1:
-        raise ValueError(
-            "data.image_sizes, test_image_size and max_image_size are lengths in pixels, at least 1"
-        )
-    return protocol, published.schedule.scaled(config.steps, config.batch_size, config.lr)
 
 
 def described(config: DetectConfig, detector: str) -> str:
@@ -131,11 +113,13 @@ def described(config: DetectConfig, detector: str) -> str:
     Args:
         detector: and what it looks at, such as `dc5 conv7`.
     """
-    published, (protocol, _) = DETECTION_PROTOCOLS[config.protocol], resolve_protocol(config)
+    published, protocol = DETECTION_PROTOCOLS[config.protocol], resolve_protocol(config)
     parts = [config.protocol, detector]
     if config.data.train_proposals is not None:
         parts.append("Fast R-CNN")
-    sizes = (protocol.image_sizes, protocol.test_image_size, protocol.max_image_size)
-    if sizes != (published.image_sizes, published.test_image_size, published.max_image_size):
+    if any(
+        getattr(protocol, key) != getattr(published, key)
+        for key in ("image_sizes", "test_image_size", "max_image_size")
+    ):
         parts.append(f"{protocol.test_image_size} px")
     return ", ".join(parts)

@@ -1,14 +1,12 @@
 """Training a detector: check -> build -> resume -> Detectron2's trainer -> results."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
-from transfer.detection.annotated import DetectionImages
+from transfer.backbone import AnyBackbone, open_backbone
 from transfer.detection.config import DetectConfig
 from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits
 from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve_protocol
@@ -17,7 +15,6 @@ from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
 from transfer.results import Record, last_and_best, package_versions, results_table
 from transfer.runs import config_of, start_run
-from transfer.schedule import settings
 from transfer.stages import choose_stage
 from transfer.training import FrameworkRun, every
 
@@ -69,7 +66,8 @@ def _train(
     from transfer.detection.loading import MappedImages, detectron_records, training_loader
     from transfer.detection.trainer import detectron2_folder, train_detector
 
-    recipe, schedule = resolve_protocol(config)
+    recipe, published = resolve_protocol(config), DETECTION_PROTOCOLS[config.protocol]
+    schedule = recipe.schedule
     with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ check
         world = run.world
@@ -103,7 +101,6 @@ def _train(
         )
         cfg = detectron_config(
             recipe,
-            schedule,
             detector=detector,
             stage=stage,
             num_classes=len(test_images.classes),
@@ -151,7 +148,7 @@ def _train(
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(
             f"{opened.name}, {detector} on {stage}, trained from {config.train_from} ({trained:.1f} M parameters), on "
-            f"{world.device} x {world.size}: {schedule.described(recipe.schedule)}"
+            f"{world.device} x {world.size}: {schedule.described(published.schedule)}"
         )
 
         # ------------------------------------------------------------------------------ train
@@ -170,38 +167,25 @@ def _train(
         assert_unchanged(network.backbone, frozen)
         if not world.is_main:
             return []
-        records = _records(config, opened, f"{detector} {stage}", splits, test_images, training.rows)
+        details = {
+            "train_images": sum(len(split.images) for split in splits),
+            "train_boxes": sum(sum(split.boxes_by_class().values()) for split in splits),
+            "test_images": len(test_images.images),
+            "test_boxes": sum(test_images.boxes_by_class().values()),
+            "notes": [note for split in (*splits, test_images) for note in split.notes()],
+        }
+        records = last_and_best(
+            training.rows,
+            [name for name in training.rows[-1] if name != "step"],
+            details,
+            task="detect",
+            data=data_name(config.data),
+            protocol=described(config, f"{detector} {stage}"),
+            backbone=opened.name,
+            weights=opened.sha256,
+            stage=config.train_from,
+            seed=config.seed,
+            settings=recipe.changes_from(published),
+            versions=package_versions() | {"detectron2": module_version("detectron2")},
+        )
         return run.finish(records, results_table(records), training.progress.say)
-
-
-def _records(
-    config: DetectConfig,
-    backbone: OpenedBackbone,
-    detector: str,
-    train: Sequence[DetectionImages],
-    test: DetectionImages,
-    rows: Sequence[dict[str, Any]],
-) -> list[Record]:
-    """For each metric a record of the last test, and one of that with the highest value, the first of equals."""
-    protocol, schedule = resolve_protocol(config)
-    details = {
-        "train_images": sum(len(images.images) for images in train),
-        "train_boxes": sum(sum(images.boxes_by_class().values()) for images in train),
-        "test_images": len(test.images),
-        "test_boxes": sum(test.boxes_by_class().values()),
-        "notes": [note for images in (*train, test) for note in images.notes()],
-    }
-    return last_and_best(
-        rows,
-        [name for name in rows[-1] if name != "step"],
-        details,
-        task="detect",
-        data=data_name(config.data),
-        protocol=described(config, detector),
-        backbone=backbone.name,
-        weights=backbone.sha256,
-        stage=config.train_from,
-        seed=config.seed,
-        settings=settings(schedule, protocol.batch_norm, DETECTION_PROTOCOLS[config.protocol]),
-        versions=package_versions() | {"detectron2": module_version("detectron2")},
-    )

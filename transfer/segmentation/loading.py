@@ -50,8 +50,6 @@ def train_loader(
     protocol: SegmentationProtocol,
     *,
     seed: int,
-    num_steps: int,
-    batch_size: int,
     world: World,
     num_workers: int,
 ) -> GuardedLoader:
@@ -64,7 +62,8 @@ def train_loader(
         ValueError: the batch cannot be shared evenly.
     """
     dataset = _Images(images, train_pipeline(protocol))
-    order = StepOrder(len(dataset), seed=seed, num_steps=num_steps, batch_size=batch_size, world=world)
+    steps, batch_size = protocol.schedule.steps, protocol.schedule.batch_size
+    order = StepOrder(len(dataset), seed=seed, num_steps=steps, batch_size=batch_size, world=world)
     return GuardedLoader(
         TrainingImages(dataset, seed),
         batch_size=order.per_step,

@@ -1,22 +1,20 @@
 """Recipes for training segmentation networks, by name."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from transfer.schedule import Schedule
+from transfer.schedule import FrameworkProtocol, Schedule, overridden
 from transfer.segmentation.config import SegmentConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationProtocol:
+class SegmentationProtocol(FrameworkProtocol):
     """How an FCN is trained, by SGD with momentum 0.9, and tested: on whole images, one at a time.
 
     Attributes:
-        schedule: of the published batch.
         lr_drops: shares of the steps after which the learning rate falls to a tenth; None lets it fall as
             (1 - share)^0.9 to a hundredth.
         weight_decay: of all weights.
-        batch_norm: of the backbone: `train`, with statistics over all processes, or `frozen`.
         head: `score` is a 1x1 convolution behind dropout, FCN-32s's; `fcn` has two 3x3 convolutions before it, and one
             that sees both them and the stage: mmsegmentation's FCN.
         image_size: width and height in pixels within which images are resized; None leaves them as they are.
@@ -27,10 +25,8 @@ class SegmentationProtocol:
             which void ones and filling count as 0.
     """
 
-    schedule: Schedule
     lr_drops: tuple[float, ...] | None = None
     weight_decay: float = 5e-4
-    batch_norm: Literal["train", "frozen"] = "train"
     head: Literal["score", "fcn"] = "fcn"
     image_size: tuple[int, int] | None
     crop_size: int
@@ -74,33 +70,20 @@ SEGMENTATION_PROTOCOLS = {
 }
 
 
-def resolve_protocol(config: SegmentConfig) -> tuple[SegmentationProtocol, Schedule]:
-    """The protocol that `config` names with the user's sizes and BatchNorm, and the schedule for the user's batch.
-
-    Raises:
-        ValueError: a number is not positive.
-    """
-    published, data = SEGMENTATION_PROTOCOLS[config.protocol], config.data
-    for key, value in (
-        ("save_every", config.save_every),
-        ("evaluate_every", config.evaluate_every),
-        ("data.crop_size", data.crop_size),
-        *(("data.image_size", side) for side in data.image_size or ()),
-    ):
-        if value is not None and value < 1:
-            raise ValueError(f"{key} is {value}, expected at least 1")
-    protocol = replace(
-        published,
-        batch_norm=config.batch_norm or published.batch_norm,
-        image_size=data.image_size or published.image_size,
-        crop_size=data.crop_size or published.crop_size,
+def resolve_protocol(config: SegmentConfig) -> SegmentationProtocol:
+    """The protocol that `config` names, with the user's values; raises ValueError as `overridden` does."""
+    data = config.data
+    return overridden(
+        SEGMENTATION_PROTOCOLS[config.protocol],
+        config,
+        image_size=data.image_size,
+        crop_size=data.crop_size,
     )
-    return protocol, published.schedule.scaled(config.steps, config.batch_size, config.lr)
 
 
 def described(config: SegmentConfig, stage: str) -> str:
     """Such as `fcn_20k, conv7`, or `plain, conv7, 128 px crops, images within 320 x 160 px` where the user chose so."""
-    published, (protocol, _) = SEGMENTATION_PROTOCOLS[config.protocol], resolve_protocol(config)
+    published, protocol = SEGMENTATION_PROTOCOLS[config.protocol], resolve_protocol(config)
     parts = [config.protocol, stage]
     if protocol.crop_size != published.crop_size:
         parts.append(f"{protocol.crop_size} px crops")

@@ -1,23 +1,20 @@
 """Training a segmentation network: check -> build -> resume -> mmengine's loop -> results."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from pretext.runtime.stop_signal import StopSignal
-from transfer.backbone import AnyBackbone, OpenedBackbone, open_backbone
+from transfer.backbone import AnyBackbone, open_backbone
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
 from transfer.results import Record, last_and_best, package_versions, results_table
 from transfer.runs import config_of, start_run
-from transfer.schedule import settings
 from transfer.segmentation.config import SegmentConfig
 from transfer.segmentation.data import (
     AnySegmentation,
-    SegmentationImages,
     data_name,
     open_segmentation,
     overlap,
@@ -72,7 +69,8 @@ def _train(
     from transfer.segmentation.loading import test_loader, train_loader
     from transfer.segmentation.runner import RunHook, build_runner
 
-    recipe, schedule = resolve_protocol(config)
+    recipe, published = resolve_protocol(config), SEGMENTATION_PROTOCOLS[config.protocol]
+    schedule = recipe.schedule
     with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ check
         world = run.world
@@ -102,8 +100,6 @@ def _train(
             splits,
             recipe,
             seed=config.seed,
-            num_steps=schedule.steps,
-            batch_size=schedule.batch_size,
             world=world,
             num_workers=config.data.num_workers,
         )
@@ -139,7 +135,6 @@ def _train(
         runner = build_runner(
             network,
             recipe,
-            schedule,
             folder=run.folder.path / "mmengine",
             seed=config.seed,
             world=world,
@@ -152,38 +147,25 @@ def _train(
         # -------------------------------------------------------------------------------- end
         assert_unchanged(network, frozen)
         training.end()
-        records = _records(config, opened, stage, splits, test_images, training.rows)
+        details = {
+            "train_images": sum(len(split.images) for split in splits),
+            "test_images": len(test_images.images),
+            "classes": len(test_images.shown_classes),
+            "notes": [note for split in (*splits, test_images) for note in split.notes()],
+        }
+        records = last_and_best(
+            training.rows,
+            [name for name in training.rows[-1] if name not in ("step", "IoU")],
+            details,
+            task="segment",
+            data=data_name(config.data),
+            protocol=described(config, stage),
+            backbone=opened.name,
+            weights=opened.sha256,
+            stage=config.train_from,
+            seed=config.seed,
+            settings=recipe.changes_from(published),
+            versions=package_versions()
+            | {name: module_version(name) for name in ("mmseg", "mmengine", "mmcv")},
+        )
         return run.finish(records, results_table(records), training.progress.say)
-
-
-def _records(
-    config: SegmentConfig,
-    backbone: OpenedBackbone,
-    stage: str,
-    train: Sequence[SegmentationImages],
-    test: SegmentationImages,
-    rows: Sequence[dict[str, Any]],
-) -> list[Record]:
-    """For each metric a record of the last test, and one of that with the highest value, the first of equals."""
-    protocol, schedule = resolve_protocol(config)
-    published = SEGMENTATION_PROTOCOLS[config.protocol]
-    details = {
-        "train_images": sum(len(images.images) for images in train),
-        "test_images": len(test.images),
-        "classes": len(test.shown_classes),
-        "notes": [note for images in (*train, test) for note in images.notes()],
-    }
-    return last_and_best(
-        rows,
-        [name for name in rows[-1] if name not in ("step", "IoU")],
-        details,
-        task="segment",
-        data=data_name(config.data),
-        protocol=described(config, stage),
-        backbone=backbone.name,
-        weights=backbone.sha256,
-        stage=config.train_from,
-        seed=config.seed,
-        settings=settings(schedule, protocol.batch_norm, published),
-        versions=package_versions() | {name: module_version(name) for name in ("mmseg", "mmengine", "mmcv")},
-    )

@@ -18,7 +18,6 @@ from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.runtime.distributed import World
 from pretext.runtime.running_losses import RunningLosses
 from transfer.data.step_order import seed_step
-from transfer.schedule import Schedule
 from transfer.segmentation.evaluation import Evaluation
 from transfer.segmentation.loading import test_pipeline, train_pipeline
 from transfer.segmentation.protocols import SegmentationProtocol
@@ -30,7 +29,6 @@ MOMENTUM = 0.9
 def build_runner(
     network: nn.Module,
     protocol: SegmentationProtocol,
-    schedule: Schedule,
     *,
     folder: Path,
     seed: int,
@@ -52,9 +50,9 @@ def build_runner(
             device_ids=[world.device.index] if world.device.type == "cuda" else None,
         )
     training = {
-        "optim_wrapper": optimizer_config(protocol, schedule),
-        "param_scheduler": scheduler_config(protocol, schedule),
-        "train_cfg": {"by_epoch": False, "max_iters": schedule.steps},
+        "optim_wrapper": optimizer_config(protocol),
+        "param_scheduler": scheduler_config(protocol),
+        "train_cfg": {"by_epoch": False, "max_iters": protocol.schedule.steps},
     }
     pipelines = {"train_pipeline": train_pipeline(protocol), "test_pipeline": test_pipeline(protocol)}
     with warnings.catch_warnings():
@@ -82,20 +80,21 @@ def build_runner(
     return runner
 
 
-def optimizer_config(protocol: SegmentationProtocol, schedule: Schedule) -> dict[str, Any]:
+def optimizer_config(protocol: SegmentationProtocol) -> dict[str, Any]:
     """mmengine's configuration of the optimiser."""
     return {
         "optimizer": {
             "type": "SGD",
-            "lr": schedule.lr,
+            "lr": protocol.schedule.lr,
             "momentum": MOMENTUM,
             "weight_decay": protocol.weight_decay,
         }
     }
 
 
-def scheduler_config(protocol: SegmentationProtocol, schedule: Schedule) -> dict[str, Any]:
+def scheduler_config(protocol: SegmentationProtocol) -> dict[str, Any]:
     """mmengine's configuration of the learning rate."""
+    schedule = protocol.schedule
     if protocol.lr_drops is not None:
         milestones = [round(share * schedule.steps) for share in protocol.lr_drops]
         return {"type": "MultiStepLR", "milestones": milestones, "gamma": 0.1, "by_epoch": False}

@@ -32,7 +32,6 @@ def built(network, detector, *, train_from="all", trains_batch_norm=True, with_p
     )
     cfg = detectron_config(
         PLAIN,
-        PLAIN.schedule,
         detector=detector,
         stage=stage,
         num_classes=3,

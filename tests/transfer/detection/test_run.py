@@ -174,10 +174,10 @@ def test_sigterm_saves_after_the_step_and_the_same_command_resumes(
 
 
 def test_the_images_of_a_step_depend_neither_on_an_interruption_nor_on_workers(config):
-    protocol, schedule = resolve_protocol(config)
+    protocol = resolve_protocol(config)
     (train,), _ = opened(config.data)
     cfg = detectron_config(
-        protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
+        protocol, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
     )
     mapped = MappedImages(detectron_records(train), cfg, training=True)
 
@@ -192,9 +192,9 @@ def test_the_images_of_a_step_depend_neither_on_an_interruption_nor_on_workers(c
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused(config):
-    protocol, schedule = resolve_protocol(config)
+    protocol = resolve_protocol(config)
     cfg = detectron_config(
-        protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
+        protocol, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
     )
     three = World(rank=0, size=3, device=torch.device("cpu"))
     with pytest.raises(ValueError, match="a batch of 2 cannot be shared by 3 processes"):
@@ -233,9 +233,9 @@ def test_who_tells_the_truth_has_every_ap_of_100(
         as_coco(folder, "val", tmp_path / "val.json")
         address = f"coco:{folder / 'JPEGImages'}:~/val.json"
         data = dataclasses.replace(data, train=address, test=address)
-    protocol, schedule = resolve_protocol(config)
+    protocol = resolve_protocol(config)
     cfg = detectron_config(
-        protocol, schedule, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
+        protocol, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
     )
     _, test = opened(data)
     annotated = detectron_records(test)
@@ -521,7 +521,7 @@ def test_data_that_cannot_be_used_is_refused_in_one_line(config, changes, messag
 def test_the_learning_rate_of_moco_s_schedule_warms_up_and_drops_where_it_says():
     moco = DETECTION_PROTOCOLS["moco_24k"]
     cfg = detectron_config(
-        moco, moco.schedule, detector="c4", stage="layer3", num_classes=20, with_proposals=False, device="cpu"
+        moco, detector="c4", stage="layer3", num_classes=20, with_proposals=False, device="cpu"
     )
     assert (cfg.SOLVER.MAX_ITER, cfg.SOLVER.IMS_PER_BATCH) == (24000, 16)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=cfg.SOLVER.BASE_LR)

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from transfer.config import BackboneConfig
-from transfer.schedule import settings
 from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
 from transfer.segmentation.protocols import SEGMENTATION_PROTOCOLS, described, resolve_protocol
 
@@ -15,8 +14,8 @@ CONFIG = SegmentConfig(
 
 
 def settings_of(config):
-    protocol, schedule = resolve_protocol(config)
-    return settings(schedule, protocol.batch_norm, SEGMENTATION_PROTOCOLS[config.protocol])
+    protocol = resolve_protocol(config)
+    return protocol.changes_from(SEGMENTATION_PROTOCOLS[config.protocol])
 
 
 def changed(data=None, **changes):
@@ -57,11 +56,11 @@ def learning_rates(name, **changes):
 
     from transfer.segmentation.runner import scheduler_config
 
-    protocol, schedule = resolve_protocol(changed(protocol=name, **changes))
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=schedule.lr)
-    scheduler = PARAM_SCHEDULERS.build(scheduler_config(protocol, schedule) | {"optimizer": optimizer})
+    protocol = resolve_protocol(changed(protocol=name, **changes))
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=protocol.schedule.lr)
+    scheduler = PARAM_SCHEDULERS.build(scheduler_config(protocol) | {"optimizer": optimizer})
     rates = []
-    for _ in range(schedule.steps):
+    for _ in range(protocol.schedule.steps):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
