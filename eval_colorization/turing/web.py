@@ -108,6 +108,7 @@ class Site:
         return _with_headers(app)
 
     async def page(self, request: Request) -> Response:
+        """The test that a participant takes by their invitation."""
         invitation = request.path_params["invitation"]
         if request.method == "HEAD":  # asked by programs that preview links; a form is for who comes to stay
             await self._write(lambda connection: look_up(connection, invitation))
@@ -125,6 +126,7 @@ class Site:
         return HTMLResponse(participant_page(test), headers=headers)
 
     async def image(self, request: Request) -> Response:
+        """A picture of the form that the invitation got; 404 for all others."""
         invitation, image = request.path_params["invitation"], request.path_params["image"]
         participation = await self._write(lambda connection: look_up(connection, invitation))
         if participation.form is None or image not in self.images[participation.form]:
@@ -134,6 +136,7 @@ class Site:
         return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=86400"})
 
     async def answer(self, request: Request) -> Response:
+        """Store an answer; of a practice trial, say which picture was the fake."""
         invitation = request.path_params["invitation"]
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return _refusal(415, "an answer is sent as application/json")
@@ -149,6 +152,7 @@ class Site:
         return JSONResponse({"fake": fake} if fake else {})
 
     async def admin(self, request: Request) -> Response:
+        """The counts and links, for those who have the token."""
         if "token" in request.query_params:
             self._check_token(request.query_params["token"])
             # A redirect after following a link in a mail would come without a SameSite=Strict cookie; the
@@ -181,6 +185,7 @@ class Site:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     async def invitations(self, request: Request) -> Response:
+        """Make as many invitations as the form of the admin page asks for."""
         form = parse_qs((await request.body()).decode("utf-8", "replace"))
         # The cookie alone is not enough here: a page of another server on this host could have it sent.
         self._check_token(form.get("token", [""])[-1])
@@ -191,6 +196,7 @@ class Site:
         return RedirectResponse("/admin", status_code=303)
 
     async def answers(self, request: Request) -> Response:
+        """All answers as CSV, for those who have the token."""
         self._check_token(request.query_params.get("token") or request.cookies.get(self.cookie, ""))
         table = await asyncio.to_thread(answers_csv, self.database, self.key)
         name = f"turing-{self.key.test_id}-answers.csv"
