@@ -509,7 +509,7 @@ def test_a_configuration_that_cannot_be_run_is_refused_in_one_line(config, tmp_p
     ("changes", "message"),
     [
         ({"train_proposals": "some.pkl"}, "Fast R-CNN needs a file of proposals for each split"),
-        ({"image_sizes": [0]}, "lengths in pixels"),
+        ({"image_sizes": [0]}, "data.image_sizes is 0, expected at least 1"),
         ({"classes": ["cup"]}, "which is none of cup"),
     ],
 )
