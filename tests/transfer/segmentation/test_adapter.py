@@ -35,6 +35,10 @@ CPU = World(rank=0, size=1, device=torch.device("cpu"))
 PLAIN, ZHANG16 = SEGMENTATION_PROTOCOLS["plain"], SEGMENTATION_PROTOCOLS["zhang16"]
 
 
+def shortened(protocol, steps, batch_size):
+    return replace(protocol, schedule=replace(protocol.schedule, steps=steps, batch_size=batch_size))
+
+
 def opened(name="eccv16", width=0.125, **options):
     return open_backbone(BackboneConfig(model=f"random:{name}", width=width), 0, **options).network
 
@@ -64,7 +68,7 @@ def test_a_jpeg_read_by_mmsegmentation_gives_the_stages_of_the_network_on_its_rg
 
 def test_filling_is_grey_to_the_network_and_void_to_the_loss(images):
     train, _ = images
-    loader = train_loader([train], ZHANG16, seed=0, num_steps=1, batch_size=2, world=CPU, num_workers=0)
+    loader = train_loader([train], shortened(ZHANG16, 1, 2), seed=0, world=CPU, num_workers=0)
     model = build_segmentor(opened(), ZHANG16, stage="conv7", num_classes=4)
     data = model.data_preprocessor(next(iter(loader)), training=True)
     assert data["inputs"].shape == (2, 3, 500, 500)
@@ -204,15 +208,15 @@ def order_of(loader):
 
 def test_a_run_that_goes_on_and_one_with_other_workers_and_processes_see_the_same_images(images):
     train, _ = images
-    options = {"seed": 0, "num_steps": 5, "batch_size": 4}
-    whole = train_loader([train], PLAIN, world=CPU, num_workers=0, **options)
+    protocol = shortened(PLAIN, 5, 4)
+    whole = train_loader([train], protocol, seed=0, world=CPU, num_workers=0)
     batches = list(whole)
-    goes_on = train_loader([train], PLAIN, world=CPU, num_workers=1, **options)
+    goes_on = train_loader([train], protocol, seed=0, world=CPU, num_workers=1)
     goes_on.sampler.skip(3 * 4)
     for expected, found in zip(batches[3:], goes_on, strict=True):
         assert all(map(torch.equal, expected["inputs"], found["inputs"]))
     ranks = [
-        order_of(train_loader([train], PLAIN, world=World(rank, 2, CPU.device), num_workers=0, **options))
+        order_of(train_loader([train], protocol, seed=0, world=World(rank, 2, CPU.device), num_workers=0))
         for rank in range(2)
     ]
     assert [one + two for one, two in zip(*ranks, strict=True)] == order_of(whole)
@@ -222,10 +226,8 @@ def test_a_batch_that_processes_cannot_share_is_refused(images):
     with pytest.raises(ValueError, match=r"a batch of 4 cannot be shared by 3 processes"):
         train_loader(
             [images[0]],
-            PLAIN,
+            shortened(PLAIN, 1, 4),
             seed=0,
-            num_steps=1,
-            batch_size=4,
             world=World(0, 3, CPU.device),
             num_workers=0,
         )
