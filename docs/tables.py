@@ -78,7 +78,7 @@ def facts() -> str:
     size = SHIPPED_WEIGHTS[SHIPPED].stat().st_size
     said = metadata()
     rows = {
-        "network": f"{network.name}, width {network.width:g}, {parameters / 1e6:.1f} M parameters",
+        "network": f"{network.name}, width {network.network.width:g}, {parameters / 1e6:.1f} M parameters",
         "file": f"`pretext/weights/{SHIPPED_WEIGHTS[SHIPPED].name}`, {size / 1e6:.1f} MB, half precision",
         "SHA-256 of its tensors": f"`{network.sha256}`",
         "data": said["data"],
