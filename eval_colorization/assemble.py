@@ -219,7 +219,7 @@ def _undefined(summaries: dict[str, dict[str, Summary]]) -> list[NotComputed]:
             metric="cross_entropy",
             methods=tuple(name for name, metrics in summaries.items() if "cross_entropy" not in metrics),
             reason="they answer with colours, not with a distribution over bins",
-            remedy="compare a run with a classification objective",
+            remedy="compare a network that classifies ab into bins (task: colorization)",
         )
     ]
     if "random" not in summaries:
