@@ -126,8 +126,8 @@ class Task(nn.Module, ABC):
         """The losses of each image, for the answer of the network and of the head behind it."""
 
     def statistics(self, targets: Any) -> Tensor:
-        """What `constant_answer` must know of some images; it is summed over batches and processes."""
-        return torch.zeros(1)
+        """What `constant_answer` must know of some images, on their device; it is summed over batches and processes."""
+        return torch.zeros(())  # without dimensions it adds to what lies on any device
 
     def constant_answer(self, learned: Tensor, asked: Tensor) -> dict[str, float]:
         """The losses on the images of one sum of `statistics` of the answer that is best for those of another.
