@@ -1,16 +1,11 @@
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from skimage import data
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-Run = Callable[..., subprocess.CompletedProcess[str]]
 PHOTOGRAPHS = {"astronaut": data.astronaut, "chelsea": data.chelsea, "coffee": data.coffee}
 
 
@@ -29,22 +24,3 @@ def project(tmp_path, monkeypatch):
     yield tmp_path
     for name in {file.stem for file in (HERE / "project").glob("*.py")}:
         sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def run_in() -> Run:
-    """Runs Python in a folder with these arguments; fails with what it wrote to stderr, unless `fails`."""
-
-    def run(folder: Path, *words: object, fails: bool = False) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, *map(str, words)],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert bool(done.returncode) == fails, done.stderr
-        return done
-
-    return run
