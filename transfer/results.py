@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -66,16 +66,15 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     return path
 
 
-def last_and_best(
-    rows: Sequence[Mapping[str, Any]], metrics: Collection[str], details: dict[str, Any], **common: Any
-) -> list[Record]:
+def last_and_best(rows: Sequence[Mapping[str, Any]], details: dict[str, Any], **common: Any) -> list[Record]:
     """For each metric a record of the last test, and one of that with the highest value, the first of equals.
 
     Args:
-        rows: of each test the metrics, its step, and what else is to be said of it in the details.
+        rows: of each test the metrics, which are its floats, and what the details say of it, such as its step.
         details: of all tests.
         common: what the records have in common.
     """
+    metrics = [name for name, value in rows[-1].items() if isinstance(value, float)]
     records = []
     for metric in metrics:
         chosen: dict[Selection, Mapping[str, Any]] = {

@@ -176,7 +176,6 @@ def _train(
         }
         records = last_and_best(
             training.rows,
-            [name for name in training.rows[-1] if name != "step"],
             details,
             task="detect",
             data=data_name(config.data),

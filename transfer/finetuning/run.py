@@ -218,7 +218,6 @@ def _train_classifier(
         training.end(broken_tests)
         records = last_and_best(
             training.rows,
-            [name for name in training.rows[-1] if name != "step"],
             {
                 "train_images": num_images,
                 "train_images_by_class": [int(by_class.min()), int(by_class.max())],

@@ -230,7 +230,6 @@ def _train_probes(
                 rows = [{"epoch": row["epoch"], **row["metrics"][stage][rate]} for row in training.rows]
                 records += last_and_best(
                     rows,
-                    [name for name in rows[-1] if name != "epoch"],
                     details,
                     task="linear",
                     data=test.name,

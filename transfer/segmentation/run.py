@@ -41,8 +41,8 @@ def segment(
 
     Args:
         backbone: see `open_backbone`; it is left as it is.
-        train, test: addresses as in `SegmentationDataConfig`, or each a `SegmentationDataset`.
-        classes: of a `SegmentationDataset` the names of 0, 1, ... in its masks.
+        train, test: addresses as in `SegmentationDataConfig`, or each a `SegmentationDataset`; the key `classes` then
+            names the values 0, 1, ... of its masks.
         out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
         keys: of `SegmentConfig` and `SegmentationDataConfig`, by their own names.
 
@@ -124,7 +124,6 @@ def _train(
             training.progress.say(
                 f"{shared} of the {len(test_images.images)} test images are trained on: results say little"
             )
-        published = SEGMENTATION_PROTOCOLS[config.protocol]
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(
             f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M "
@@ -155,7 +154,6 @@ def _train(
         }
         records = last_and_best(
             training.rows,
-            [name for name in training.rows[-1] if name not in ("step", "IoU")],
             details,
             task="segment",
             data=data_name(config.data),
