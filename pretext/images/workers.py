@@ -3,10 +3,11 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from multiprocessing.connection import wait
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch.utils.data import DataLoader
@@ -21,8 +22,9 @@ class LostWorkerError(RunFailedError):
 class GuardedLoader(DataLoader[Any]):
     """A DataLoader that leaves signals to this process and tells plainly when a worker was killed.
 
-    Its iterators start their workers at once. They raise LostWorkerError in place of a batch, never in between: the
-    DataLoader's own error comes from a signal handler, in the middle of a training step too.
+    Its iterators start their workers at once, and end them when they are exhausted or dropped. They raise
+    LostWorkerError in place of a batch, never in between: the DataLoader's own error comes from a signal handler, in
+    the middle of a training step too.
 
     Args:
         options: of DataLoader, but for `worker_init_fn` and `generator`: the DataLoader draws a seed from that, and the
@@ -33,16 +35,24 @@ class GuardedLoader(DataLoader[Any]):
         super().__init__(
             dataset, worker_init_fn=partial(_guard, os.getpid()), generator=torch.Generator(), **options
         )
+        self._iterators: WeakSet[Generator[Any, None, None]] = WeakSet()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         before = signal.getsignal(signal.SIGCHLD)
         batches = super().__iter__()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGCHLD, before)
-        return _naming_losses(batches)
+        iterator = _naming_losses(batches)
+        self._iterators.add(iterator)
+        return iterator
+
+    def close(self) -> None:
+        """End the workers, also of iterators that somebody keeps, as a framework may for the whole process."""
+        for iterator in self._iterators:
+            iterator.close()  # it alone refers to the DataLoader's own iterator, which ends its workers when it goes
 
 
-def _naming_losses(batches: Any) -> Iterator[Any]:
+def _naming_losses(batches: Any) -> Generator[Any, None, None]:
     try:
         yield from batches
     except (RuntimeError, OSError, EOFError) as error:

@@ -1,5 +1,6 @@
 """The examples of the public functions run as they stand."""
 
+import multiprocessing
 import runpy
 from pathlib import Path
 
@@ -10,7 +11,8 @@ OPTIONAL = {"detect": "detectron2", "segment": "mmseg", "linear": "timm"}  # wha
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_and_prints_what_it_measured(example, project, capsys):
+def test_an_example_prints_what_it_measured_and_leaves_no_process_behind(example, project, capsys):
     pytest.importorskip(OPTIONAL.get(example.stem, "torch"), reason="see `transfer doctor` and the README")
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out
+    assert not multiprocessing.active_children()

@@ -142,6 +142,7 @@ def _train(
             world=world,
             num_workers=config.data.num_workers,
         )
+        run.held.callback(loader.close)
         for images_of_split in (*splits, test_images):
             for line in (images_of_split.summary(), *images_of_split.notes()):
                 training.progress.say(line)

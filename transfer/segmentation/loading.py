@@ -111,7 +111,6 @@ def _resize(image_size: tuple[int, int]) -> dict[str, Any]:
 def _loader_options(world: World, num_workers: int) -> dict[str, Any]:
     return {
         "num_workers": num_workers,
-        "persistent_workers": num_workers > 0,
         "pin_memory": world.device.type == "cuda",
         "collate_fn": pseudo_collate,
     }

@@ -104,6 +104,8 @@ def _train(
             num_workers=config.data.num_workers,
         )
         test_data = test_loader(test_images, recipe, world=world, num_workers=config.data.num_workers)
+        run.held.callback(train_data.close)
+        run.held.callback(test_data.close)
 
         # ----------------------------------------------------------------------------- resume
         run.take_folder()
