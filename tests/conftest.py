@@ -1,6 +1,11 @@
 import os
 
 import pytest
+import torch
+
+# Without a GPU, Triton's kernels run in its interpreter; it reads this when it is imported.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 SLOW_FIXTURES = {"browser", "one_machine"}  # Chromium, and the Slurm of two nodes
 
