@@ -162,6 +162,7 @@ def _train(
         [p for p in whole.parameters() if p.requires_grad],
         betas=config.optim.betas,
         weight_decay=config.optim.weight_decay,
+        fused=True,
     )
     precision = choose_precision(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
@@ -207,8 +208,10 @@ def _train(
     )
     if world.size > 1:
         synchronise_batch_norm(whole)  # so that a step is the same however many processes share it
+    split = task.split
     if config.compile:
         network.compile()
+        split = torch.compile(split)
     model: nn.Module = whole if world.size == 1 else DistributedDataParallel(whole)
     log = opened.enter_context(MetricsLog(folder, first_step)) if world.is_main else None
     shown = first_images(sources.gallery, task, data.image_size, config.gallery_images)
@@ -276,7 +279,7 @@ def _train(
                     progress.say(f"saved after step {done} in {folder.last_checkpoint}")
                 raise
             errors += batch.errors
-            inputs, targets = task.split(batch.rgb.to(device, non_blocking=True), network)
+            inputs, targets = split(batch.rgb.to(device, non_blocking=True), network)
             # Processes exchange gradients once per step, with its last part.
             is_last_part = part == config.accumulation_steps - 1
             with nullcontext() if is_last_part or world.size == 1 else model.no_sync():  # type: ignore[operator]

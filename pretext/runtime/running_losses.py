@@ -25,7 +25,8 @@ class RunningLosses:
     def __init__(self, names: Sequence[str], world: World, *, way_out: str) -> None:
         self._names, self._world, self._way_out = names, world, way_out
         self._sums = torch.zeros(len(names), device=world.device)
-        self._counts = torch.zeros(2, device=world.device)
+        self._num_counted = torch.zeros((), dtype=torch.int64, device=world.device)
+        self._num_images = 0
         self.num_counted = self.num_images = 0.0
         self._first_bad_steps = torch.full((len(names),), -1, device=world.device)
 
@@ -33,7 +34,8 @@ class RunningLosses:
         """The sums, over the images that are `counted`, of the losses of step `step`."""
         sums = sums.detach()
         self._sums += sums
-        self._counts += torch.stack([counted.sum(), sums.new_tensor(len(counted))])
+        self._num_counted += counted.sum()
+        self._num_images += len(counted)
         bad = ~sums.isfinite() & (self._first_bad_steps < 0)
         self._first_bad_steps = torch.where(bad, step, self._first_bad_steps)
 
@@ -55,9 +57,11 @@ class RunningLosses:
     def take(self) -> dict[str, float]:
         """Name -> mean over the images that counted; starts anew. Raises as `check_finite`."""
         self.check_finite()
-        sums = self._world.sum(self._sums.double())
-        self.num_counted, self.num_images = self._world.sum(self._counts.double()).tolist()
-        means = (sums / max(self.num_counted, 1)).tolist()
+        counts = self._sums.new_tensor([self._num_counted, self._num_images], dtype=torch.float64)
+        *sums, counted, images = self._world.sum(torch.cat([self._sums.double(), counts])).tolist()
+        self.num_counted, self.num_images = counted, images
+        means = [value / max(counted, 1) for value in sums]
         self._sums.zero_()
-        self._counts.zero_()
+        self._num_counted.zero_()
+        self._num_images = 0
         return dict(zip(self._names, means, strict=True))

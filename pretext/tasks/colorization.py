@@ -310,9 +310,11 @@ class ColorizationRegression(ColorizationTask):
 
     def statistics(self, targets: Float[Tensor, "batch 2 height width"]) -> Float[Tensor, "4"]:
         """Over the coloured images (float64): the number of positions, the sums of a, of b, and of a² + b²."""
-        colours = (targets[is_coloured(targets)].double() / AB_SCALE).transpose(0, 1).flatten(1)
-        count = colours.new_full((1,), colours.shape[1])
-        return torch.cat([count, colours.sum(dim=1), colours.square().sum()[None]])
+        coloured = is_coloured(targets).double()
+        count = coloured.sum() * targets[0, 0].numel()
+        # Products with 0 and 1, not a choice by mask, whose size a GPU would first have to tell.
+        colours = targets.double() / AB_SCALE * coloured[:, None, None, None]
+        return torch.cat([count[None], colours.sum(dim=(0, 2, 3)), colours.square().sum()[None]])
 
     def constant_answer(self, learned: Float[Tensor, "4"], asked: Float[Tensor, "4"]) -> dict[str, float]:
         """The loss on `asked` of answering everywhere the mean colour of `learned`, both summed statistics."""
