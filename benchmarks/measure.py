@@ -42,7 +42,7 @@ def interleaved_medians(
     """Median seconds of each candidate; every round runs all of them, so that noise falls on all alike.
 
     An untimed call goes before each timed one: it leaves caches and allocator as in a loop over that candidate.
-    `synchronize` waits for the device (`torch.cuda.synchronize`).
+    `synchronize` waits for the device, see `synchronizer`.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
@@ -54,6 +54,11 @@ def interleaved_medians(
             synchronize()
             seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def synchronizer(device: str) -> Callable[[], object]:
+    """What waits until `device` has computed all it was given."""
+    return torch.cuda.synchronize if device == "cuda" else lambda: None
 
 
 def peak_tensor_memory(call: Callable[[], object]) -> int:
@@ -98,7 +103,8 @@ def report(
     for target in targets:
         relation = "at least" if target.at_least else "at most"
         verdict = "met" if target.met else "MISSED"
-        print(f"  {target.name:<52}{target.measured:10.2f}    {relation} {target.limit:g}: {verdict}")
+        measured = f"{target.measured:.2f}" if abs(target.measured) >= 0.1 else f"{target.measured:.2g}"
+        print(f"  {target.name:<52}{measured:>10}    {relation} {target.limit:g}: {verdict}")
 
     record = {
         "benchmark": benchmark,

@@ -1,31 +1,39 @@
-"""Speed and memory of soft targets + rebalanced loss, forward and backward.  Run: python benchmarks/objective.py"""
+"""Speed and memory of soft targets + rebalanced loss, forward and backward.
+
+    python benchmarks/objective.py [--device cuda] [--batch_size 40]
+
+On a GPU the logits are bfloat16 and channels-last, as a training makes them; the peers compute in float32, as autocast
+lets them.
+"""
+
+import argparse
 
 import torch
 import torch.nn.functional as F
-from measure import Target, interleaved_medians, peak_tensor_memory, report
+from measure import Target, interleaved_medians, peak_tensor_memory, report, synchronizer
 from torch import Tensor
 
 from pretext.color.bins import AbBins
 from pretext.tasks.colorization import Colorization
 
-BATCH, SIDE, NEIGHBOURS, SIGMA = 40, 44, 5, 5.0
+SIDE, NEIGHBOURS, SIGMA = 44, 5, 5.0
 
 
-def inputs() -> tuple[Tensor, Tensor, Tensor]:
-    """Logits that need a gradient, ab, and hard labels."""
+def inputs(batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, ab, and hard labels."""
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(BATCH, 313, SIDE, SIDE, generator=generator).requires_grad_()
-    ab = 25 * torch.randn(BATCH, 2, SIDE, SIDE, generator=generator)
-    return logits, ab, torch.randint(313, (BATCH, SIDE, SIDE), generator=generator)
+    logits = torch.randn(batch_size, 313, SIDE, SIDE, generator=generator)
+    ab = 25 * torch.randn(batch_size, 2, SIDE, SIDE, generator=generator)
+    return logits, ab, torch.randint(313, (batch_size, SIDE, SIDE), generator=generator)
 
 
 def dense_loss(logits: Tensor, ab: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
     """The released layer's way: search all bins, scatter into all channels, cross-entropy on probabilities."""
     distance, index = torch.cdist(ab.permute(0, 2, 3, 1).flatten(0, 2), centres).sort(dim=1)
     weight = (-distance[:, :NEIGHBOURS].square() / (2 * SIGMA**2)).softmax(dim=1)
-    target = torch.zeros(len(weight), len(centres)).scatter_(1, index[:, :NEIGHBOURS], weight)
+    target = weight.new_zeros(len(weight), len(centres)).scatter_(1, index[:, :NEIGHBOURS], weight)
     target = target.unflatten(0, (len(ab), *ab.shape[2:])).permute(0, 3, 1, 2)
-    return (F.cross_entropy(logits, target, reduction="none") * weights[target.argmax(dim=1)]).mean()
+    return (F.cross_entropy(logits.float(), target, reduction="none") * weights[target.argmax(dim=1)]).mean()
 
 
 def step(loss: Tensor, logits: Tensor) -> None:
@@ -34,18 +42,29 @@ def step(loss: Tensor, logits: Tensor) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--batch_size", type=int, default=40)
+    options = parser.parse_args()
     torch.set_num_threads(min(2, torch.get_num_threads()))
     bins = AbBins.published()
-    task = Colorization(neighbours=NEIGHBOURS, sigma=SIGMA)
-    logits, ab, labels = inputs()
+    task = Colorization(neighbours=NEIGHBOURS, sigma=SIGMA).to(options.device)
+    logits, ab, labels = (tensor.to(options.device) for tensor in inputs(options.batch_size))
+    if options.device == "cuda":
+        logits = logits.to(torch.bfloat16, memory_format=torch.channels_last)
+    logits.requires_grad_()
+    centres = bins.centres.to(options.device)
     task.losses(logits, ab)  # makes its table
     ours, dense, hard = "targets + rebalanced loss", "dense targets + loss", "F.cross_entropy, hard labels"
     seconds = interleaved_medians(
         {
             ours: lambda: step(task.losses(logits, ab).optimised.mean(), logits),
-            dense: lambda: step(dense_loss(logits, ab, bins.centres, task.weights), logits),
-            hard: lambda: step(F.cross_entropy(logits, labels), logits),
-        }
+            dense: lambda: step(dense_loss(logits, ab, centres, task.weights), logits),
+            hard: lambda: step(F.cross_entropy(logits.float(), labels), logits),
+        },
+        synchronize=synchronizer(options.device),
     )
     peak = peak_tensor_memory(lambda: step(task.losses(logits, ab).optimised.mean(), logits))
     memory = peak / (logits.numel() * logits.element_size()) - 1
@@ -56,9 +75,9 @@ def main() -> None:
         Target("peak memory beyond logits and gradient / logits", memory, 0.3, at_least=False),
     ]
     what = (
-        f"Soft targets and loss, forward + backward, batch {BATCH}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
+        f"Soft targets and loss, forward + backward, batch {options.batch_size}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
     )
-    report("objective", what, seconds, targets)
+    report("objective", what, seconds, targets, device=options.device)
 
 
 if __name__ == "__main__":
