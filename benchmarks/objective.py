@@ -74,9 +74,7 @@ def main() -> None:
         # What is allocated during a step includes the gradient, but not the logits.
         Target("peak memory beyond logits and gradient / logits", memory, 0.3, at_least=False),
     ]
-    what = (
-        f"Soft targets and loss, forward + backward, batch {options.batch_size}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
-    )
+    what = f"Soft targets and loss, forward + backward, batch {options.batch_size}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
     report("objective", what, seconds, targets, device=options.device)
 
 

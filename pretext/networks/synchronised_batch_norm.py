@@ -4,7 +4,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 def synchronise_batch_norm(network: nn.Module) -> None:
@@ -46,15 +48,9 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         if not (self.training and dist.is_initialized() and dist.get_world_size() > 1):
             return super().forward(input)
         features = input.to(self.weight.dtype)
-        variance, mean = (each.double() for each in torch.var_mean(features, dim=(0, 2, 3), correction=0))
-        # In float64 the second moment loses nothing of the variance to the square of the mean.
-        mean, second_moment = _Average.apply(torch.stack([mean, variance + mean.square()]))
-        variance = (second_moment - mean.square()).to(features.dtype)
-        mean = mean.to(features.dtype)
+        normalised, mean, variance = _Normalise.apply(features, self.weight, self.bias, self.eps)
         self._update_running_statistics(mean, variance, input.numel() // len(mean) * dist.get_world_size())
-        scale = self.weight * (variance + self.eps).rsqrt()
-        centred = features - mean[:, None, None]
-        return torch.addcmul(self.bias[:, None, None], centred, scale[:, None, None]).to(input.dtype)
+        return normalised.to(input.dtype)
 
     @torch.no_grad()
     def _update_running_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -67,15 +63,42 @@ class SynchronisedBatchNorm2d(nn.BatchNorm2d):
         self.num_batches_tracked.add_(1)
 
 
-class _Average(torch.autograd.Function):
-    """The average of `values` over all processes; that of the gradients in the backward pass."""
+class _Normalise(torch.autograd.Function):
+    """BatchNorm by the statistics of all processes; returns these too, the biased variance, without gradients."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        average = values.clone()
-        dist.all_reduce(average)
-        return average.div_(dist.get_world_size())
+    def forward(
+        ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        mean, variance = (each.double() for each in torch.batch_norm_update_stats(input, None, None, 0.0))
+        # In float64 the second moment loses nothing of the variance to the square of the mean.
+        mean, second_moment = _average(torch.stack([mean, variance + mean.square()]))
+        variance = (second_moment - mean.square()).to(input.dtype)
+        mean = mean.to(input.dtype)
+        ctx.save_for_backward(input, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return F.batch_norm(input, mean, variance, weight, bias, eps=eps), mean, variance
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _Average.forward(ctx, gradient)
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        input, weight, mean, variance = ctx.saved_tensors
+        # As if mean and variance were constants; what flows through them follows, an affine function of the input.
+        to_input, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        count = input.numel() // len(mean)
+        scale = -weight * (variance + ctx.eps).rsqrt() / count
+        through_variance, through_mean = scale * _average(torch.stack([to_weight, to_bias]))
+        to_input += F.batch_norm(input, mean, variance, through_variance, through_mean, eps=ctx.eps)
+        return to_input, to_weight, to_bias, None
+
+
+def _average(values: Tensor) -> Tensor:
+    """The average of `values` over all processes, the same bits in each."""
+    # Each process sends its values to every other, which takes gloo a third of the time of an all-reduce.
+    sent = values.expand(dist.get_world_size(), *values.shape).contiguous()
+    received = torch.empty_like(sent)
+    dist.all_to_all_single(received, sent)
+    return received.mean(dim=0)

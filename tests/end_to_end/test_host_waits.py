@@ -9,7 +9,14 @@ from pretext.training import run
 
 aten = torch.ops.aten
 # What a GPU has to be waited for: a number that Python asks for, or a shape that depends on values.
-WAITS = {aten._local_scalar_dense, aten.nonzero, aten.masked_select, aten.equal, aten.is_nonzero, aten._unique2}
+WAITS = {
+    aten._local_scalar_dense,
+    aten.nonzero,
+    aten.masked_select,
+    aten.equal,
+    aten.is_nonzero,
+    aten._unique2,
+}
 
 
 class CountWaits(TorchDispatchMode):
