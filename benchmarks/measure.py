@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import torch
 
 from pretext.runtime.versions import package_version
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or Path(__file__).parent / "results")
 NUM_THREADS = torch.get_num_threads()  # before a benchmark keeps some cores for something else
 
 
@@ -93,8 +95,12 @@ def report(
     targets: Sequence[Target],
     packages: Sequence[str] = (),
     device: str = "cpu",
+    details: Mapping[str, Any] = MappingProxyType({}),
 ) -> Path:
-    """Print the table and write it to results/<hardware>/<benchmark>.json, whose path is returned."""
+    """Print the table and write it to results/<hardware>/<benchmark>.json, whose path is returned.
+
+    The environment's BENCHMARK_RESULTS is another folder for results; `details` stand in the file alone.
+    """
     hardware = hardware_name(device)
     print(f"{what}\n{hardware}\n")
     for name, value in seconds.items():
@@ -115,6 +121,7 @@ def report(
         | {name: package_version(name) for name in ("torch", *packages)},
         "median_seconds": dict(seconds),
         "targets": [asdict(target) | {"met": target.met} for target in targets],
+        **details,
     }
     path = RESULTS / re.sub(r"[^a-z0-9]+", "-", hardware.lower()).strip("-") / f"{benchmark}.json"
     path.parent.mkdir(parents=True, exist_ok=True)

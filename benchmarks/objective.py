@@ -10,13 +10,14 @@ import argparse
 
 import torch
 import torch.nn.functional as F
+from colorful_colorization import NEIGHBOURS, SIGMA, dense_loss
 from measure import Target, interleaved_medians, peak_tensor_memory, report, synchronizer
 from torch import Tensor
 
 from pretext.color.bins import AbBins
 from pretext.tasks.colorization import Colorization
 
-SIDE, NEIGHBOURS, SIGMA = 44, 5, 5.0
+SIDE = 44
 
 
 def inputs(batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -25,15 +26,6 @@ def inputs(batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
     logits = torch.randn(batch_size, 313, SIDE, SIDE, generator=generator)
     ab = 25 * torch.randn(batch_size, 2, SIDE, SIDE, generator=generator)
     return logits, ab, torch.randint(313, (batch_size, SIDE, SIDE), generator=generator)
-
-
-def dense_loss(logits: Tensor, ab: Tensor, centres: Tensor, weights: Tensor) -> Tensor:
-    """The released layer's way: search all bins, scatter into all channels, cross-entropy on probabilities."""
-    distance, index = torch.cdist(ab.permute(0, 2, 3, 1).flatten(0, 2), centres).sort(dim=1)
-    weight = (-distance[:, :NEIGHBOURS].square() / (2 * SIGMA**2)).softmax(dim=1)
-    target = weight.new_zeros(len(weight), len(centres)).scatter_(1, index[:, :NEIGHBOURS], weight)
-    target = target.unflatten(0, (len(ab), *ab.shape[2:])).permute(0, 3, 1, 2)
-    return (F.cross_entropy(logits.float(), target, reduction="none") * weights[target.argmax(dim=1)]).mean()
 
 
 def step(loss: Tensor, logits: Tensor) -> None:
@@ -74,7 +66,8 @@ def main() -> None:
         # What is allocated during a step includes the gradient, but not the logits.
         Target("peak memory beyond logits and gradient / logits", memory, 0.3, at_least=False),
     ]
-    what = f"Soft targets and loss, forward + backward, batch {options.batch_size}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
+    shape = f"batch {options.batch_size}, 313 bins, {SIDE}x{SIDE}, K = {NEIGHBOURS}"
+    what = f"Soft targets and loss, forward + backward, {shape}"
     report("objective", what, seconds, targets, device=options.device)
 
 

@@ -89,9 +89,7 @@ def main() -> None:
     tolerances |= {"loss": 1e-4, "loss_unweighted": 1e-4, "gradient of the loss": 1e-8}
     tolerances |= {name: METRIC_TOLERANCE.get(name, 1e-3) for name in METRICS}
     expected = colour(truth) | objective(truth, logits) | metrics(colorized, truth)
-    measured = (
-        colour(there[1]) | objective(there[1], logits.to(options.device)) | metrics(there[0], there[1])
-    )
+    measured = colour(there[1]) | objective(there[1], logits.to(options.device)) | metrics(there[0], there[1])
     targets = [
         Target(
             f"{name}: largest difference",
