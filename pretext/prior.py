@@ -4,15 +4,12 @@ import json
 from functools import partial
 from pathlib import Path
 
-import matplotlib.colors
 import torch
-from matplotlib.figure import Figure
 
 from pretext.broken_files import BrokenFiles
 from pretext.color.bins import AbBins, AbHistogram, empirical_prior, fit_bins
 from pretext.color.lab import lab_to_rgb, rgb_to_lab
 from pretext.config import PriorConfig
-from pretext.figure_style import WIDTH, house_style, literal, save_figure
 from pretext.images.crops import central_square
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import batches_in_order
@@ -102,6 +99,12 @@ def load_bins(bins: str) -> AbBins:
 
 def draw_prior(bins: AbBins, path: Path, title: str) -> None:
     """The bins on the ab plane: in their own colours, and coloured by the logarithm of their prior."""
+    # Half a second that a training should not wait for.
+    from matplotlib.colors import LogNorm
+    from matplotlib.figure import Figure
+
+    from pretext.figure_style import WIDTH, house_style, literal, save_figure
+
     a, b = bins.centres.T.cpu().numpy()
     lab = torch.cat([torch.full((len(bins.centres), 1), 65.0), bins.centres.cpu()], dim=1)
     # A square an ab unit wide would have 0.4 points²: each bin fills the way to its nearest neighbour.
@@ -113,7 +116,7 @@ def draw_prior(bins: AbBins, path: Path, title: str) -> None:
         colours.scatter(b, a, c=lab_to_rgb(lab[:, :, None, None])[:, :, 0, 0].numpy(), s=area, marker="s")
         colours.set_title(f"{len(bins.centres)} bins, in their colours at L = 65")
         probabilities = bins.prior.clamp_min(1e-8).cpu().numpy()
-        shown = prior.scatter(b, a, c=probabilities, s=area, marker="s", norm=matplotlib.colors.LogNorm())
+        shown = prior.scatter(b, a, c=probabilities, s=area, marker="s", norm=LogNorm())
         figure.colorbar(shown, ax=prior, label="prior probability")
         prior.set_title(literal(title))
         for axes in (colours, prior):

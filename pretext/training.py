@@ -153,19 +153,9 @@ def _train(
         )
         if config.init:
             origin = start_from(network, config.init, task)
-    torch.backends.cudnn.benchmark = True  # all crops have one size
     torch.manual_seed(config.seed)
     head = task.head(network.deepest) if task.output is None else None
     whole: nn.Module = network if head is None else nn.Sequential(network, head)
-    whole.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(
-        [p for p in whole.parameters() if p.requires_grad],
-        betas=config.optim.betas,
-        weight_decay=config.optim.weight_decay,
-        fused=True,
-    )
-    precision = choose_precision(config.precision, device)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
     # ----------------------------------------------------------------------------- resume
     # With the step schedule the steps so far were the same for any number of them.
@@ -178,20 +168,16 @@ def _train(
         folder.samples.mkdir(exist_ok=True)
     broken_validation = BrokenFiles({}, num_images=len(sources.validation), max_share=1.0)
     broken = BrokenFiles({}, num_images=len(sources.train), max_share=data.max_broken_share)
-    first_step, statistics = 0, torch.zeros((), dtype=torch.float64, device=device)
-    if not is_new:
-        state = load_checkpoint(folder.last_checkpoint)
+    state = None if is_new else load_checkpoint(folder.last_checkpoint)
+    first_step = 0
+    if state:
         _refuse_another(state, config, sources.train)
         task.load_state(state["task"])
         network.load_state_dict(state["network"])
         if head is not None:
             head.load_state_dict(state["head"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random_state"])
         first_step, broken.reasons = state["step"], state["broken_files"]
-        statistics = state["statistics"].to(device) * world.is_main  # the sum over all processes is stored
-    task.prepare_network(network)
-    task.to(device)
+    # Worker processes read the first batches while the rest is made, and are forked before there is a GPU to share.
     batches = shuffled_batches(
         sources.train,
         task.cut(data.image_size, data.crop_size),
@@ -206,6 +192,23 @@ def _train(
         num_workers=data.num_workers,
         pin_memory=device.type == "cuda",
     )
+    torch.backends.cudnn.benchmark = True  # all crops have one size
+    whole.to(device).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(
+        [p for p in whole.parameters() if p.requires_grad],
+        betas=config.optim.betas,
+        weight_decay=config.optim.weight_decay,
+        fused=True,
+    )
+    precision = choose_precision(config.precision, device)
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    statistics = torch.zeros((), dtype=torch.float64, device=device)
+    if state:
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random_state"])
+        statistics = state["statistics"].to(device) * world.is_main  # the sum over all processes is stored
+    task.prepare_network(network)
+    task.to(device)
     if world.size > 1:
         synchronise_batch_norm(whole)  # so that a step is the same however many processes share it
     split = task.split

@@ -7,11 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pretext.config import TrainConfig
-from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, save_figure
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import batches_in_order
 from pretext.networks.backbone import Backbone
@@ -113,6 +111,11 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path, task: Task) -> None:
         rows: of metrics.jsonl.
         path: the PNG file to write.
     """
+    # Half a second that the first step should not wait for.
+    from matplotlib.figure import Figure
+
+    from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, save_figure
+
     validation: dict[str, Any] = {"color": COLOURS[0], "marker": "."}
     constant: dict[str, Any] = {"color": COLOURS[1], "linestyle": "--"}
     with house_style():

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import to_pil_image
 
 from pretext.images.image_file import BrokenImageError, to_rgb
 from pretext.images.image_source import ImageSource
@@ -132,6 +131,8 @@ def _picture_of(tensor: Tensor) -> Image.Image:
             f"a picture has values of {tensor.min():g} to {tensor.max():g}, expected RGB in [0, 1]; leave the "
             "normalisation to the backbone"
         )
+    from torchvision.transforms.functional import to_pil_image
+
     return to_pil_image(tensor)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from torch import Tensor, nn
-from torchvision.models.resnet import Bottleneck
 
 from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.initialisation import initialise
+
+EXPANSION = 4  # of the channels, in a residual block's last convolution
 
 
 class ResNet50(Backbone):
@@ -30,25 +31,25 @@ class ResNet50(Backbone):
         self.output, self.width = output, width
         c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
         self.stages = {
-            "layer1": StageSpec(c64 * Bottleneck.expansion, 4),
-            "layer2": StageSpec(c128 * Bottleneck.expansion, 8),
-            "layer3": StageSpec(c256 * Bottleneck.expansion, 16),
-            "layer4": StageSpec(c512 * Bottleneck.expansion, 32),
+            "layer1": StageSpec(c64 * EXPANSION, 4),
+            "layer2": StageSpec(c128 * EXPANSION, 8),
+            "layer3": StageSpec(c256 * EXPANSION, 16),
+            "layer4": StageSpec(c512 * EXPANSION, 32),
         }
         self.conv1 = nn.Conv2d(1, c64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(c64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layer1 = _residual_blocks(3, inputs=c64, planes=c64, stride=1)
-        self.layer2 = _residual_blocks(4, inputs=c64 * Bottleneck.expansion, planes=c128, stride=2)
-        self.layer3 = _residual_blocks(6, inputs=c128 * Bottleneck.expansion, planes=c256, stride=2)
-        self.layer4 = _residual_blocks(3, inputs=c256 * Bottleneck.expansion, planes=c512, stride=2)
+        self.layer2 = _residual_blocks(4, inputs=c64 * EXPANSION, planes=c128, stride=2)
+        self.layer3 = _residual_blocks(6, inputs=c128 * EXPANSION, planes=c256, stride=2)
+        self.layer4 = _residual_blocks(3, inputs=c256 * EXPANSION, planes=c512, stride=2)
         if output is None:
             initialise(self, nn.Identity())
             return
         last = output_layer(c256, output)
         self.head = nn.Sequential(
-            *_normalised(nn.Conv2d(c512 * Bottleneck.expansion, c512, kernel_size=1, bias=False)),
+            *_normalised(nn.Conv2d(c512 * EXPANSION, c512, kernel_size=1, bias=False)),
             *_normalised(nn.ConvTranspose2d(c512, c256, kernel_size=4, stride=2, padding=1, bias=False)),
             *_normalised(nn.ConvTranspose2d(c256, c256, kernel_size=4, stride=2, padding=1, bias=False)),
             last,
@@ -67,7 +68,9 @@ class ResNet50(Backbone):
 
 
 def _residual_blocks(count: int, inputs: int, planes: int, stride: int) -> nn.Sequential:
-    outputs = planes * Bottleneck.expansion
+    from torchvision.models.resnet import Bottleneck  # a second and a half that other networks need not wait for
+
+    outputs = planes * EXPANSION
     projection = nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
     )
