@@ -64,8 +64,8 @@ def run_process(rank: int, folder: Path, rounds: int) -> None:
     candidates = {
         ONE: training_step(alone, alone, BATCH_SIZE) if rank == 0 else lambda: None,
         HALF: training_step(alone, alone, half) if rank == 0 else lambda: None,
-        TWO: training_step(shared, distributed(shared), half),
-        TWO_OWN: training_step(own, distributed(own), half),
+        TWO: training_step(shared, DistributedDataParallel(shared, gradient_as_bucket_view=True), half),
+        TWO_OWN: training_step(own, DistributedDataParallel(own, gradient_as_bucket_view=True), half),
     }
     seconds = interleaved_medians(candidates, rounds, synchronize=dist.barrier)
     if rank == 0:
@@ -76,11 +76,6 @@ def run_process(rank: int, folder: Path, rounds: int) -> None:
 def build() -> Backbone:
     torch.manual_seed(0)
     return build_network("eccv16", output=313, width=WIDTH).to(memory_format=torch.channels_last)
-
-
-def distributed(network: Backbone) -> DistributedDataParallel:
-    """As `pretext train` shares a network."""
-    return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
 
 
 def training_step(network: Backbone, model: nn.Module, batch_size: int) -> Callable[[], None]:

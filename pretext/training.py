@@ -215,9 +215,9 @@ def _train(
     if config.compile:
         network.compile()
         split = torch.compile(split)
-    model: nn.Module = whole
-    if world.size > 1:  # every process computes the same buffers, the statistics of BatchNorm
-        model = DistributedDataParallel(whole, broadcast_buffers=False, gradient_as_bucket_view=True)
+    model: nn.Module = (
+        whole if world.size == 1 else DistributedDataParallel(whole, gradient_as_bucket_view=True)
+    )
     log = opened.enter_context(MetricsLog(folder, first_step)) if world.is_main else None
     shown = first_images(sources.gallery, task, data.image_size, config.gallery_images)
     progress = opened.enter_context(Progress(config.steps, initial=first_step, visible=world.is_main))
