@@ -26,7 +26,9 @@ def test_a_signal_during_the_first_step_ends_the_run_with_nothing_to_save(tmp_pa
     argv = small(tmp_path / "run", compile="true", data__num_workers=2)
     returned, output = stopped_at("eccv16 (width", argv, number)
     assert returned == status, output
-    assert f"stopped by {number.name} before there was anything new to save; the same command resumes" in output
+    assert (
+        f"stopped by {number.name} before there was anything new to save; the same command resumes" in output
+    )
     assert not (tmp_path / "run" / "checkpoints" / "last.pt").exists()
 
 
