@@ -335,6 +335,8 @@ def _train(
             for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
                 progress.say(line)
             progress.say(f"validation at step {done}: {task.describe(row)}")
+            if sources.cached:
+                progress.say(sources.cached)
             if log:
                 log.write(done, row)
                 with torch.inference_mode():

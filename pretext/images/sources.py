@@ -11,6 +11,7 @@ from PIL import Image
 from pretext.config import DataConfig
 from pretext.images.folder import FolderSource
 from pretext.images.image_source import ImageSource
+from pretext.images.memory_cache import CachedImages, memory_share
 from pretext.images.sample import sample_source
 from pretext.images.shards import ShardSource, is_url
 from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
@@ -94,6 +95,11 @@ class ImageSources(NamedTuple):
         """What the user should know of them."""
         return [remark for remark in dict.fromkeys(s.remark for s in (self.train, *self.gallery)) if remark]
 
+    @property
+    def cached(self) -> str:
+        """What is held in memory of the training images, so far; empty where nothing is cached."""
+        return self.train.summary if isinstance(self.train, CachedImages) else ""
+
 
 def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, seed: int) -> ImageSources:
     """The images of a training.
@@ -103,7 +109,7 @@ def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, 
         validation: the same for validation, of which those used are evenly spread; None holds out a tenth of the
             training images at most.
         gallery: the same for more images to show, or None.
-        config: the number of validation images, and where torchvision's data sets are.
+        config: the number of validation images, whether decoded ones are cached, and where torchvision's data sets are.
         seed: of the choice which images are held out.
     """
     open_from = partial(open_source, download=config.download, torchvision_root=Path(config.torchvision_root))
@@ -117,6 +123,8 @@ def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, 
         if len(held_out) > config.validation_images:
             spread = np.linspace(0, len(held_out) - 1, config.validation_images).round().astype(int)
             held_out = SubsetSource(held_out, spread)
+    if config.cache:
+        train = CachedImages(train, config.image_size, memory_share())
     more = [] if gallery is None else [open_from(gallery, split="validation")]
     return ImageSources(train, held_out, [held_out, *more])
 
