@@ -1,9 +1,10 @@
 """The loader against the bare work: images through batches, workers and data order, and without them.
 
-    python benchmarks/loader.py [--processes 2] [--quality 90]
+    python benchmarks/loader.py [--processes 2] [--quality 90] [--restarts 9]
 
 The peer is a loop in each of as many processes: open a file, cut a random crop, mirror it, with the same
-functions; no batches, no order, no transfer. Files: JPEGs of 500 x 375, the usual size in ImageNet, cut from the
+functions; no batches, no order, no transfer. Beside them stands the loader with `data.cache: memory`, after its first
+epoch. Files: JPEGs of 500 x 375, the usual size in ImageNet, cut from the
 sample's photographs, read from the page cache.
 """
 
@@ -24,17 +25,20 @@ from measure import Target, interleaved_medians, report
 from pretext.images.crops import random_crop_and_mirror
 from pretext.images.folder import FolderSource
 from pretext.images.image_file import open_rgb
+from pretext.images.image_source import ImageSource
 from pretext.images.loader import shuffled_batches
+from pretext.images.memory_cache import CachedImages, memory_share
 from pretext.images.sample import sample_source
 
 NUM_FILES, NUM_IMAGES = 600, 1200
-RESTARTS = 9
 BATCH_SIZE = 40  # the published training's
 IMAGE_SIZE, CROP_SIZE = 256, 176
 
 
-def write_photographs(folder: Path, count: int, quality: int) -> None:
-    """JPEG files of 500 x 375 pixels: random pieces of the sample's photographs."""
+def write_photographs(
+    folder: Path, count: int, quality: int, size: tuple[int, int] = (500, 375), suffix: str = "jpg"
+) -> None:
+    """Files of random pieces of the sample's photographs, 4:3, resized to `size`."""
     rng = np.random.default_rng(0)
     sources = [sample_source("train"), sample_source("validation")]
     photographs = [source.open(i) for source in sources for i in range(len(source))]
@@ -44,13 +48,13 @@ def write_photographs(folder: Path, count: int, quality: int) -> None:
         left = rng.uniform(0, photograph.width - width)
         top = rng.uniform(0, photograph.height - width * 3 / 4)
         box = (left, top, left + width, top + width * 3 / 4)
-        photograph.resize((500, 375), box=box).save(folder / f"{number:04}.jpg", quality=quality)
+        photograph.resize(size, box=box).save(folder / f"{number:04}.{suffix}", quality=quality)
 
 
-def loader(folder: Path, processes: int) -> Callable[[], None]:
+def loader(source: ImageSource, processes: int) -> Callable[[], None]:
     """A call that takes `NUM_IMAGES` images out of one running loader."""
     batches = shuffled_batches(
-        FolderSource(folder),
+        source,
         partial(random_crop_and_mirror, image_size=IMAGE_SIZE, crop_size=CROP_SIZE),
         short_side=IMAGE_SIZE,
         seed=0,
@@ -99,31 +103,41 @@ def main() -> None:
     parser.add_argument(
         "--quality", type=int, default=90, help="of the JPEGs; a higher one is slower to decode"
     )
+    parser.add_argument("--restarts", type=int, default=9, help="of all processes; medians are taken")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_photographs(folder, NUM_FILES, options.quality)
         kilobytes = statistics.mean(file.stat().st_size for file in folder.iterdir()) / 1000
+        cached = CachedImages(FolderSource(folder), IMAGE_SIZE, memory_share())
         # Which core a process lands on lasts as long as the process: so new ones for each measurement.
         # The untimed call before each timed one empties the queues that filled while the peer ran.
         measurements = [
             interleaved_medians(
                 {
-                    "loader": loader(folder, options.processes),
+                    "loader": loader(FolderSource(folder), options.processes),
                     "bare loop": bare_loop(folder, options.processes),
+                    "loader, cache: memory": loader(cached, options.processes),
                 },
                 rounds=5,
             )
-            for _ in range(RESTARTS)
+            for _ in range(options.restarts)
         ]
     seconds = {name: statistics.median(m[name] for m in measurements) for name in measurements[0]}
     shares = sorted(m["bare loop"] / m["loader"] for m in measurements)
     report(
         "loader",
         f"{NUM_IMAGES} images from JPEGs of 500 x 375, {kilobytes:.0f} kB, with {options.processes} processes; "
-        f"started {RESTARTS} times, shares from {shares[0]:.2f} to {shares[-1]:.2f}",
+        f"started {options.restarts} times, shares from {shares[0]:.2f} to {shares[-1]:.2f}",
         seconds,
-        [Target("share of the bare loop's rate", statistics.median(shares), 0.9)],
+        [
+            Target("share of the bare loop's rate", statistics.median(shares), 0.9),
+            Target(
+                "cache: memory, times the loader's rate",
+                seconds["loader"] / seconds["loader, cache: memory"],
+                2,
+            ),
+        ],
         ("pillow",),
     )
 
