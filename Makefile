@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check bench detection segmentation
+.PHONY: help demo test test-all check bench bench-gpu detection segmentation
 help:
 	@echo "make demo    set up, train on bundled photographs, colorize unseen ones with the result and with the shipped network"
 	@echo "make test    set up, then run all but the slow tests: at most 6 minutes on two cores"
@@ -11,6 +11,7 @@ help:
 	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
 	@echo "make check   format, lint, types, import contract, words"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"
+	@echo "make bench-gpu   the same of a GPU in five minutes, and whether it computes what the CPU does (DEVICE=cpu: a rehearsal)"
 
 $(BIN)/pip:
 	$(PYTHON) -m venv .venv
@@ -49,4 +50,8 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_import_contract.py tests/test_words.py
 
 bench: .venv/.installed-dev detection segmentation
-	set -e; for name in lab objective loader colorize training_step start_up metrics evaluation scaling linear features knn frameworks; do $(BIN)/python benchmarks/$$name.py; done
+	set -e; for name in lab objective loader colorize training_step from_files start_up metrics evaluation scaling linear features knn frameworks; do $(BIN)/python benchmarks/$$name.py; done
+
+DEVICE ?= cuda
+bench-gpu: .venv/.installed-dev detection segmentation
+	$(BIN)/python benchmarks/gpu.py --device $(DEVICE)

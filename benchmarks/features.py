@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from loader import write_photographs
-from measure import Target, interleaved_medians, report
+from measure import Target, interleaved_medians, report, synchronizer
 
 from pretext.runtime.distributed import World, choose_device
 from transfer.backbone import open_backbone
@@ -78,7 +78,7 @@ def main() -> None:
         seconds = interleaved_medians(
             {"extraction": extract, "bare network": forward},
             rounds=options.rounds,
-            synchronize=torch.cuda.synchronize if device.type == "cuda" else lambda: None,
+            synchronize=synchronizer(device.type),
         )
     report(
         "features",

@@ -17,7 +17,7 @@ from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone, GeneralizedRCNN, build_proposal_generator, build_roi_heads
 from detectron2.structures import Boxes, Instances
 from detectron2.utils.events import EventStorage
-from measure import Target, interleaved_medians, peak_tensor_memory, report
+from measure import Target, interleaved_medians, peak_tensor_memory, report, synchronizer
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.manual_seed(0)
-    synchronize = torch.cuda.synchronize if options.device == "cuda" else lambda: None
+    synchronize = synchronizer(options.device)
     of_detection, of_segmentation = detectors(options.device), segmentors(options.device)
     peak = peak_tensor_memory(segmentation_step(of_segmentation["adapter"], LARGE_CROP))
     seconds: dict[str, float] = {}

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from measure import Target, interleaved_medians, report
+from measure import Target, interleaved_medians, report, synchronizer
 
 from pretext.runtime.distributed import World
 from transfer.backbone import open_backbone
@@ -69,7 +69,7 @@ def main() -> None:
             one_head: training_step(stages[-1:], [protocol.lr]),
         },
         rounds=options.rounds,
-        synchronize=torch.cuda.synchronize if on_gpu else lambda: None,
+        synchronize=synchronizer(options.device),
     )
     report(
         "linear",
