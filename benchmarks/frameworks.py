@@ -75,10 +75,8 @@ class PlainSegmentationBackbone(nn.Module):
 
 def detectors(device: str) -> dict[str, nn.Module]:
     """The detector on the adapter, and on the plain backbone with equal weights."""
-    protocol = DETECTION_PROTOCOLS["moco_24k"]
     cfg = detectron_config(
-        protocol,
-        protocol.schedule,
+        DETECTION_PROTOCOLS["moco_24k"],
         detector="dc5",
         stage="conv7",
         num_classes=NUM_CLASSES,
