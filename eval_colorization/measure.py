@@ -108,9 +108,9 @@ class Measurer:
             values["accuracy"] = self._accuracy(pictures.rgb, canvas.batch)
         histogram = AbHistogram()
         histogram.add(pictures.ab)
-        row = {
-            f"value/{name}": values[name].double().cpu().numpy() for name in self.metrics if name in values
-        }
+        named = [name for name in self.metrics if name in values]
+        numbers = torch.stack([values[name].double() for name in named]).cpu().numpy()  # one wait for the device
+        row = {f"value/{name}": each for name, each in zip(named, numbers, strict=True)}
         row["auc_counts"] = counts.sum(dim=0).cpu().numpy()
         row["auc_weighted_counts"] = weighted.sum(dim=0).cpu().numpy()
         row["ab_histogram"] = histogram.counts.numpy().astype(np.int32)
@@ -135,7 +135,9 @@ class Measurer:
     def _bin_counts(self, canvas: Canvas) -> np.ndarray:
         num_bins = len(self.bins.centres)
         nearest = nearest_bins(canvas.pictures.ab, self.bins).flatten(1)
-        return np.stack([torch.bincount(bins, minlength=num_bins).cpu().numpy() for bins in nearest])
+        nearest += num_bins * torch.arange(len(nearest), device=self.device)[:, None]
+        counts = torch.bincount(nearest.flatten(), minlength=num_bins * len(nearest))
+        return counts.view(len(nearest), num_bins).cpu().numpy()
 
     def _measure_networks(self, canvas: Canvas) -> Part:
         part: Part = {}

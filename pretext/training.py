@@ -207,6 +207,7 @@ def _train(
         optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random_state"])
         statistics = state["statistics"].to(device) * world.is_main  # the sum over all processes is stored
+    del state  # as large as the weights and both moments of Adam
     task.prepare_network(network)
     task.to(device)
     if world.size > 1:

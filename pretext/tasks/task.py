@@ -118,7 +118,8 @@ class Task(nn.Module, ABC):
     def split(self, images: UInt8[Tensor, "batch *sample"], network: Backbone) -> tuple[Tensor, Any]:
         """What the network sees of a batch of samples in 0..255, and the targets that `losses` compares with.
 
-        `network.see` gives a network of any kind what it takes. One image may become several inputs.
+        `network.see` gives a network of any kind what it takes. One image may become several inputs. With `compile` it
+        is compiled too.
         """
 
     @abstractmethod
