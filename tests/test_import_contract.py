@@ -147,6 +147,12 @@ def test_a_package_lists_its_public_interface_without_importing_torch(package):
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+def test_a_training_does_not_wait_for_what_its_first_step_does_not_need():
+    late = {"matplotlib", "scipy", "sklearn", "skimage", "tensorboard", "torchvision", "torch._dynamo"}
+    code = f"import sys, pretext.training; early = {late} & sys.modules.keys(); assert not early, early"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 @pytest.mark.parametrize("library", ADAPTERS)
 def test_an_optional_library_is_imported_by_its_adapter_only(library):
     assert not violations(lambda module: module not in ADAPTERS[library], lambda name: within(name, library))

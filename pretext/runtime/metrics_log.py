@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch.utils.tensorboard import SummaryWriter
 
 from pretext.runtime.run_dir import RunDir
 from pretext.runtime.whole_file import write_whole
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 
 class MetricsLog:
@@ -19,7 +22,13 @@ class MetricsLog:
         kept = [row for row in read_metrics(run_dir.metrics) if row["step"] <= step]
         write_whole(run_dir.metrics, "".join(json.dumps(row) + "\n" for row in kept))
         self._file = run_dir.metrics.open("a")
-        self._tensorboard = SummaryWriter(str(run_dir.tensorboard), purge_step=step + 1)
+        self._tensorboard_folder, self._first_step = run_dir.tensorboard, step + 1
+
+    @cached_property
+    def _tensorboard(self) -> "SummaryWriter":
+        from torch.utils.tensorboard import SummaryWriter  # the first step need not wait for it
+
+        return SummaryWriter(str(self._tensorboard_folder), purge_step=self._first_step)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """One line of metrics.jsonl and one point of each TensorBoard curve."""
@@ -38,7 +47,8 @@ class MetricsLog:
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
-        self._tensorboard.close()
+        if "_tensorboard" in vars(self):
+            self._tensorboard.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
