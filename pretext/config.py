@@ -105,7 +105,8 @@ class TrainConfig:
         seed: decides the initial weights, the order of the images and their crops.
         precision: of the network's arithmetic; bfloat16 autocasts, auto does so where the hardware has the
             instructions for it (GPUs; CPUs with AMX or AVX-512 BF16).
-        compile: compile with torch.compile the network, and what makes its inputs and targets of a batch.
+        compile: compile with torch.compile the network, and what makes its inputs and targets of a batch, for the steps
+            of training; validation runs them as they are.
         device: auto takes a GPU where there is one.
         log_every: steps between two lines of metrics.
         validate_every: steps between two validations.

@@ -330,9 +330,11 @@ def _train(
         # ----------------------------------------------------------------------- validate
         if done % config.validate_every == 0 or is_last:
             running.check_finite()
-            row, unreadable = validate(
-                task, network, whole, sources.validation, config, world, autocast, statistics
-            )
+            # Validation and gallery have sizes of their own: each would compile for as long as the first step.
+            with torch.compiler.set_stance("force_eager"):
+                row, unreadable = validate(
+                    task, network, whole, sources.validation, config, world, autocast, statistics
+                )
             for line in broken_validation.add(chain.from_iterable(world.gather(unreadable))):
                 progress.say(line)
             progress.say(f"validation at step {done}: {task.describe(row)}")
@@ -340,7 +342,7 @@ def _train(
                 progress.say(sources.cached)
             if log:
                 log.write(done, row)
-                with torch.inference_mode():
+                with torch.inference_mode(), torch.compiler.set_stance("force_eager"):
                     picture = task.draw(*shown, f"step {done}", network, head)
                 if picture is not None:
                     with whole_file(folder.gallery(done)) as file:

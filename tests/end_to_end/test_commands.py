@@ -148,10 +148,13 @@ def test_colorize_asked_for_a_run_says_how_to_colorize_with_it(pretext, run, pho
 
 
 @pytest.mark.slow
-def test_torch_compile_trains_with_the_same_losses_within_rounding(tmp_path):
+def test_torch_compile_trains_with_the_same_losses_within_rounding_and_compiles_once(tmp_path, monkeypatch):
     """In processes of their own: the run-time checks of shapes under pytest are not for tracing."""
+    monkeypatch.setenv("TORCH_LOGS", "recompiles")
     for name, compiled in (("plain", "false"), ("compiled", "true")):
-        finish(small(tmp_path / name, compile=compiled, steps=3))
+        output = finish(small(tmp_path / name, compile=compiled, steps=3))
+        assert "validation at step 3" in output
+        assert "Recompiling" not in output, output
     plain, compiled = (
         [row["loss"] for row in read_metrics(tmp_path / name / "metrics.jsonl") if "loss" in row]
         for name in ("plain", "compiled")
