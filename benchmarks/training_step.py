@@ -3,13 +3,15 @@
     python benchmarks/training_step.py [--device cuda] [--batch_size 40]
 
 eccv16 in full width on crops of 176 px that lie in memory. The step is that of `pretext train` with `precision: auto`,
-compiled on a GPU: RGB -> Lab, forward, targets and rebalanced loss, backward, Adam, running losses. The peer is that
-of `colorful_colorization.py`, which gets lightness and ab ready: as published, in float32, and with the two flags of a
-user who tunes it, bfloat16 and channels-last. The network alone goes forward and backward from a ready gradient.
+compiled on a GPU: RGB -> Lab, forward, targets and rebalanced loss, backward, Adam, running losses. The same step is
+timed in float32, not compiled. The peer is that of `colorful_colorization.py`, which gets lightness and ab ready: as
+published, in float32, and with the two flags of a user who tunes it, bfloat16 and channels-last. The network alone goes
+forward and backward from a ready gradient.
 
-On a GPU three steps run while torch refuses every wait of the host for the device, and the kernels of a step that take
-longest are printed and kept in the result. The share of the peak is of the data sheet's dense bfloat16 rate where the
-GPU is known here, else of the rate of one 3x3 convolution of 512 channels, the network's commonest, timed here too.
+The kernels of a step that take longest (on a CPU the operators, and the convolutions' share) are printed and kept in
+the result. On a GPU three steps run while torch refuses every wait of the host for the device. The share of the peak is
+of the data sheet's dense bfloat16 rate where the GPU is known here, else of the rate of one 3x3 convolution of 512
+channels, the network's commonest, timed here too.
 """
 
 import argparse
@@ -29,7 +31,9 @@ from pretext.tasks.colorization import Colorization
 
 CROP_SIZE = 176
 DENSE_BFLOAT16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # FLOP/s, NVIDIA's data sheets, SXM
-OURS, PEER, TUNED = "training step", "colorful-colorization, as published", "colorful-colorization, tuned"
+OURS, FLOAT32 = "training step", "training step in float32, not compiled"
+PEER, TUNED = "colorful-colorization, as published", "colorful-colorization, tuned"
+NUM_LONGEST = 12  # kernels to print
 ALONE, CONVOLUTION = "network alone", "one convolution"
 # batch size -> images/s on an H100
 H100_TARGETS = {40: 3300, 256: 4200}
@@ -80,14 +84,20 @@ def waits_for_gpu(step: Callable[[], None]) -> bool:
     return False
 
 
-def longest_kernels(step: Callable[[], None], number: int = 12) -> dict[str, float]:
-    """Kernel -> milliseconds of a step on the GPU, the longest first."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
-        for _ in range(5):
+def kernel_milliseconds(step: Callable[[], None], device: str) -> dict[str, float]:
+    """Kernel, on a CPU operator -> its own milliseconds in one step, the longest first."""
+    on_gpu, num_steps = device == "cuda", 5 if device == "cuda" else 2
+    activity = torch.profiler.ProfilerActivity.CUDA if on_gpu else torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[activity]) as profiler:
+        for _ in range(num_steps):
             step()
-        torch.cuda.synchronize()
-    kernels = sorted(profiler.key_averages(), key=lambda event: -event.self_device_time_total)
-    return {event.key[:90]: round(event.self_device_time_total / 5e3, 3) for event in kernels[:number]}
+        synchronizer(device)()
+    microseconds = {
+        event.key: event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        for event in profiler.key_averages()
+    }
+    longest_first = sorted(microseconds.items(), key=lambda item: -item[1])
+    return {name: value / num_steps / 1e3 for name, value in longest_first}
 
 
 def main() -> None:
@@ -106,6 +116,7 @@ def main() -> None:
     task.to(device)
     precision = choose_precision("auto", device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    no_autocast = torch.autocast(device.type, enabled=False)
     generator = torch.Generator().manual_seed(0)
     rgb = torch.randint(256, (batch_size, 3, CROP_SIZE, CROP_SIZE), generator=generator, dtype=torch.uint8)
     rgb = rgb.to(device)
@@ -135,6 +146,7 @@ def main() -> None:
     seconds = interleaved_medians(
         {
             OURS: step,
+            FLOAT32: training_step(make(task, device), task, rgb, no_autocast, compiled=False),
             PEER: peer_step(*published, tuned=False),
             TUNED: peer_step(*published, tuned=True),
             ALONE: network_alone,
@@ -143,7 +155,6 @@ def main() -> None:
         rounds=options.rounds,
         synchronize=synchronizer(options.device),
     )
-    kernels: dict[str, float] = {}
     targets = [
         Target("times the rate of the tuned peer", seconds[TUNED] / seconds[OURS], 1.8 if on_gpu else 1.2),
         Target(
@@ -152,9 +163,15 @@ def main() -> None:
     ]
     if on_gpu:
         targets.append(Target("steps that wait for the GPU", waits_for_gpu(step), 0, at_least=False))
-        kernels = longest_kernels(step)
-        for name, milliseconds in kernels.items():
-            print(f"  {milliseconds:7.3f} ms  {name}")
+    kernels = kernel_milliseconds(step, options.device)
+    longest = {name[:90]: round(value, 3) for name, value in list(kernels.items())[:NUM_LONGEST]}
+    for name, value in longest.items():
+        print(f"  {value:9.3f} ms  {name}")
+    details: dict[str, object] = {"milliseconds of the longest kernels of a step": longest}
+    if not on_gpu:
+        convolutions = sum(value for name, value in kernels.items() if "convolution" in name)
+        details["share of convolutions"] = round(convolutions / sum(kernels.values()), 3)
+        print(f"  convolutions: {details['share of convolutions']:.1%} of the operators' time\n")
 
     flop_of_convolution = 2 * 9 * 512 * features.numel()
     peak, source = flop_of_convolution / seconds[CONVOLUTION], "one convolution's"
@@ -171,7 +188,7 @@ def main() -> None:
         seconds,
         targets,
         device=options.device,
-        details={"milliseconds of the longest kernels of a step": kernels} if kernels else {},
+        details=details,
     )
 
 

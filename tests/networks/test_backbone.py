@@ -142,3 +142,21 @@ def test_a_misspelt_stage_is_answered_with_the_nearest_and_all_names(lightness: 
 def test_a_width_that_is_not_positive_is_refused() -> None:
     with pytest.raises(ValueError, match=r"must be positive, got 0.0"):
         build_network("eccv16", output=7, width=0.0)
+
+
+@EVERY_NETWORK
+def test_fused_adam_moves_a_network_in_channels_last_as_plain_adam_does(name: str, lightness: Tensor) -> None:
+    """On a CPU the fused kernel reads parameter, gradient and moments in the order of memory.
+
+    A gradient in another layout than its parameter would silently train other weights.
+    """
+    states = []
+    for fused in (False, True):
+        network = small(name).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], fused=fused)
+        with torch.autocast("cpu", torch.bfloat16):
+            network(lightness).square().mean().backward()
+        optimizer.step()
+        states.append(network.state_dict())
+    plain, fused_state = states
+    torch.testing.assert_close(fused_state, plain, rtol=0, atol=1e-6)  # Adam's first step moves by 1e-3
