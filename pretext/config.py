@@ -27,9 +27,9 @@ class DataConfig:
         image_size: length in pixels to which an image's short side is resized; validation uses its central square.
         crop_size: side in pixels of the random training crop.
         num_workers: processes that read images, for each training process.
-        cache: `memory` holds the training images decoded, so that from the second epoch on they are only cut: 3 bytes a
-            pixel as the files are decoded, in at most half of the memory that is free, shared by the training processes
-            of a machine; null decodes them each time.
+        cache: `memory` holds the training images decoded, so that from the second epoch on they are only cut. Each
+            training process holds those that it has seen, 3 bytes a pixel; all of a machine take at most half of the
+            memory that is free. null decodes them each time. It is for Linux.
         max_broken_share: share of unreadable images above which the run stops; up to five never stop it, unless the
             share is 0.
     """

@@ -3,7 +3,6 @@
 import mmap
 import multiprocessing
 import os
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -54,6 +53,8 @@ class CachedImages(ImageSource):
             self._free[0] = self._table_bytes
 
     def __getstate__(self) -> dict[str, Any]:
+        from multiprocessing.reduction import DupFd  # not on Windows, where there is no cache
+
         shared = {"_file": DupFd(self._file), "_memory": None, "_free": None, "_places": None}
         return self.__dict__ | shared
 
@@ -108,10 +109,12 @@ class CachedImages(ImageSource):
 
 
 def memory_share() -> int:
-    """Half of the bytes that this machine and this control group (a job, a container) allow, for each of its processes.
+    """Bytes for the cache of one training process: half of what is free, divided among those of this machine.
+
+    A control group (a job, a container) may allow less than the machine has.
 
     Raises:
-        ValueError: not on Linux, where this cannot be known.
+        ValueError: this is not Linux.
     """
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():

@@ -21,11 +21,8 @@ class RunFailedError(RuntimeError):
     """The input was fine but the work could not be finished; the message is for the user."""
 
 
-class StoppedError(BaseException):
-    """A signal stopped the work after everything was saved; the message says how to resume.
-
-    Like KeyboardInterrupt no Exception, so that nothing on its way takes it for a failure.
-    """
+class StoppedError(RuntimeError):
+    """A signal stopped the work after everything was saved; the message says how to resume."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)

@@ -1,15 +1,13 @@
 """Ctrl-C, SIGTERM and a job's SIGUSR2 as a flag that the training loop asks at step boundaries."""
 
-import shlex
 import signal
-import sys
 import time
 from types import FrameType
+from typing import Any
 
 import torch
 import torch.distributed as dist
 
-from pretext.runtime.command_line import StoppedError
 from pretext.runtime.distributed import World
 
 # SIGUSR2 is how submitit's jobs learn of their time limit and of preemption. It comes last because it wins over
@@ -22,38 +20,36 @@ ASKED_EVERY = 1.0  # seconds between two questions to all processes; they take 3
 class StopSignal:
     """Remembers these signals while it is entered; a second Ctrl-C or SIGTERM ends the process at once.
 
-    Until it is asked for the first time, by which there is something to save, they raise StoppedError where they come:
-    a start or a compilation may take minutes.
+    It begins to when it is first asked, by which there is something to save. Before, a signal does what it did outside:
+    a start or a compilation may take minutes, often in C, where no handler of Python runs.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._urgency, self._is_asked = 0, False
+        self._urgency = 0
+        self._before: dict[int, Any] = {}
         self._calls_left, self._calls, self._asked = 1, 1, time.perf_counter()
 
     def __enter__(self) -> "StopSignal":
-        self._before = {int(number): signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def _listen(self) -> None:
+        if not self._before:
+            self._before = {int(number): signal.signal(number, self._remember) for number in SIGNALS}
+
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self._urgency = max(self._urgency, 1 + SIGNALS.index(signal.Signals(number)))
         if number != signal.SIGUSR2:
             signal.signal(number, self._before[number])
-        if not self._is_asked:
-            raise StoppedError(
-                f"stopped by {signal.Signals(number).name} before there was anything new to save; the same command "
-                f"resumes: {shlex.join(sys.argv)}",
-                number,
-            )
 
     @property
     def received(self) -> int:
         """The number of the most urgent signal that this process has received, 0 for none."""
-        self._is_asked = True
+        self._listen()
         return SIGNALS[self._urgency - 1] if self._urgency else 0
 
     def agreed(self) -> int:
@@ -62,7 +58,7 @@ class StopSignal:
         Several processes ask one another about once a second, after a number of calls that all of them know from the
         slowest one's pace; in between the answer is 0.
         """
-        self._is_asked = True
+        self._listen()
         urgency = self._urgency
         if self.world.size > 1:
             self._calls_left -= 1
