@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Callable
 
 import torch
+from detectron2.config import CfgNode
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import Backbone, GeneralizedRCNN, build_proposal_generator, build_roi_heads
 from detectron2.structures import Boxes, Instances
@@ -35,17 +36,18 @@ GIB = 2**30
 
 
 class PlainTrunk(nn.Sequential):
-    """conv1..conv7 of eccv16 on grey images."""
+    """conv1..conv7 of eccv16 on grey images; `width` is a factor on its channels."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
+        c64, c128, c256, c512 = (round(channels * width) for channels in (64, 128, 256, 512))
         super().__init__(
-            conv_block(1, 64, 64, stride=2),
-            conv_block(64, 128, 128, stride=2),
-            conv_block(128, 256, 256, 256, stride=2),
-            conv_block(256, 512, 512, 512),
-            conv_block(512, 512, 512, 512, dilation=2),
-            conv_block(512, 512, 512, 512, dilation=2),
-            conv_block(512, 512, 512, 512),
+            conv_block(1, c64, c64, stride=2),
+            conv_block(c64, c128, c128, stride=2),
+            conv_block(c128, c256, c256, c256, stride=2),
+            conv_block(c256, c512, c512, c512),
+            conv_block(c512, c512, c512, c512, dilation=2),
+            conv_block(c512, c512, c512, c512, dilation=2),
+            conv_block(c512, c512, c512, c512),
         )
 
     def forward(self, image: Tensor) -> Tensor:
@@ -53,21 +55,21 @@ class PlainTrunk(nn.Sequential):
 
 
 class PlainDetectronBackbone(Backbone):
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.trunk = PlainTrunk()
+        self.trunk, self.channels = PlainTrunk(width), round(512 * width)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         return {"conv7": self.trunk(image)}
 
     def output_shape(self) -> dict[str, ShapeSpec]:
-        return {"conv7": ShapeSpec(channels=512, stride=8)}
+        return {"conv7": ShapeSpec(channels=self.channels, stride=8)}
 
 
 class PlainSegmentationBackbone(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.trunk = PlainTrunk()
+        self.trunk = PlainTrunk(width)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         return (self.trunk(image),)
@@ -86,39 +88,52 @@ def detectors(device: str) -> dict[str, nn.Module]:
     ours = build_detector(
         PretextBackbone(Eccv16()).eval(), cfg, detector="dc5", train_from="all", trains_batch_norm=True
     )
-    plain_backbone = PlainDetectronBackbone()
-    shapes = plain_backbone.output_shape()
-    plain = GeneralizedRCNN(
-        backbone=plain_backbone,
-        proposal_generator=build_proposal_generator(cfg, shapes),
-        roi_heads=build_roi_heads(cfg, shapes),
-        pixel_mean=cfg.MODEL.PIXEL_MEAN,
-        pixel_std=cfg.MODEL.PIXEL_STD,
-    ).to(device)
-    copy_trunk(ours.backbone.network.network, plain_backbone.trunk)
+    plain = plain_detector(cfg).to(device)
+    copy_trunk(ours.backbone.network.network, plain.backbone.trunk)
     plain.proposal_generator.load_state_dict(ours.proposal_generator.state_dict())
     plain.roi_heads.load_state_dict(ours.roi_heads.state_dict())
     return {"adapter": ours, "plain": plain}
 
 
+def plain_detector(cfg: CfgNode, width: float = 1.0) -> GeneralizedRCNN:
+    """The detector of `cfg` on the plain backbone."""
+    backbone = PlainDetectronBackbone(width)
+    shapes = backbone.output_shape()
+    return GeneralizedRCNN(
+        backbone=backbone,
+        proposal_generator=build_proposal_generator(cfg, shapes),
+        roi_heads=build_roi_heads(cfg, shapes),
+        pixel_mean=cfg.MODEL.PIXEL_MEAN,
+        pixel_std=cfg.MODEL.PIXEL_STD,
+    )
+
+
 def segmentors(device: str) -> dict[str, nn.Module]:
     """The same of the segmentation network."""
-    models = {}
-    for name in ("adapter", "plain"):
-        model = build_segmentor(
-            PretextBackbone(Eccv16()).eval(),
-            SEGMENTATION_PROTOCOLS["fcn_20k"],
-            stage="conv7",
-            num_classes=NUM_CLASSES + 1,
-        )
-        model.init_weights()
-        if name == "plain":
-            plain = PlainSegmentationBackbone()
-            copy_trunk(models["adapter"].backbone.network.network, plain.trunk)
-            model.backbone = plain
-            model.decode_head.load_state_dict(models["adapter"].decode_head.state_dict())
-        models[name] = model.to(device)
+    models = {"adapter": segmentor(Eccv16()), "plain": plain_segmentor()}
+    copy_trunk(models["adapter"].backbone.network.network, models["plain"].backbone.trunk)
+    models["plain"].decode_head.load_state_dict(models["adapter"].decode_head.state_dict())
+    for model in models.values():
+        model.to(device)
     return models
+
+
+def segmentor(network: Eccv16) -> nn.Module:
+    model = build_segmentor(
+        PretextBackbone(network).eval(),
+        SEGMENTATION_PROTOCOLS["fcn_20k"],
+        stage="conv7",
+        num_classes=NUM_CLASSES + 1,
+    )
+    model.init_weights()
+    return model
+
+
+def plain_segmentor(width: float = 1.0) -> nn.Module:
+    """The same segmentation network on the plain backbone."""
+    model = segmentor(Eccv16(width=width))
+    model.backbone = PlainSegmentationBackbone(width)
+    return model
 
 
 def copy_trunk(network: Eccv16, trunk: PlainTrunk) -> None:

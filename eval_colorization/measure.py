@@ -109,7 +109,8 @@ class Measurer:
         histogram = AbHistogram()
         histogram.add(pictures.ab)
         named = [name for name in self.metrics if name in values]
-        numbers = torch.stack([values[name].double() for name in named]).cpu().numpy()  # one wait for the device
+        # Stacked, so that a GPU is waited for once.
+        numbers = torch.stack([values[name].double() for name in named]).cpu().numpy()
         row = {f"value/{name}": each for name, each in zip(named, numbers, strict=True)}
         row["auc_counts"] = counts.sum(dim=0).cpu().numpy()
         row["auc_weighted_counts"] = weighted.sum(dim=0).cpu().numpy()
