@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from eval_colorization.methods import Canvas, TrainedNetwork
@@ -41,7 +41,7 @@ class DistributionStatistics:
         self._weighing = weighing
 
     @torch.inference_mode()
-    def measure(self, canvas: Canvas) -> tuple[Float[np.ndarray, " batch"], dict[str, np.ndarray]]:
+    def measure(self, canvas: Canvas) -> tuple[Float64[Tensor, "batch"], dict[str, Tensor]]:
         """The images' cross-entropies in nats, and the batch's sums by name, which add up over batches."""
         logits = self._trained.output(canvas).float()
         ab = self._true_ab(canvas)
@@ -68,8 +68,7 @@ class DistributionStatistics:
             sweep["errors"].append(error_counts(decoded, ab, None).sum(dim=0))
             sweep["weighted"].append(error_counts(decoded, ab, weight).sum(dim=0))
         sums |= {f"sweep_{name}": torch.stack(values) for name, values in sweep.items()}
-        per_image = cross_entropy.double().mean(dim=(1, 2))
-        return per_image.cpu().numpy(), {name: value.cpu().numpy() for name, value in sums.items()}
+        return cross_entropy.double().mean(dim=(1, 2)), sums
 
     def _true_ab(self, canvas: Canvas) -> Float[Tensor, "batch 2 grid_height grid_width"]:
         size = self._trained.colorizer.network_size(*canvas.lab.shape[-2:])

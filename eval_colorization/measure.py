@@ -17,7 +17,7 @@ from eval_colorization.metrics.auc import auc, error_counts, nearest_bins, rebal
 from eval_colorization.metrics.diagnosticity import incongruent_colours
 from eval_colorization.metrics.metric import Metric, Pictures, measure_images
 from eval_colorization.parts import Part
-from pretext.color.bins import AbBins, AbHistogram
+from pretext.color.bins import AbBins, cell_counts
 from pretext.color.lab import lab_to_rgb
 from pretext.colorizer import to_8_bits
 
@@ -52,7 +52,10 @@ class Measurer:
             DistributionStatistics(network, self.device, self.bins) for network in self.networks
         ]
         # Their table takes a second to build: once, here, not by every thread at its first batch.
-        nearest_bins(torch.zeros(1, 2, 1, 1, device=self.device), self.bins)
+        rebalancing_weights(torch.zeros(1, 2, 1, 1, device=self.device), self.bins)
+        if self._recognises:
+            assert self.learned.labels is not None
+            self._labels = torch.tensor(self.learned.labels.indices, device=self.device)
 
     @torch.inference_mode()
     def measure(self, batch: ImageBatch) -> Part:
@@ -65,26 +68,31 @@ class Measurer:
             return left_out
         canvas = Canvas(batch, self.device)
         weight = rebalancing_weights(canvas.pictures.ab, self.bins)
-        part: Part = left_out | {
-            "positions": batch.positions,
-            "grey_truth": is_grey(canvas).cpu().numpy(),
-            "rebalancing_weight": weight.double().mean(dim=(1, 2)).cpu().numpy(),
-            "resized": np.array([batch.resized.get(name, 0) for name in self.methods]),
+        tensors = {
+            "grey_truth": is_grey(canvas),
+            "rebalancing_weight": weight.double().mean(dim=(1, 2)),
             "bins": self._bin_counts(canvas),
         }
+        if self._recognises:
+            turned = to_8_bits(lab_to_rgb(incongruent_colours(canvas.lab))) / 255
+            tensors["accuracy_incongruent"] = self._accuracy(turned, batch).double()
+        rows = [
+            self._measure_method(method.colorize(canvas), canvas, weight) for method in self.methods.values()
+        ]
+        tensors |= {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+        tensors |= self._measure_networks(canvas)
+
+        part = left_out | to_host(tensors)
+        part["positions"] = batch.positions
+        part["resized"] = np.array([batch.resized.get(name, 0) for name in self.methods])
+        part["sha256"] = np.array(
+            [[hashlib.sha256(image).hexdigest() for image in images] for images in part.pop("colorized")]
+        )
         if batch.lightness:
             nothing = np.full(len(batch.positions), np.nan)
             part["value/lightness_correlation"] = np.stack(
                 [batch.lightness.get(name, nothing) for name in self.methods]
             )
-        if self._recognises:
-            turned = to_8_bits(lab_to_rgb(incongruent_colours(canvas.lab))) / 255
-            part["accuracy_incongruent"] = self._accuracy(turned, batch).double().cpu().numpy()
-        rows = [
-            self._measure_method(method.colorize(canvas), canvas, weight) for method in self.methods.values()
-        ]
-        part |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-        part |= self._measure_networks(canvas)
         return part
 
     def _measure_method(
@@ -92,7 +100,7 @@ class Measurer:
         colorized: UInt8[Tensor, "k 3 s s"],
         canvas: Canvas,
         weight: Float[Tensor, "k s s"],
-    ) -> Part:
+    ) -> dict[str, Tensor]:
         pictures, truth = Pictures(colorized), canvas.pictures
         counts = error_counts(pictures.ab, truth.ab, None)
         weighted = error_counts(pictures.ab, truth.ab, weight)
@@ -106,20 +114,15 @@ class Measurer:
             values["lpips"] = self.learned.lpips(pictures.rgb, truth.rgb)
         if self._recognises:
             values["accuracy"] = self._accuracy(pictures.rgb, canvas.batch)
-        histogram = AbHistogram()
-        histogram.add(pictures.ab)
-        named = [name for name in self.metrics if name in values]
-        # Stacked, so that a GPU is waited for once.
-        numbers = torch.stack([values[name].double() for name in named]).cpu().numpy()
-        row = {f"value/{name}": each for name, each in zip(named, numbers, strict=True)}
-        row["auc_counts"] = counts.sum(dim=0).cpu().numpy()
-        row["auc_weighted_counts"] = weighted.sum(dim=0).cpu().numpy()
-        row["ab_histogram"] = histogram.counts.numpy().astype(np.int32)
-        row["sha256"] = np.array(
-            [hashlib.sha256(image.tobytes()).hexdigest() for image in colorized.cpu().numpy()]
-        )
+        row = {f"value/{name}": values[name].double() for name in self.metrics if name in values}
+        row |= {
+            "auc_counts": counts.sum(dim=0),
+            "auc_weighted_counts": weighted.sum(dim=0),
+            "ab_histogram": cell_counts(pictures.ab).int(),
+            "colorized": colorized,
+        }
         if self.learned.inception is not None:
-            row["features"] = self.learned.inception(colorized).float().cpu().numpy()
+            row["features"] = self.learned.inception(colorized).float()
         return row
 
     @property
@@ -129,24 +132,36 @@ class Measurer:
     def _accuracy(self, rgb: Float[Tensor, "k 3 s s"], batch: ImageBatch) -> Int64[Tensor, "k"]:
         """100 for an image that the classifier recognises, 0 for another."""
         assert self.learned.classifier is not None
-        assert self.learned.labels is not None
-        labels = torch.tensor(self.learned.labels.indices, device=self.device)[batch.positions]
-        return 100 * (self.learned.classifier(rgb) == labels)
+        return 100 * (self.learned.classifier(rgb) == self._labels[batch.positions])
 
-    def _bin_counts(self, canvas: Canvas) -> np.ndarray:
+    def _bin_counts(self, canvas: Canvas) -> Int64[Tensor, "k bins"]:
         num_bins = len(self.bins.centres)
-        nearest = nearest_bins(canvas.pictures.ab, self.bins).flatten(1)
-        nearest += num_bins * torch.arange(len(nearest), device=self.device)[:, None]
-        counts = torch.bincount(nearest.flatten(), minlength=num_bins * len(nearest))
-        return counts.view(len(nearest), num_bins).cpu().numpy()
+        bins = nearest_bins(canvas.pictures.ab, self.bins).flatten(1)
+        bins += num_bins * torch.arange(len(bins), device=bins.device)[:, None]
+        return torch.bincount(bins.flatten(), minlength=num_bins * len(bins)).view(-1, num_bins)
 
-    def _measure_networks(self, canvas: Canvas) -> Part:
-        part: Part = {}
-        cross_entropy = np.full((len(self.methods), len(canvas.truth)), np.nan)
+    def _measure_networks(self, canvas: Canvas) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {}
+        unknown = torch.full((len(canvas.truth),), torch.nan, dtype=torch.float64, device=self.device)
+        cross_entropy = dict.fromkeys(self.methods, unknown)
         for number, (network, statistics) in enumerate(zip(self.networks, self._statistics, strict=True)):
             per_image, sums = statistics.measure(canvas)
-            part |= {f"network/{number}/{name}": value for name, value in sums.items()}
-            for place, method in enumerate(self.methods.values()):
-                if method.network is network:
-                    cross_entropy[place] = per_image
-        return part | ({"value/cross_entropy": cross_entropy} if self.networks else {})
+            tensors |= {f"network/{number}/{name}": value for name, value in sums.items()}
+            cross_entropy |= {
+                name: per_image for name, method in self.methods.items() if method.network is network
+            }
+        if self.networks:
+            tensors["value/cross_entropy"] = torch.stack(list(cross_entropy.values()))
+        return tensors
+
+
+def to_host(tensors: Mapping[str, Tensor]) -> Part:
+    """Arrays of the same names, types and shapes, brought by a single copy: a GPU is waited for once."""
+    # The widest type first, so that each array's place is a multiple of its own width.
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].element_size())
+    content = torch.cat([tensor.reshape(-1).view(torch.uint8) for _, tensor in ordered]).cpu()
+    pieces = content.split([tensor.numel() * tensor.element_size() for _, tensor in ordered])
+    return {
+        name: piece.view(tensor.dtype).view(tensor.shape).numpy()
+        for (name, tensor), piece in zip(ordered, pieces, strict=True)
+    }

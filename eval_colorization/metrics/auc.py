@@ -60,7 +60,7 @@ def rebalancing_weights(
     Raises:
         ValueError: a bin of the prior is empty.
     """
-    return class_weights(bins.prior, uniform_share=0.0).to(ab.device)[nearest_bins(ab, bins)]
+    return _weights(bins, ab.device)[nearest_bins(ab, bins)]
 
 
 def nearest_bins(
@@ -68,6 +68,11 @@ def nearest_bins(
 ) -> Int64[Tensor, "batch height width"]:
     """The bin of each pixel, as `NeighbourTable` finds it: within 0.35 units of the line between two, either."""
     return _table(bins, ab.device).lookup(ab)[:, 0]
+
+
+@lru_cache(maxsize=2)
+def _weights(bins: AbBins, device: torch.device) -> Float[Tensor, "bins"]:
+    return class_weights(bins.prior, uniform_share=0.0).to(device)
 
 
 @lru_cache(maxsize=2)

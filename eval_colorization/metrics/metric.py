@@ -136,4 +136,4 @@ def measure_images(
             f"metric {name} must return one number per picture, a tensor of shape ({len(truth.rgb)},), but returned "
             f"{got}; take its mean over channels and pixels, not over the batch"
         )
-    return values.to(torch.float64)
+    return values.to(truth.rgb.device, torch.float64)

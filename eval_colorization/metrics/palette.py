@@ -9,6 +9,7 @@ colorization lies 22 away by either), and grey images, whose hue is undefined, w
 """
 
 import itertools
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -56,9 +57,14 @@ def palette_distance(
     All matchings are tried, 120 for 5 colours: meant for palettes of up to about 6.
     """
     num = palette.shape[1]
-    matchings = torch.tensor(list(itertools.permutations(range(num))), device=palette.device)
+    matchings = _matchings(num, palette.device)
     distance = _cie76(palette[:, :, None], other[:, None])
     return distance[:, torch.arange(num, device=palette.device), matchings].mean(dim=-1).amin(dim=-1)
+
+
+@lru_cache(maxsize=2)
+def _matchings(num: int, device: torch.device) -> Int[Tensor, "matchings {num}"]:
+    return torch.tensor(list(itertools.permutations(range(num))), device=device)
 
 
 def bilateral_filter(

@@ -80,10 +80,7 @@ class AbHistogram:
 
     def add(self, ab: Float[Tensor, "*batch 2 height width"]) -> None:
         """Count every pixel of `ab` (ab units, any device); colours off the plane go to its border."""
-        cell = (ab.detach().float().round() - HISTOGRAM_ORIGIN).clamp_(0, HISTOGRAM_SIDE - 1).long()
-        a, b = cell.unbind(-3)
-        flat = (a * HISTOGRAM_SIDE + b).flatten()
-        self.counts += torch.bincount(flat, minlength=HISTOGRAM_SIDE**2).view_as(self.counts).cpu()
+        self.counts += cell_counts(ab).cpu()
 
     def occupied(self) -> tuple[Float[Tensor, "cells 2"], Int[Tensor, "cells"]]:
         """Colours and counts of the cells that hold a pixel.
@@ -94,6 +91,14 @@ class AbHistogram:
         if not len(cells):
             raise ValueError("the ab histogram holds no pixels: add the ab channels of some images first")
         return (cells + HISTOGRAM_ORIGIN).float(), self.counts[*cells.T]
+
+
+def cell_counts(ab: Float[Tensor, "*batch 2 height width"]) -> Int[Tensor, "a_cells b_cells"]:
+    """What `AbHistogram.add` adds to its counts for `ab` (ab units), on the device of `ab`."""
+    cell = (ab.detach().float().round() - HISTOGRAM_ORIGIN).clamp_(0, HISTOGRAM_SIDE - 1).long()
+    a, b = cell.unbind(-3)
+    counts = torch.bincount((a * HISTOGRAM_SIDE + b).flatten(), minlength=HISTOGRAM_SIDE**2)
+    return counts.view(HISTOGRAM_SIDE, HISTOGRAM_SIDE)
 
 
 def fit_bins(histogram: AbHistogram, num_bins: int, seed: int) -> Float[Tensor, "bins 2"]:

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from eval_colorization.distribution import TEMPERATURES, DistributionStatistics, network_result
+from eval_colorization.measure import to_host
 from eval_colorization.methods import TrainedNetwork
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
@@ -39,7 +40,7 @@ def canvas():
 
 def result(trained, canvas):
     per_image, sums = DistributionStatistics(trained, CPU, AbBins.published()).measure(canvas)
-    return per_image, network_result("run", ["method"], sums)
+    return per_image, network_result("run", ["method"], to_host(sums))
 
 
 def test_the_cross_entropy_is_the_unweighted_loss_of_training(canvas, run):
