@@ -85,7 +85,9 @@ def test_a_job_that_loses_a_node_goes_on_from_its_checkpoint_under_its_number(cl
     cluster.break_node("n2")
     cluster.mend_node("n2")
     job.wait_for_end()
-    assert job.ends[0] in [(143, "stopped by SIGTERM"), (None, "killed")]  # Slurm may still have told it
+    # Slurm may still have told it, or the lost process has broken off an exchange with it.
+    status, reason = job.ends[0]
+    assert (status, reason) in [(143, "stopped by SIGTERM"), (None, "killed")] or reason.startswith("crashed")
     assert job.ends[1:] == [(0, "done")]
     assert [start["after"] for start in job.starts] == [None, "NODE_FAIL"]
     assert [(start["job"], start["hosts"]) for start in job.starts] == [(job.id, ["n1", "n2"])] * 2
