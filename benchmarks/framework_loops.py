@@ -42,6 +42,7 @@ from transfer.detection.protocols import DETECTION_PROTOCOLS
 
 NUM_IMAGES, NUM_CLASSES, BATCH_SIZE, NUM_WORKERS = 40, 20, 4, 2
 SIZE, CROP_SIZE = 240, 192
+CLASSES = ("background", *(f"class {number}" for number in range(NUM_CLASSES)))
 BOX, LABEL = (50, 40, 350, 300), 7  # the same in every photograph
 FIRST = 10  # steps before the clock starts
 
@@ -49,10 +50,9 @@ FIRST = 10  # steps before the clock starts
 class Photographs(Dataset):
     """The photographs with a box each, or with a mask, as torchvision's references have them."""
 
-    classes = tuple(f"class {number}" for number in range(NUM_CLASSES))
-
     def __init__(self, files: list[Path], *, with_masks: bool) -> None:
         self.files, self.with_masks = files, with_masks
+        self.classes = CLASSES if with_masks else CLASSES[1:]
 
     def __len__(self) -> int:
         return len(self.files)
@@ -129,7 +129,7 @@ def mmengine_loop(files: list[Path], width: float, steps: int, device: str, out:
             img_suffix=".jpg",
             seg_map_suffix=".png",
             data_prefix={"img_path": str(files[0].parent), "seg_map_path": str(files[0].parent)},
-            metainfo={"classes": Photographs.classes},
+            metainfo={"classes": CLASSES},
             pipeline=[
                 {"type": "LoadImageFromFile"},
                 {"type": "LoadAnnotations"},
@@ -215,8 +215,8 @@ def main() -> None:
         folder.mkdir()
         write_photographs(folder, NUM_IMAGES, quality=90)
         files = sorted(folder.iterdir())
-        mask = np.zeros((375, 500), np.uint8)
-        mask[BOX[1] : BOX[3], BOX[0] : BOX[2]] = LABEL
+        stripes = np.arange(500) * len(CLASSES) // 500
+        mask = np.tile(stripes.astype(np.uint8), (375, 1))
         for file in files:
             Image.fromarray(mask).save(file.with_suffix(".png"))
         arguments = (files, width, options.steps, options.device)
