@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from loader import write_photographs
 from measure import Target, interleaved_medians, report, synchronizer
-from training_step import training_step
+from training_step import make, training_step
 
 from pretext import train
 from pretext.networks import build_network
@@ -53,15 +53,11 @@ def images_per_second(folder: Path, run_dir: Path, *, steps: int, **keys: object
 
 
 def step_rate(device: torch.device, batch_size: int) -> float:
-    torch.manual_seed(0)
     task = Colorization()
-    network = build_network("eccv16", output=task.output, width=WIDTH).to(device)
-    network.to(memory_format=torch.channels_last)
-    task.to(device)
     low = choose_precision("auto", device) == "bfloat16"
     rgb = torch.randint(256, (batch_size, 3, CROP_SIZE, CROP_SIZE), dtype=torch.uint8, device=device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=low)
-    step = training_step(network, task, rgb, autocast, compiled=False)
+    step = training_step(make(task, device, WIDTH), task.to(device), rgb, autocast, compiled=False)
     seconds = interleaved_medians({"step": step}, rounds=7, synchronize=synchronizer(device.type))
     return batch_size / seconds["step"]
 

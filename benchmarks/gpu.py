@@ -46,25 +46,19 @@ def main() -> None:
             environment["BENCHMARK_RESULTS"] = opened.enter_context(tempfile.TemporaryDirectory())
         for name, on_gpu, on_cpu in BENCHMARKS:
             arguments = on_gpu if options.device == "cuda" else on_cpu
-            command = [
-                sys.executable,
-                str(here / f"{name}.py"),
-                "--device",
-                options.device,
-                *arguments.split(),
-            ]
+            script = str(here / f"{name}.py")
+            command = [sys.executable, script, "--device", options.device, *arguments.split()]
             print(f"\n==== {name} {arguments}", flush=True)
             start = time.perf_counter()
             try:
-                outcome = subprocess.run(command, env=environment, timeout=limit).returncode or "done"
+                status = subprocess.run(command, env=environment, timeout=limit).returncode
+                outcome = f"exit status {status}" if status else "done"
             except subprocess.TimeoutExpired:
                 outcome = "not done in time"
             outcomes.append((f"{name} {arguments}", time.perf_counter() - start, outcome))
     print()
     for name, seconds, outcome in outcomes:
-        print(
-            f"{name:<50}{seconds:6.0f} s   {outcome if isinstance(outcome, str) else f'exit status {outcome}'}"
-        )
+        print(f"{name:<50}{seconds:6.0f} s   {outcome}")
     raise SystemExit(any(outcome != "done" for *_, outcome in outcomes))
 
 

@@ -10,15 +10,15 @@ import torch
 from measure import Target, report
 from metrics import pairs
 from torch import Tensor
+from training_step import CROP_SIZE, make, training_step
 
 from eval_colorization.metrics.metric import Pictures, measure_images
 from eval_colorization.metrics.table import METRICS
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
-from pretext.networks import build_network
 from pretext.tasks.colorization import Colorization
 
 METRIC_TOLERANCE = {"mse": 1e-6, "ssim": 1e-5}  # of the others 1e-3, in their units
-CROP_SIZE, BATCH_SIZE = 176, 8
+WIDTH, BATCH_SIZE = 0.25, 8
 
 
 def colour(truth: Tensor) -> dict[str, Tensor]:
@@ -43,27 +43,11 @@ def objective(truth: Tensor, logits: Tensor) -> dict[str, Tensor]:
 
 def training_losses(truth: Tensor, *, low: bool) -> Tensor:
     """The losses of five steps on one batch; `low` for bfloat16, compiled."""
-    torch.manual_seed(0)
     device, task = truth.device, Colorization()
-    network = build_network("eccv16", output=task.output, width=0.25)
-    network.to(device).to(memory_format=torch.channels_last)
-    task.to(device)
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=1e-3, fused=True)
-    split = task.split
-    if low:
-        network.compile()
-        split = torch.compile(split)
-    losses = []
-    for _ in range(5):
-        inputs, targets = split(truth[:BATCH_SIZE, :, :CROP_SIZE, :CROP_SIZE], network)
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
-            output = network(inputs)
-        loss = task.losses(output, targets).optimised.mean()
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        losses.append(loss.detach())
-    return torch.stack(losses)
+    rgb = truth[:BATCH_SIZE, :, :CROP_SIZE, :CROP_SIZE]
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=low)
+    step = training_step(make(task, device, WIDTH), task.to(device), rgb, autocast, compiled=low, lr=1e-3)
+    return torch.stack([step() for _ in range(5)])
 
 
 def metrics(colorized: Tensor, truth: Tensor) -> dict[str, Tensor]:

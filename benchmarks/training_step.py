@@ -40,37 +40,45 @@ H100_TARGETS = {40: 3300, 256: 4200}
 
 
 def training_step(
-    network: Backbone, task: Colorization, rgb: Tensor, autocast: torch.autocast, *, compiled: bool
-) -> Callable[[], None]:
-    """A step as `pretext.training` makes it, again and again on one batch."""
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=3e-5, fused=True)
+    network: Backbone,
+    task: Colorization,
+    rgb: Tensor,
+    autocast: torch.autocast,
+    *,
+    compiled: bool,
+    lr: float = 3e-5,
+) -> Callable[[], Tensor]:
+    """A step as `pretext.training` makes it, again and again on one batch; returns its loss."""
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=lr, fused=True)
     running = RunningLosses(task.loss_names, World(rank=0, size=1, device=rgb.device), way_out="")
     split = task.split
     if compiled:
         network.compile()
         split = torch.compile(split)
 
-    def step() -> None:
+    def step() -> Tensor:
         inputs, targets = split(rgb, network)
         with autocast:
             output = network(inputs)
         losses = task.losses(output, targets)
-        (losses.optimised.sum() / len(rgb)).backward()
+        loss = losses.optimised.sum() / len(rgb)
+        loss.backward()
         running.add(0, torch.stack([losses.by_name[name].sum() for name in task.loss_names]), losses.counted)
         optimizer.step()
         optimizer.zero_grad()
+        return loss.detach()
 
     return step
 
 
-def make(task: Colorization, device: torch.device) -> Backbone:
+def make(task: Colorization, device: torch.device, width: float = 1.0) -> Backbone:
     torch.manual_seed(0)
-    network = build_network("eccv16", output=task.output).to(device).to(memory_format=torch.channels_last)
+    network = build_network("eccv16", output=task.output, width=width)
     task.prepare_network(network)
-    return network
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
-def waits_for_gpu(step: Callable[[], None]) -> bool:
+def waits_for_gpu(step: Callable[[], object]) -> bool:
     """Whether the host waits for the GPU anywhere in three steps, which is printed."""
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -84,7 +92,7 @@ def waits_for_gpu(step: Callable[[], None]) -> bool:
     return False
 
 
-def kernel_milliseconds(step: Callable[[], None], device: str) -> dict[str, float]:
+def kernel_milliseconds(step: Callable[[], object], device: str) -> dict[str, float]:
     """Kernel, on a CPU operator -> its own milliseconds in one step, the longest first."""
     on_gpu, num_steps = device == "cuda", 5 if device == "cuda" else 2
     activity = torch.profiler.ProfilerActivity.CUDA if on_gpu else torch.profiler.ProfilerActivity.CPU

@@ -68,9 +68,8 @@ class ResNet50(Backbone):
 
 
 def _residual_blocks(count: int, inputs: int, planes: int, stride: int) -> nn.Sequential:
-    from torchvision.models.resnet import (
-        Bottleneck,
-    )  # a second and a half that other networks need not wait for
+    # A second and a half that other networks need not wait for.
+    from torchvision.models.resnet import Bottleneck
 
     outputs = planes * EXPANSION
     projection = nn.Sequential(

@@ -14,9 +14,8 @@ from pretext.runtime.distributed import World
 # the SIGTERM that some clusters send with it: a job whose time is up puts itself back into the queue.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 
-ASKING_SHARE = (
-    0.02  # of the time; a question to all takes 0.3 ms where there are two processes, 30 ms where 500
-)
+# Of the time. A question to all takes 0.3 ms where there are two processes, 30 ms where there are 500.
+ASKING_SHARE = 0.02
 
 
 class StopSignal:
