@@ -12,7 +12,7 @@ from PIL import Image
 
 from pretext.images.image_source import ImageSource
 
-GIB = 2**30
+MIB = 2**20
 
 
 class CachedImages(ImageSource):
@@ -41,21 +41,28 @@ class CachedImages(ImageSource):
 
     @property
     def _table_bytes(self) -> int:
-        return 8 * (1 + 3 * len(self._source))
+        return 8 * (2 + 3 * len(self._source))
 
     def _map(self) -> None:
         finalize(self, os.close, self._file)
         self._memory = mmap.mmap(self._file, 0)
         table = np.frombuffer(self._memory, np.int64, self._table_bytes // 8)
-        # The first byte that is free, and for each image its first byte, width and height (0 where it is not held).
-        self._free, self._places = table[:1], table[1:].reshape(-1, 3)
+        # The first byte that is free, whether an image found no room, and for each image its first byte, width and
+        # height (0 where it is not held).
+        self._free, self._is_full, self._places = table[:1], table[1:2], table[2:].reshape(-1, 3)
         if not self._free[0]:
             self._free[0] = self._table_bytes
 
     def __getstate__(self) -> dict[str, Any]:
         from multiprocessing.reduction import DupFd  # not on Windows, where there is no cache
 
-        shared = {"_file": DupFd(self._file), "_memory": None, "_free": None, "_places": None}
+        shared = {
+            "_file": DupFd(self._file),
+            "_memory": None,
+            "_free": None,
+            "_is_full": None,
+            "_places": None,
+        }
         return self.__dict__ | shared
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -92,6 +99,7 @@ class CachedImages(ImageSource):
         with self._lock:
             first = int(self._free[0])
             if first + num_bytes > len(self._memory):
+                self._is_full[0] = 1
                 return image
             self._free[0] += num_bytes
         self._memory[first : first + num_bytes] = image.tobytes()
@@ -103,9 +111,11 @@ class CachedImages(ImageSource):
     def summary(self) -> str:
         """How many images are held, in how much memory."""
         held = np.count_nonzero(self._places[:, 1])
-        room = f"{(self._free[0] - self._table_bytes) / GIB:.2f} of {(len(self._memory) - self._table_bytes) / GIB:.2f}"
-        rest = "" if held == len(self) else "; the others are decoded each time"
-        return f"{held} of {len(self)} decoded images are held in memory, {room} GiB{rest}"
+        used, room = ((end - self._table_bytes) / MIB for end in (self._free[0], len(self._memory)))
+        rest = "; no more fit, the others are decoded each time" if self._is_full[0] else ""
+        return (
+            f"{held} of {len(self)} decoded images are held in memory, {used:,.0f} of {room:,.0f} MiB{rest}"
+        )
 
 
 def memory_share() -> int:

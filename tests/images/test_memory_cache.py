@@ -60,6 +60,7 @@ def test_every_batch_of_three_epochs_has_the_same_bits_as_without(folder, num_wo
     held = int(cached.summary.split()[0])
     assert held == 12 if max_bytes > MIB else 0 < held < 12
     assert f"{held} of 13 decoded images are held in memory" in cached.summary
+    assert ("no more fit" in cached.summary) == (max_bytes < MIB)
 
 
 def test_a_held_image_is_not_read_again(folder, tmp_path):
