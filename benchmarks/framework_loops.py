@@ -4,7 +4,7 @@
 
 JPEGs of 500 x 375 through loader, augmentation, step and log: Faster R-CNN (dc5) and an FCN head on conv7 of eccv16,
 four images a step, two processes that read. The peers are Detectron2's SimpleTrainer with its own loader and mapper,
-and mmengine's Runner with its own loader and mmsegmentation's transforms, both as they are configured by default, on a
+and mmengine's Runner with its own loader and mmsegmentation's transforms, with the same augmentation and schedule, on a
 backbone of the same layers written plainly for them. A rate is that of all steps after the tenth, the medians of two
 trainings of each, one after the other.
 """
@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from detectron2.data import DatasetMapper, build_detection_train_loader
 from detectron2.engine import HookBase, SimpleTrainer
-from detectron2.solver import build_optimizer
+from detectron2.engine.hooks import LRScheduler
+from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.structures import BoxMode
 from frameworks import plain_detector, plain_segmentor
 from loader import write_photographs
@@ -37,11 +38,14 @@ from torch.utils.data import Dataset
 import transfer
 from pretext.networks.eccv16 import Eccv16
 from pretext.runtime.metrics_log import read_metrics
+from transfer.config import BackboneConfig
 from transfer.detection.adapter import detectron_config
-from transfer.detection.protocols import DETECTION_PROTOCOLS
+from transfer.detection.config import DetectConfig, DetectionDataConfig
+from transfer.detection.protocols import resolve_protocol
 
 NUM_IMAGES, NUM_CLASSES, BATCH_SIZE, NUM_WORKERS = 40, 20, 4, 2
 SIZE, CROP_SIZE = 240, 192
+SCALE = (SIZE * 4 // 3, SIZE)
 CLASSES = ("background", *(f"class {number}" for number in range(NUM_CLASSES)))
 BOX, LABEL = (50, 40, 350, 300), 7  # the same in every photograph
 FIRST = 10  # steps before the clock starts
@@ -91,15 +95,17 @@ class MmengineClock(Clock, Hook):
 
 
 def detectron2_loop(files: list[Path], width: float, steps: int, device: str, _: Path) -> float:
+    data = DetectionDataConfig(train="", test="", image_sizes=[SIZE], test_image_size=SIZE)
+    backbone = BackboneConfig(model="eccv16")
+    config = DetectConfig(backbone=backbone, data=data, out="", steps=steps, batch_size=BATCH_SIZE)
     cfg = detectron_config(
-        DETECTION_PROTOCOLS["plain"],
+        resolve_protocol(config),
         detector="dc5",
         stage="conv7",
         num_classes=NUM_CLASSES,
         with_proposals=False,
         device=device,
     )
-    cfg.INPUT.MIN_SIZE_TRAIN = (SIZE,)
     box = {"bbox": list(BOX), "bbox_mode": BoxMode.XYXY_ABS, "category_id": LABEL, "iscrowd": 0}
     records = [
         {"file_name": str(file), "image_id": number, "height": 375, "width": 500, "annotations": [box]}
@@ -113,8 +119,9 @@ def detectron2_loop(files: list[Path], width: float, steps: int, device: str, _:
     )
     model = plain_detector(cfg, width).to(device).train()
     clock = DetectronClock(device)
-    trainer = SimpleTrainer(model, loader, build_optimizer(cfg, model))
-    trainer.register_hooks([clock])
+    optimizer = build_optimizer(cfg, model)
+    trainer = SimpleTrainer(model, loader, optimizer)
+    trainer.register_hooks([LRScheduler(optimizer, build_lr_scheduler(cfg, optimizer)), clock])
     trainer.train(0, steps)
     return clock.rate
 
@@ -133,14 +140,16 @@ def mmengine_loop(files: list[Path], width: float, steps: int, device: str, out:
             pipeline=[
                 {"type": "LoadImageFromFile"},
                 {"type": "LoadAnnotations"},
-                {"type": "Resize", "scale": (SIZE * 4 // 3, SIZE), "keep_ratio": True},
-                {"type": "RandomCrop", "crop_size": (CROP_SIZE, CROP_SIZE)},
+                {"type": "RandomResize", "scale": SCALE, "ratio_range": (0.5, 2.0), "keep_ratio": True},
+                {"type": "RandomCrop", "crop_size": (CROP_SIZE, CROP_SIZE), "cat_max_ratio": 0.75},
+                {"type": "RandomFlip", "prob": 0.5},
+                {"type": "PhotoMetricDistortion"},
                 {"type": "PackSegInputs"},
             ],
         )
         clock = MmengineClock(device)
         runner = Runner(
-            model=plain_segmentor(width).to(device),
+            model=plain_segmentor(width, CROP_SIZE).to(device),
             work_dir=str(out),
             optim_wrapper={"optimizer": {"type": "SGD", "lr": 0.01, "momentum": 0.9}},
             train_cfg={"by_epoch": False, "max_iters": steps},
@@ -174,7 +183,7 @@ def detect(files: list[Path], width: float, steps: int, device: str, out: Path) 
 
 def segment(files: list[Path], width: float, steps: int, device: str, out: Path) -> float:
     data = Photographs(files, with_masks=True), Photographs(files[:2], with_masks=True)
-    keys: dict[str, Any] = {"image_size": (SIZE * 4 // 3, SIZE), "crop_size": CROP_SIZE}
+    keys: dict[str, Any] = {"image_size": SCALE, "crop_size": CROP_SIZE}
     return _own(transfer.segment, data, width, steps, device, out, **keys)
 
 

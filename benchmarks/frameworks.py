@@ -11,6 +11,7 @@ counts of all tensors in one segmentation step of two crops of 513 px.
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from detectron2.config import CfgNode
@@ -118,10 +119,10 @@ def segmentors(device: str) -> dict[str, nn.Module]:
     return models
 
 
-def segmentor(network: Eccv16) -> nn.Module:
+def segmentor(network: Eccv16, crop_size: int = LARGE_CROP) -> nn.Module:
     model = build_segmentor(
         PretextBackbone(network).eval(),
-        SEGMENTATION_PROTOCOLS["fcn_20k"],
+        replace(SEGMENTATION_PROTOCOLS["fcn_20k"], crop_size=crop_size),
         stage="conv7",
         num_classes=NUM_CLASSES + 1,
     )
@@ -129,9 +130,9 @@ def segmentor(network: Eccv16) -> nn.Module:
     return model
 
 
-def plain_segmentor(width: float = 1.0) -> nn.Module:
-    """The same segmentation network on the plain backbone."""
-    model = segmentor(Eccv16(width=width))
+def plain_segmentor(width: float = 1.0, crop_size: int = LARGE_CROP) -> nn.Module:
+    """The same segmentation network on the plain backbone; its loader's crops are padded to `crop_size`."""
+    model = segmentor(Eccv16(width=width), crop_size)
     model.backbone = PlainSegmentationBackbone(width)
     return model
 

@@ -21,6 +21,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal
 
+import mmcv
 import numpy as np
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -66,7 +67,9 @@ class LoadPicture(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add `img`, `img_shape` and `ori_shape`."""
         picture = results.get("picture") or open_rgb(Path(results["img_path"]))
-        image = np.array(picture)[..., ::-1]
+        image = mmcv.rgb2bgr(
+            np.array(picture)
+        )  # a copy: of a reversed view OpenCV resizes at a quarter of the speed
         return results | {"img": image, "img_shape": image.shape[:2], "ori_shape": image.shape[:2]}
 
 
