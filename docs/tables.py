@@ -175,8 +175,8 @@ def study() -> list[Table]:
 
 def found(task: str, data: str, metric: str) -> list[Table]:
     """The study's tables of this task, data set and metric: one for each protocol."""
-    asked = (task, data, metric, "last")
-    tables = [of for of in study() if (of.task, of.data, of.metric, of.selection) == asked]
+    asked = (task, data, metric, None)
+    tables = [of for of in study() if (of.task, of.data, of.metric, of.chosen_on) == asked]
     assert tables, f"no records of {task} on {data}"
     return tables
 

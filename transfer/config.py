@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18"]
+LinearProtocolName = Literal["zhang16", "goyal19", "deepcluster18", "rotnet18", "dino21", "dinov2", "mae22"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +98,21 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SelectionDataConfig(DataConfig):
+    """Labelled images, and those on which what the protocol leaves open is chosen.
+
+    Args:
+        validation: the share of each class's training images that is held out, drawn by the seed; a set of their own,
+            as `train`; or `test`, which chooses on the test images: such a result is optimistic, and every table says
+            so. null takes a tenth where something is left open, and none where nothing is.
+        validation_labels: a CSV file of image,class for a set of their own.
+    """
+
+    validation: float | str | None = None
+    validation_labels: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassificationConfig:
     """What all tests of classification share.
 
@@ -154,7 +169,7 @@ class FrameworkConfig:
         lr: null takes the protocol's, times your batch over its own.
         seed: of the head, of the order and augmentation of the images, of what a step draws, of a random backbone.
         save_every: steps between two checkpoints.
-        evaluate_every: steps between two tests; the last step is always tested.
+        evaluate_every: steps between two tests, for the log; the one after the last step is the result.
         device: auto takes a GPU where there is one.
     """
 

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,12 +27,16 @@ from pretext.library_weights import (
 from pretext.networks import StageSpec
 from pretext.spelling import did_you_mean, unknown_name
 from pretext.weights_file import find_weights, read_weights
-from transfer.live_backbone import NormalisingBackbone, find_layout
+from transfer.live_backbone import NormalisingBackbone, find_layout, run_vectors, vectors_of
 from transfer.stages import TransferBackbone
+from transfer.tokens import NUMBERS_OF_BLOCKS, token_specs, token_vectors
 
 # Chains of layers, whose stages have names in the field; torchvision's feature extraction finds those of all others.
 TORCHVISION_CHAINS = ("alexnet", "vgg", "resnet", "resnext", "wide_resnet")
+LAST_NORMALISATION = "encoder.ln"  # of torchvision's vision transformers
 TORCHVISION_HEADS = ("avgpool", "dropout", "classifier", "fc", "head", "heads", "aux1", "aux2", "AuxLogits")
+
+NUM_BLOCKS = max(NUMBERS_OF_BLOCKS)  # of a vision transformer that are stages
 
 Weights = Path | Literal["pretrained", "random"]
 
@@ -45,7 +50,7 @@ def open_library_backbone(name: str, weights: Weights) -> TransferBackbone:
             the network's weights; see `find_weights`.
     """
     library, _, architecture = name.partition(":")
-    backbone_class: Callable[[str, Weights], NormalisingBackbone] = TimmBackbone
+    backbone_class: Callable[[str, Weights], NormalisingBackbone] = timm_backbone
     if library == "torchvision":
         is_chain = architecture.startswith(TORCHVISION_CHAINS)
         backbone_class = TorchvisionChain if is_chain else TorchvisionGraph
@@ -107,7 +112,7 @@ class TorchvisionGraph(NormalisingBackbone):
 
     Its parameters have torchvision's names behind `network.`. Stages have the names of torchvision's modules: the last
     block of each resolution, and every layer of a vision transformer, whose tokens, but for the class token, are laid
-    out as a map.
+    out as a map; and its tokens' vectors.
     """
 
     def __init__(self, architecture: str, weights: Weights) -> None:
@@ -127,13 +132,20 @@ class TorchvisionGraph(NormalisingBackbone):
             for name, spec in specs.items()
             if name == last[spec.stride] or self._layouts[name].kind == "tokens"
         }
-        self.network = create_feature_extractor(whole, list(self.stages), suppress_diff_warning=True)
+        self._layouts = {name: self._layouts[name] for name in self.stages}
+        self.vectors = vectors_of(self._layouts)
+        nodes = [*self.stages, *([LAST_NORMALISATION] if self.vectors else [])]
+        self.network = create_feature_extractor(whole, nodes, suppress_diff_warning=True)
         if isinstance(weights, Path):
             _load_file(self.network, weights)
 
     def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
-        for name, output in self.network(normalised).items():
-            yield name, self._layouts[name].as_map(output, normalised)
+        outputs = self.network(normalised)
+        for name, layout in self._layouts.items():
+            yield name, layout.as_map(outputs[name], normalised)
+        if self.vectors:
+            normalise = self.network.get_submodule(LAST_NORMALISATION)
+            yield from run_vectors(outputs, self._layouts, normalise)
 
 
 def _blocks(network: nn.Module) -> list[str]:
@@ -178,38 +190,17 @@ def _torchvision_network(architecture: str, weights: Weights) -> tuple[nn.Module
     return models.get_model(architecture, **more), published
 
 
-class TimmBackbone(NormalisingBackbone):
+class TimmMaps(NormalisingBackbone):
     """A timm network in its `features_only` form, whose stages have the names of timm's modules; all are computed."""
 
     def __init__(self, architecture: str, weights: Weights) -> None:
         super().__init__()
-        try:
-            import timm
-        except ModuleNotFoundError as error:
-            raise missing_package(f"the backbone timm:{architecture}", error, "timm") from error
-
-        config = timm.models.get_pretrained_cfg(architecture)
-        if config is None:
-            raise ValueError(
-                f"timm has no network {architecture!r}{did_you_mean(architecture, timm.list_models())}; "
-                "timm.list_models() lists them"
-            )
+        timm, config = _timm_and_config(architecture)
         try:
             network: Any = timm.create_model(architecture, features_only=True)
         except RuntimeError as error:
             raise ValueError(f"timm gives no features of {architecture} ({error}); choose another") from error
-        if weights == "pretrained":
-            path = cached_timm_weights(architecture, config.hf_hub_id)
-            with named_when_damaged(path):
-                overlay = {"file": str(path)}
-                plain = timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay)
-            _load(network, plain.state_dict(), _plain_names(network, plain))
-        elif isinstance(weights, Path):
-            with torch.device("meta"):
-                plain = timm.create_model(architecture)
-            names, expected = _plain_names(network, plain), plain.state_dict()
-            plain_weights = {name: expected[name] for name in names.values()}
-            _load(network, find_weights(weights, read_weights(weights), plain_weights), names)
+        _load_timm(network, timm, architecture, config, weights)
         self.network = network
         self._set_normalisation(config.mean, config.std)
         self.only_size = config.input_size[1:] if config.fixed_input_size else None
@@ -221,6 +212,104 @@ class TimmBackbone(NormalisingBackbone):
         channels_last = getattr(self.network, "output_fmt", None) == "NHWC"
         for name, output in zip(self.stages, self.network(normalised), strict=True):
             yield name, output.movedim(-1, 1) if channels_last else output
+
+
+class TimmTransformer(NormalisingBackbone):
+    """A timm vision transformer with a class token, without its head: the maps and vectors of its last four blocks.
+
+    It takes images of any size that is a multiple of its patches', by interpolated position embeddings where its
+    architecture can.
+    """
+
+    def __init__(self, architecture: str, weights: Weights) -> None:
+        super().__init__()
+        timm, config = _timm_and_config(architecture)
+        try:
+            network: Any = timm.create_model(architecture, num_classes=0, dynamic_img_size=True)
+            self.only_size = None
+        except TypeError:  # not of all architectures
+            network = timm.create_model(architecture, num_classes=0)
+            self.only_size = config.input_size[1:]
+        _load_timm(network, timm, architecture, config, weights)
+        self.network = network
+        self._set_normalisation(config.mean, config.std)
+        self._last = range(len(network.blocks) - NUM_BLOCKS, len(network.blocks))
+        self._patch_size = network.patch_embed.patch_size[0]
+        self.probe_size = self.only_size or (4 * self._patch_size,) * 2
+        self.stages = {
+            f"blocks.{number}": StageSpec(network.num_features, self._patch_size) for number in self._last
+        }
+        self.vectors = token_specs(network.num_features, NUM_BLOCKS, has_class_token=True)
+
+    def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
+        if any(length % self._patch_size for length in normalised.shape[-2:]):
+            height, width = normalised.shape[-2:]
+            raise ValueError(
+                f"the backbone takes images whose sides are multiples of {self._patch_size} px, got {height} x "
+                f"{width}; set data.crop_size"
+            )
+        outputs = self.network.forward_intermediates(
+            normalised,
+            indices=list(self._last),
+            return_prefix_tokens=True,
+            output_fmt="NLC",
+            intermediates_only=True,
+        )
+        rows, columns = (length // self._patch_size for length in normalised.shape[-2:])
+        for name, (patches, _) in zip(self.stages, outputs, strict=True):
+            yield name, patches.transpose(1, 2).unflatten(2, (rows, columns))
+        tokens = [torch.cat([prefix, patches], dim=1) for patches, prefix in outputs]
+        yield from token_vectors(tokens, self.network.num_prefix_tokens, self.network.norm)
+
+
+def timm_backbone(architecture: str, weights: Weights) -> NormalisingBackbone:
+    """The network in the form that shows most of it."""
+    timm, _ = _timm_and_config(architecture)
+    with torch.device("meta"):
+        network = timm.create_model(architecture)
+    gives_tokens = (
+        getattr(network, "num_prefix_tokens", 0) > 0
+        and len(getattr(network, "blocks", ())) >= NUM_BLOCKS
+        and "return_prefix_tokens" in signature(network.forward_intermediates).parameters
+    )
+    return (TimmTransformer if gives_tokens else TimmMaps)(architecture, weights)
+
+
+def _timm_and_config(architecture: str) -> tuple[Any, Any]:
+    """The library, and what it knows of the pretrained network.
+
+    Raises:
+        NotAvailableError: it is not installed.
+        ValueError: it has no such network.
+    """
+    try:
+        import timm
+    except ModuleNotFoundError as error:
+        raise missing_package(f"the backbone timm:{architecture}", error, "timm") from error
+
+    config = timm.models.get_pretrained_cfg(architecture)
+    if config is None:
+        raise ValueError(
+            f"timm has no network {architecture!r}{did_you_mean(architecture, timm.list_models())}; "
+            "timm.list_models() lists them"
+        )
+    return timm, config
+
+
+def _load_timm(network: nn.Module, timm: Any, architecture: str, config: Any, weights: Weights) -> None:
+    """Load the pretrained weights on this machine, or a file of the plain network's; nothing for random ones."""
+    if weights == "pretrained":
+        path = cached_timm_weights(architecture, config.hf_hub_id)
+        with named_when_damaged(path):
+            overlay = {"file": str(path)}
+            plain = timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=overlay)
+        _load(network, plain.state_dict(), _plain_names(network, plain))
+    elif isinstance(weights, Path):
+        with torch.device("meta"):
+            plain = timm.create_model(architecture)
+        names, expected = _plain_names(network, plain), plain.state_dict()
+        plain_weights = {name: expected[name] for name in names.values()}
+        _load(network, find_weights(weights, read_weights(weights), plain_weights), names)
 
 
 def _plain_names(features: nn.Module, plain: nn.Module) -> dict[str, str]:

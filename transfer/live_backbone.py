@@ -3,7 +3,7 @@
 import copy
 import math
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pretext.networks import StageSpec
 from transfer.stages import TransferBackbone
+from transfer.tokens import VectorSpec, token_specs, token_vectors
 
 USUAL_SIDE = 224  # of the image on which stages are measured
 
@@ -49,7 +50,9 @@ class LiveBackbone(NormalisingBackbone):
     Args:
         module: takes a batch of RGB, normalised by `mean` and `std`.
         stages: name -> submodule of `module`, or its dotted name. Its output is a map, channels first or last, or
-            tokens (batch, tokens, channels), which are laid out as a map without the class and register tokens.
+            tokens (batch, tokens, channels), which are laid out as a map without the class and register tokens. Of the
+            last of these the class token and the mean are stages too, after `module.norm` where there is one; see
+            `transfer.tokens`.
         mean: of each channel of RGB in [0, 1]; left out with `std`, the module takes RGB in [0, 1].
         std: the deviation of each channel.
         image_size: side of the images, where the module takes no others.
@@ -83,10 +86,18 @@ class LiveBackbone(NormalisingBackbone):
             for name, output in outputs.items()
         }
         self.stages = {name: layout.spec for name, layout in self._layouts.items()}
+        self.vectors = vectors_of(self._layouts)
 
     def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
-        for name, output in self._hooked(self.network, normalised).items():
+        outputs = self._hooked(self.network, normalised)
+        for name, output in outputs.items():
             yield name, self._layouts[name].as_map(output, normalised)
+        yield from run_vectors(outputs, self._layouts, self._last_normalisation())
+
+    def _last_normalisation(self) -> Callable[[Tensor], Tensor]:
+        """By its name in timm, DINO, DINOv2, MAE and their heirs; an identity where a stage is that already."""
+        is_stage = "norm" in self._paths.values()
+        return nn.Identity() if is_stage else getattr(self.network, "norm", nn.Identity())
 
     def _hooked(self, module: nn.Module, normalised: Tensor) -> dict[str, Tensor]:
         """The outputs of the stages, in the order in which they are computed."""
@@ -117,6 +128,25 @@ def _path(module: nn.Module, name: str, stage: nn.Module | str) -> str:
 
 def _keep(outputs: dict[str, Tensor], name: str, module: nn.Module, args: Any, output: Any) -> None:
     outputs[name] = output[0] if isinstance(output, tuple) else output
+
+
+def vectors_of(layouts: Mapping[str, "Layout"]) -> Mapping[str, VectorSpec]:
+    """What the tokens among the stages, in order of depth, say of a whole image; nothing without tokens."""
+    tokens = [layout for layout in layouts.values() if layout.kind == "tokens"]
+    if not tokens:
+        return {}
+    last = tokens[-1]
+    return token_specs(last.channels, len(tokens), has_class_token=last.num_prefix_tokens > 0)
+
+
+def run_vectors(
+    outputs: Mapping[str, Tensor], layouts: Mapping[str, "Layout"], normalise: Callable[[Tensor], Tensor]
+) -> Iterator[tuple[str, Tensor]]:
+    """The vectors of `vectors_of`; see `token_vectors`."""
+    tokens = [name for name, layout in layouts.items() if layout.kind == "tokens"]
+    if tokens:
+        prefix = layouts[tokens[-1]].num_prefix_tokens
+        yield from token_vectors([outputs[name] for name in tokens], prefix, normalise)
 
 
 @dataclass(frozen=True)

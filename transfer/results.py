@@ -4,7 +4,6 @@ import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,8 @@ from pretext.runtime.versions import package_version
 from pretext.runtime.whole_file import write_whole
 
 FILE = "results.jsonl"
-Selection = Literal["last", "best"]
+ChosenOn = Literal["validation", "test"]
+"""Images on which something was chosen: those of the test make a number optimistic."""
 
 
 def package_versions() -> dict[str, str]:
@@ -37,7 +37,7 @@ class Record:
         stage: layer1, conv5, ...; of what trains the backbone, the first stage that was trained.
         metric: top1, top5, mAP, mAP_11_point, AP50, mIoU, ...; all in percent.
         value: the number.
-        selection: `last` is the end of training; `best` was chosen by this very metric on the test images.
+        chosen_on: the images on which what the test left open was chosen; None: nothing was, the protocol fixes it.
         seed: of the run.
         settings: what else distinguishes it from its neighbours: {"lr": 0.01}, {"k": 20}, {"shots": 4, "sample": 2}.
         details: what the table does not group by: epoch, counts of images, cost by class, ...
@@ -53,7 +53,7 @@ class Record:
     metric: str
     value: float
     seed: int
-    selection: Selection = "last"
+    chosen_on: ChosenOn | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=package_versions)
@@ -66,38 +66,25 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     return path
 
 
-def last_and_best(rows: Sequence[Mapping[str, Any]], details: dict[str, Any], **common: Any) -> list[Record]:
-    """For each metric a record of the last test, and one of that with the highest value, the first of equals.
+def make_records(measured: Mapping[str, Any], details: dict[str, Any], **common: Any) -> list[Record]:
+    """A record for each metric.
 
     Args:
-        rows: of each test the metrics, which are its floats, and what the details say of it, such as its step.
-        details: of all tests.
+        measured: the metrics, which are its floats, and what the details say of their test, such as its step.
+        details: what else they say.
         common: what the records have in common.
     """
-    metrics = [name for name, value in rows[-1].items() if isinstance(value, float)]
-    records = []
-    for metric in metrics:
-        chosen: dict[Selection, Mapping[str, Any]] = {
-            "last": rows[-1],
-            "best": max(rows, key=itemgetter(metric)),
-        }
-        records += [
-            Record(
-                metric=metric,
-                value=row[metric],
-                selection=selection,
-                details={key: value for key, value in row.items() if key not in metrics} | details,
-                **common,
-            )
-            for selection, row in chosen.items()
-        ]
-    return records
+    metrics = {name: value for name, value in measured.items() if isinstance(value, float)}
+    of_test = {name: value for name, value in measured.items() if name not in metrics}
+    return [
+        Record(metric=metric, value=value, details=of_test | details, **common)
+        for metric, value in metrics.items()
+    ]
 
 
 def results_table(records: Sequence[Record]) -> str:
-    """Aligned lines of metric, selection, percent and step."""
-    rows = [(r.metric, r.selection, f"{r.value:.2f}", f"step {r.details['step']}") for r in records]
-    return aligned(rows, num_names=2)
+    """Aligned lines of metric and percent."""
+    return aligned([(record.metric, f"{record.value:.2f}") for record in records])
 
 
 def metrics_table(records: Sequence[Record], settings: Sequence[str] = ()) -> str:
@@ -115,6 +102,25 @@ def metrics_table(records: Sequence[Record], settings: Sequence[str] = ()) -> st
         for row, columns in values.items()
     ]
     return aligned([("stage", *settings, *metrics), *lines])
+
+
+def stages_table(records: Sequence[Record], settings: Sequence[str] = ()) -> str:
+    """`metrics_table`; where something was chosen also what, by which value on which images, and the stage of these."""
+    if not records or records[0].chosen_on is None:
+        return metrics_table(records, settings)
+    chosen_on, details = records[0].chosen_on, records[0].details
+    deciding, names = next(iter(details[chosen_on])), list(details["chosen_among"])
+    by_stage: dict[str, dict[str, Record]] = {}
+    for record in records:
+        by_stage.setdefault(record.stage, {})[record.metric] = record
+    metrics = list(next(iter(by_stage.values())))
+    rows = [("stage", *names, f"{deciding} on {chosen_on}", *metrics)]
+    for stage, of in by_stage.items():
+        first = of[deciding].details
+        values = [f"{first[chosen_on][deciding]:.2f}", *(f"{of[metric].value:.2f}" for metric in metrics)]
+        rows.append((stage, *(str(first[name]) for name in names), *values))
+    best = max(by_stage, key=lambda stage: by_stage[stage][deciding].details[chosen_on][deciding])
+    return f"{aligned(rows)}\nchosen by {details['chosen_by']}; of the stages: {best}"
 
 
 def _mean_and_deviation(values: Sequence[float]) -> str:

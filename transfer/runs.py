@@ -120,6 +120,8 @@ def config_of(
             raise ValueError(unknown_name("key", key, sorted(valid)))
     given = {key: str(value) if isinstance(value, Path) else value for key, value in keys.items()}
     data = {key: given.pop(key) for key in of_data & given.keys()}
+    if not isinstance(data.get("validation"), int | float | None):
+        data["validation"] = _name(data["validation"])
     return cls(
         backbone=backbone if isinstance(backbone, BackboneConfig) else BackboneConfig(model=_name(backbone)),
         data=data_class(train=_name(train), test=_name(test), **data),

@@ -156,17 +156,20 @@ class Training:
             state = {"step": self.step, "tests": self.rows, **states, **self._identity}
             save_checkpoint(self._checkpoint, state)
 
-    def end(self, broken_tests: BrokenFiles | None = None) -> None:
-        """Name the broken files.
+    def end(self) -> None:
+        """Name the broken training images.
 
         Raises:
             StoppedError: a signal ended the training before its last step.
         """
-        for kind, files in (("training", self.broken), ("test", broken_tests)):
-            if files and files.reasons:
-                self.progress.say(f"{len(files.reasons)} broken {kind} files were skipped: {files.listing()}")
+        self.say_broken("training", self.broken)
         if self.stopped_by and self.step < self.num_steps:
             raise StoppedError.after_step(self.step, self.num_steps, self._checkpoint, self.stopped_by)
+
+    def say_broken(self, kind: str, broken: BrokenFiles) -> None:
+        """Name the broken images of a kind, `test`, if there are any."""
+        if broken.reasons:
+            self.progress.say(f"{len(broken.reasons)} broken {kind} files were skipped: {broken.listing()}")
 
     def _restart_clock(self) -> None:
         self._logged_step, self._clock = self.step, time.perf_counter()

@@ -28,7 +28,12 @@ def random_crop_and_mirror(
 
 
 def random_box_and_mirror(
-    image: Image.Image, rng: random.Random, width: float, height: float, size: int
+    image: Image.Image,
+    rng: random.Random,
+    width: float,
+    height: float,
+    size: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> UInt8[Tensor, "3 {size} {size}"]:
     """A box of `width` x `height` pixels anywhere in an RGB picture, resized to a square of `size`, in 0..255.
 
@@ -36,7 +41,7 @@ def random_box_and_mirror(
     """
     left = rng.random() * (image.width - width)
     top = rng.random() * (image.height - height)
-    crop = resized_box(image, (left, top, left + width, top + height), size)
+    crop = resized_box(image, (left, top, left + width, top + height), size, resample)
     return to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop)
 
 
@@ -47,9 +52,14 @@ def central_square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {si
     return to_tensor(resized_box(image, (left, top, left + side, top + side), size))
 
 
-def resized_box(image: Image.Image, box: tuple[float, float, float, float], size: int) -> Image.Image:
+def resized_box(
+    image: Image.Image,
+    box: tuple[float, float, float, float],
+    size: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Image.Image:
     """What lies in the box (left, top, right, bottom; pixels), resized to a square of `size`."""
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
+    return image.resize((size, size), resample, box=box)
 
 
 def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 height width"]:

@@ -28,7 +28,7 @@ def record(**changes):
 
 
 def test_a_record_is_read_as_it_was_written_to_the_last_bit(tmp_path):
-    written = [record(), record(stage="conv2", selection="best", value=0.1 + 0.2)]
+    written = [record(), record(stage="conv2", chosen_on="test", value=0.1 + 0.2)]
     path = write_records(tmp_path, written)
     assert path == tmp_path / "results.jsonl"
     assert read_records([path]) == written

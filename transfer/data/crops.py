@@ -20,7 +20,11 @@ _ASPECTS = (3 / 4, 4 / 3)
 
 
 def random_resized_crop(
-    image: Image.Image, rng: random.Random, crop_size: int, scale: tuple[float, float] = (0.08, 1.0)
+    image: Image.Image,
+    rng: random.Random,
+    crop_size: int,
+    scale: tuple[float, float] = (0.08, 1.0),
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> UInt8[Tensor, "3 {crop_size} {crop_size}"]:
     """A random box of a share `scale` of the area, resized to a square and mirrored: Inception's, in 0..255.
 
@@ -33,12 +37,12 @@ def random_resized_crop(
         aspect = math.exp(rng.uniform(low, high))
         width, height = math.sqrt(area * aspect), math.sqrt(area / aspect)
         if width <= image.width and height <= image.height:
-            return random_box_and_mirror(image, rng, width, height, crop_size)
+            return random_box_and_mirror(image, rng, width, height, crop_size, resample)
     # A strip: the central box of the nearest aspect, as torchvision takes it. There is nothing left to place.
     width = min(image.width, image.height * _ASPECTS[1])
     height = min(image.height, image.width / _ASPECTS[0])
     left, top = (image.width - width) / 2, (image.height - height) / 2
-    crop = to_tensor(resized_box(image, (left, top, left + width, top + height), crop_size))
+    crop = to_tensor(resized_box(image, (left, top, left + width, top + height), crop_size, resample))
     return crop.flip(-1) if rng.random() < 0.5 else crop
 
 
@@ -60,16 +64,18 @@ def scale_jitter_crop(
 
 
 def central_crop(
-    image: Image.Image, image_size: int, crop_size: int
+    image: Image.Image,
+    image_size: int,
+    crop_size: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> UInt8[Tensor, "3 {crop_size} {crop_size}"]:
     """The central square of `crop_size` of the picture, its short side resized to `image_size`; in 0..255.
 
     torchvision's Resize and CenterCrop.
     """
     width, height = _resized(image, image_size, crop_size)
-    return _crop_at(
-        image, image_size, crop_size, round((width - crop_size) / 2), round((height - crop_size) / 2)
-    )
+    left, top = round((width - crop_size) / 2), round((height - crop_size) / 2)
+    return _crop_at(image, image_size, crop_size, left, top, resample)
 
 
 def ten_crops(
@@ -93,9 +99,15 @@ def _resized(image: Image.Image, image_size: int, crop_size: int) -> tuple[int, 
     return image.width * image_size // short, image.height * image_size // short
 
 
-def _crop_at(image: Image.Image, image_size: int, crop_size: int, left: int, top: int) -> Tensor:
+def _crop_at(
+    image: Image.Image,
+    image_size: int,
+    crop_size: int,
+    left: int,
+    top: int,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
+) -> Tensor:
     width, height = _resized(image, image_size, crop_size)
     x, y = image.width / width, image.height / height
-    return to_tensor(
-        resized_box(image, (left * x, top * y, (left + crop_size) * x, (top + crop_size) * y), crop_size)
-    )
+    box = (left * x, top * y, (left + crop_size) * x, (top + crop_size) * y)
+    return to_tensor(resized_box(image, box, crop_size, resample))

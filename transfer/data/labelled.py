@@ -131,6 +131,33 @@ def label_images(
     return _with_same_classes(first, second)
 
 
+def label_more_images(
+    images: AnyImages, train: LabelledImages, config: DataConfig, csv: str | None = None
+) -> LabelledImages:
+    """Images for a third purpose, with the classes of `train`; opened and named as test images are.
+
+    Args:
+        config: how an address is opened.
+        csv: a CSV file of image,class for an address.
+
+    Raises ValueError as `open_labelled` does.
+    """
+    if isinstance(images, LabelledImages):
+        opened = images
+    elif isinstance(images, str):
+        if images.startswith(_VOC) != train.multi_label:
+            raise ValueError(
+                f"{images} and the training images are of two kinds: voc: gives an image several classes, other data "
+                "one"
+            )
+        opened = _open(config, images, csv, "validation", default_name(images))
+    else:
+        name = type(images).__name__
+        source = DatasetSource(images, name)
+        opened = _labelled(source, source.labels(), name)
+    return _with_same_classes(train, opened, "train", opened.name)[1]
+
+
 def _with_same_classes(
     train: LabelledImages, test: LabelledImages, here: str = "train", there: str = "test"
 ) -> tuple[LabelledImages, LabelledImages]:
@@ -139,7 +166,7 @@ def _with_same_classes(
     for (one, classes), (other, others) in (sides, sides[::-1]):
         if only := sorted(set(classes) - set(others)):
             raise ValueError(
-                f"the classes of training and test must be the same, but only {one} and not {other} has images of "
+                f"all images must have the same classes, but only {one} and not {other} has images of "
                 f"{first_few(only)}"
             )
     if test.classes == train.classes:
@@ -182,11 +209,7 @@ def take_label_share(images: LabelledImages, share: float, seed: int) -> Labelle
         raise ValueError(f"label_share is {share:g}, expected more than 0 and at most 1 (0.01 for 1 %)")
     if share == 1:
         return images
-    if not images.multi_label:
-        classes = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
-        drawn = [_draw(members, share, (seed, label)) for label, members in enumerate(classes)]
-        return images.subset(np.concatenate(drawn))
-    chosen = images.subset(_draw(np.arange(len(images.labels)), share, (seed,)))
+    chosen = images.subset(draw_share(images, share, seed))
     lost = (images_by_class(images) > 0) & (images_by_class(chosen) == 0)
     if lost.any():
         names = ", ".join(np.array(images.classes)[lost])
@@ -195,6 +218,14 @@ def take_label_share(images: LabelledImages, share: float, seed: int) -> Labelle
             f"leaves no positive one of {names}; take a larger share, or another seed"
         )
     return chosen
+
+
+def draw_share(images: LabelledImages, share: float, seed: int) -> Int64[np.ndarray, " drawn"]:
+    """The indices that `take_label_share` draws."""
+    if images.multi_label:
+        return _draw(np.arange(len(images.labels)), share, (seed,))
+    classes = [np.flatnonzero(images.labels == label) for label in range(len(images.classes))]
+    return np.concatenate([_draw(members, share, (seed, label)) for label, members in enumerate(classes)])
 
 
 def images_by_class(images: LabelledImages) -> Int64[np.ndarray, " classes"]:

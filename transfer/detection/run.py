@@ -13,7 +13,7 @@ from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
-from transfer.results import Record, last_and_best, package_versions, results_table
+from transfer.results import Record, make_records, package_versions, results_table
 from transfer.runs import config_of, start_run
 from transfer.stages import choose_stage
 from transfer.training import FrameworkRun, every
@@ -175,8 +175,8 @@ def _train(
             "test_boxes": sum(test_images.boxes_by_class().values()),
             "notes": [note for split in (*splits, test_images) for note in split.notes()],
         }
-        records = last_and_best(
-            training.rows,
+        records = make_records(
+            training.rows[-1],
             details,
             task="detect",
             data=data_name(config.data),

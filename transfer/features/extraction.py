@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,6 @@ from pretext.runtime.progress import Progress
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import OpenedBackbone
 from transfer.config import FeatureConfig
-from transfer.data.crops import central_crop
 from transfer.data.labelled import LabelledImages
 from transfer.features.files import FeatureFile, Features, Unreadable, check_space, claimed
 from transfer.features.protocols import LinearProtocol
@@ -33,15 +31,14 @@ HASH_LENGTH = 10  # of the hashes in the names of folders; the whole ones are in
 SHOW_EVERY = 10  # batches
 
 
-def extract_both(
+def extract_all(
     config: FeatureConfig,
     run: Run,
     backbone: OpenedBackbone,
     protocol: LinearProtocol,
-    train: LabelledImages,
-    test: LabelledImages,
-) -> tuple[dict[str, Features], dict[str, Features]]:
-    """The features of the training and of the test images; without `config.cache` they are gone after `run`.
+    sets: Sequence[LabelledImages],
+) -> list[dict[str, Features]]:
+    """The features of several sets of images; without `config.cache` they are gone after `run`.
 
     Raises as `FeatureExtractor.extract`.
     """
@@ -57,8 +54,10 @@ def extract_both(
     )
     folder = Path(config.cache or run.world.on_main(lambda: run.held.enter_context(TemporaryDirectory())))
     # Fingerprints are expensive for images in memory, and needless in a folder that no other command sees.
-    fingerprints = (train.fingerprint(), test.fingerprint()) if config.cache else ("train", "test")
-    return extractor.extract(train, folder, fingerprints[0]), extractor.extract(test, folder, fingerprints[1])
+    return [
+        extractor.extract(images, folder, images.fingerprint() if config.cache else f"set {number}")
+        for number, images in enumerate(sets)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +147,7 @@ class FeatureExtractor:
         }
         files = {}
         for name in choose_stages(backbone.network, self.stages):
-            spec = backbone.network.stages[name]
+            spec = backbone.network.specs[name]
             grid = protocol.grid(name, spec)
             shape = (len(images.source), spec.channels * grid**2)
             files[name] = FeatureFile(folder, name, shape, identity | {"grid": grid})
@@ -169,7 +168,7 @@ class FeatureExtractor:
         num_images = len(images.source)
         batches = batches_in_order(
             images.source,
-            partial(central_crop, image_size=protocol.image_size, crop_size=protocol.crop_size),
+            protocol.central_cut(),
             short_side=protocol.image_size,
             batch_size=self.batch_size,
             rank=world.rank,
@@ -224,7 +223,7 @@ class FeatureExtractor:
             with autocast:
                 outputs = network.forward_stages(rgb / 255, stages)
             features = {
-                stage: self.protocol.pool(stage, network.stages[stage], output.float())
+                stage: self.protocol.pool(stage, network.specs[stage], output.float())
                 .flatten(1)
                 .to("cpu", non_blocking=True)  # into page-locked memory
                 for stage, output in outputs.items()

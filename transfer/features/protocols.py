@@ -1,19 +1,21 @@
-"""The four published protocols of linear classification on frozen features. Their numbers cannot be compared."""
+"""The published protocols of linear classification on frozen features. Their numbers cannot be compared."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from math import isqrt
+from math import cos, isqrt, pi
 from typing import Literal
 
 import torch.nn.functional as F
 from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
-from pretext.images.loader import RandomCut
+from pretext.images.loader import Cut, RandomCut
 from pretext.networks import StageSpec
 from transfer.classification import ClassificationProtocol, resolve_protocol
-from transfer.data.crops import random_resized_crop, random_square
+from transfer.data.crops import central_crop, random_resized_crop, random_square
+from transfer.tokens import VectorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,29 +24,50 @@ class LinearProtocol(ClassificationProtocol):
 
     Attributes:
         pooling: resize is bilinear.
-        max_dimensions: a stage is pooled to the largest square grid with at most so many features.
+        max_dimensions: a map is pooled to the largest square grid with at most so many features; None averages it.
         kernels: (side of the map, grid) -> kernel, stride and padding of the published average pooling; maps of other
             sides are pooled adaptively.
         random_resized: training crops have a random area and aspect ratio.
+        train_resample, test_resample: how training and test images are resized.
         batch_norm: channels are normalised before the classifier, without affine parameters.
+        optimizer: SGD; or LARS, of weights and not of biases.
+        stages: those of a vision transformer that the protocol tests.
+        learning_rates: the grid of which one is chosen; empty where the protocol has but `lr`.
+        lr_batch_size: images of a step to which `lr` and `learning_rates` belong: with others they grow in proportion.
+            None: they are those of any step.
+        schedule: of the learning rate: `lr_decays`, or half a cosine to zero.
         lr_decays: epoch -> from then on the learning rate is so many times `lr`.
+        warmup_epochs: over which the learning rate rises linearly.
+        lr_by_epoch: it changes between epochs only.
     """
 
     pooling: Literal["resize", "average", "max"]
-    max_dimensions: int = 9600
+    max_dimensions: int | None = 9600
     kernels: Mapping[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     random_resized: bool = False
+    train_resample: Image.Resampling = Image.Resampling.BILINEAR
+    test_resample: Image.Resampling = Image.Resampling.BILINEAR
     batch_norm: bool
+    batch_norm_eps: float = 1e-5
+    optimizer: Literal["sgd", "lars"] = "sgd"
     nesterov: bool = False
+    stages: tuple[str, ...] | None = None
+    learning_rates: tuple[float, ...] = ()
+    lr_batch_size: int | None = None
     epochs: int
+    schedule: Literal["step", "cosine"] = "step"
     lr_decays: Mapping[int, float] = field(default_factory=dict)
+    warmup_epochs: int = 0
+    lr_by_epoch: bool = False
 
-    def grid(self, stage: str, spec: StageSpec) -> int:
-        """Side of the grid to which a stage is pooled: 10, 6, 5, 5, 6 for conv1..conv5 of an AlexNet.
+    def grid(self, stage: str, spec: StageSpec | VectorSpec) -> int:
+        """Side of the grid to which a stage is pooled: 10, 6, 5, 5, 6 for conv1..conv5 of an AlexNet, 1 for a vector.
 
         Raises:
             ValueError: the stage has more channels than the protocol has features.
         """
+        if self.max_dimensions is None or isinstance(spec, VectorSpec):
+            return 1
         grid = isqrt(self.max_dimensions // spec.channels)
         if not grid:
             raise ValueError(
@@ -54,10 +77,12 @@ class LinearProtocol(ClassificationProtocol):
         return grid
 
     def pool(
-        self, stage: str, spec: StageSpec, features: Float[Tensor, "batch channels height width"]
+        self, stage: str, spec: StageSpec | VectorSpec, features: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels grid grid"]:
-        """Pool or resize a stage's map to its grid; maps smaller than the grid are enlarged."""
+        """Pool or resize a stage's map to its grid; a smaller map is enlarged, and a vector stays as it is."""
         grid = self.grid(stage, spec)
+        if isinstance(spec, VectorSpec):
+            return features
         height, width = features.shape[-2:]
         if self.pooling == "resize":
             pooled = F.interpolate(features, size=(grid, grid), mode="bilinear", align_corners=False)
@@ -73,13 +98,35 @@ class LinearProtocol(ClassificationProtocol):
     def train_cut(self) -> RandomCut:
         """What is cut out of a training image."""
         if self.random_resized:
-            return partial(random_resized_crop, crop_size=self.crop_size)
+            return partial(random_resized_crop, crop_size=self.crop_size, resample=self.train_resample)
         return partial(random_square, image_size=self.image_size, crop_size=self.crop_size)
 
-    def lr_factor(self, step: int, num_steps: int) -> float:
-        """What the learning rate is multiplied by at `step`; the decays keep their share of `num_steps`."""
-        past = [epoch for epoch in self.lr_decays if step * self.epochs >= epoch * num_steps]
-        return self.lr_decays[max(past)] if past else 1.0
+    def test_cut(self) -> Cut:
+        """What is cut out of a test image."""
+        return super().test_cut() if self.ten_crop else self.central_cut()
+
+    def central_cut(self) -> Cut:
+        """The central crop, whatever the protocol tests on: what features are kept of."""
+        return partial(
+            central_crop, image_size=self.image_size, crop_size=self.crop_size, resample=self.test_resample
+        )
+
+    def lr_factor(self, step: int, num_steps: int, batch_size: int) -> float:
+        """What the learning rate is multiplied by at `step` of steps of that many images.
+
+        Decays and warm-up keep their share of `num_steps`.
+        """
+        scale = batch_size / self.lr_batch_size if self.lr_batch_size else 1.0
+        epoch = step * self.epochs / num_steps
+        if self.schedule == "step":
+            past = [start for start in self.lr_decays if epoch >= start]
+            return scale * (self.lr_decays[max(past)] if past else 1.0)
+        if self.lr_by_epoch:
+            epoch = float(int(epoch))
+        if epoch < self.warmup_epochs:
+            return scale * epoch / self.warmup_epochs
+        progress = (epoch - self.warmup_epochs) / (self.epochs - self.warmup_epochs)
+        return scale * (1 + cos(pi * progress)) / 2
 
     def described(self) -> str:
         """What a result says of the protocol: its name, and the user's crop where it is not the published one."""
@@ -156,6 +203,66 @@ LINEAR_PROTOCOLS = {
             batch_size=192,
             epochs=35,
             lr_decays={5: 0.1, 15: 0.02, 25: 0.004},
+        ),
+        # DINO, Caron et al. (2021), and its released evaluation: for ViT-S the class tokens of the last four blocks,
+        # for ViT-B the last class token and the mean of the last patch tokens.
+        LinearProtocol(
+            name="dino21",
+            pooling="average",
+            max_dimensions=None,
+            crop_size=224,
+            random_resized=True,
+            test_resample=Image.Resampling.BICUBIC,
+            batch_norm=False,
+            stages=("class4", "class1+mean"),
+            lr=0.001,
+            lr_batch_size=256,
+            weight_decay=0.0,
+            batch_size=1024,
+            epochs=100,
+            schedule="cosine",
+            lr_by_epoch=True,
+        ),
+        # DINOv2, Oquab et al. (2023), and its released evaluation: 13 learning rates for each of four choices of
+        # tokens; 12,500 steps, which are 10 epochs of ImageNet.
+        LinearProtocol(
+            name="dinov2",
+            pooling="average",
+            max_dimensions=None,
+            crop_size=224,
+            random_resized=True,
+            train_resample=Image.Resampling.BICUBIC,
+            test_resample=Image.Resampling.BICUBIC,
+            batch_norm=False,
+            stages=("class1", "class1+mean", "class4", "class4+mean"),
+            lr=0.001,
+            learning_rates=(1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1),
+            lr_batch_size=256,
+            weight_decay=0.0,
+            batch_size=1024,
+            epochs=10,
+            schedule="cosine",
+        ),
+        # MAE, He et al. (2022), and its released evaluation, after MoCo v3: the class token of the last block.
+        LinearProtocol(
+            name="mae22",
+            pooling="average",
+            max_dimensions=None,
+            crop_size=224,
+            random_resized=True,
+            train_resample=Image.Resampling.BICUBIC,
+            test_resample=Image.Resampling.BICUBIC,
+            batch_norm=True,
+            batch_norm_eps=1e-6,
+            optimizer="lars",
+            stages=("class1",),
+            lr=0.1,
+            lr_batch_size=256,
+            weight_decay=0.0,
+            batch_size=16384,
+            epochs=90,
+            schedule="cosine",
+            warmup_epochs=10,
         ),
     )
 }

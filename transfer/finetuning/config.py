@@ -24,7 +24,7 @@ class FinetuneConfig(ClassificationConfig):
             voc07, else 10.
         colour_input: let a network of this project see ab too, by weights that start at zero (the paper's "colour").
         save_every: steps between two checkpoints.
-        evaluate_every: steps between two tests; the last step is always tested.
+        evaluate_every: steps between two tests, for the log; the one after the last step is the result.
     """
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "save_every", "evaluate_every")

@@ -26,7 +26,7 @@ from transfer.data.labelled import (
 from transfer.finetuning.config import FinetuneConfig
 from transfer.finetuning.protocols import resolve
 from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
-from transfer.results import Record, last_and_best, results_table
+from transfer.results import Record, make_records, results_table
 from transfer.runs import config_of, start_run
 from transfer.stages import TransferBackbone
 from transfer.training import Training, every
@@ -56,7 +56,7 @@ def finetune(
         keys: of `FinetuneConfig` and `DataConfig`, by their own names.
 
     Returns:
-        For each metric a record of the last test and one of the best.
+        For each metric a record, of the test after the last step.
 
     Raises:
         ValueError: an argument means nothing, or the folder holds another run.
@@ -215,9 +215,10 @@ def _train_classifier(
 
         # -------------------------------------------------------------------------------- end
         assert_unchanged(network, frozen)
-        training.end(broken_tests)
-        records = last_and_best(
-            training.rows,
+        training.end()
+        training.say_broken("test", broken_tests)
+        records = make_records(
+            training.rows[-1],
             {
                 "train_images": num_images,
                 "train_images_by_class": [int(by_class.min()), int(by_class.max())],

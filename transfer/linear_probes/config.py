@@ -1,9 +1,8 @@
 """The keys of `transfer linear`."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from transfer.config import ClassificationConfig, DownstreamTest, LinearProtocolName
+from transfer.config import ClassificationConfig, DownstreamTest, LinearProtocolName, SelectionDataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,23 +10,24 @@ class LinearConfig(ClassificationConfig):
     """Train a linear classifier on each stage of a frozen backbone, all of them in one pass over the images.
 
     Args:
-        protocol: zhang16, goyal19, deepcluster18 or rotnet18; results of two are not comparable.
-        stages: which ones; null takes all.
-        learning_rates: trained side by side; null takes the protocol's one.
+        protocol: zhang16, goyal19, deepcluster18, rotnet18, or of vision transformers dino21, dinov2 or mae22; results
+            of two are not comparable.
+        stages: which ones; null takes the protocol's, or all.
+        learning_rates: trained side by side; of several one is chosen for each stage. null takes the protocol's.
         epochs: passes over the training images; null takes the protocol's. The decays of the learning rate keep their
             share of it.
         batch_size: images of one step, over all processes; null takes the protocol's.
-        evaluate_every: epochs between two tests; the last epoch is always tested.
+        evaluate_every: epochs between two looks at the validation images, after one of which the probe of each stage is
+            chosen; null looks after the last epoch alone.
     """
 
-    FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "evaluate_every")
-
+    data: SelectionDataConfig
     protocol: LinearProtocolName = "zhang16"
     stages: list[str] | None = None
     learning_rates: list[float] | None = None
     epochs: int | None = None
     batch_size: int | None = None
-    evaluate_every: int = 1
+    evaluate_every: int | None = None
 
 
 LINEAR = DownstreamTest(

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from pretext.runtime.distributed import World
 from transfer.classification import classification_losses
 from transfer.features.protocols import LinearProtocol
+from transfer.linear_probes.lars import Lars
+from transfer.linear_probes.probes import Probe
 
 INITIAL_STD = 0.01  # of the weights; biases start at zero
 
@@ -27,7 +29,7 @@ class FeatureNormaliser(nn.Module):
 
     def __init__(self, channels: int, world: World, *, eps: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
-        self._world, self._eps, self._momentum = world, eps, momentum
+        self._world, self.eps, self._momentum = world, eps, momentum
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
@@ -37,12 +39,12 @@ class FeatureNormaliser(nn.Module):
     ) -> Float[Tensor, "batch channels height width"]:
         """In training normalised by the batch, whose statistics are remembered; in evaluation by these."""
         if not self.training:
-            return F.batch_norm(features, self.running_mean, self.running_var, eps=self._eps)
+            return F.batch_norm(features, self.running_mean, self.running_var, eps=self.eps)
         assert readable is not None
         mean, variance, count = self._statistics(features, readable)
         self.running_mean.lerp_(mean, self._momentum)
         self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self._momentum)  # unbiased
-        return F.batch_norm(features, mean, variance, eps=self._eps)
+        return F.batch_norm(features, mean, variance, eps=self.eps)
 
     def _statistics(self, features: Tensor, readable: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and biased variance of each channel, and the count of values."""
@@ -132,7 +134,9 @@ class LinearHeads(nn.Module):
                 num_classes,
                 len(learning_rates),
                 seed,
-                FeatureNormaliser(channels, world) if protocol.batch_norm else None,
+                FeatureNormaliser(channels, world, eps=protocol.batch_norm_eps)
+                if protocol.batch_norm
+                else None,
             )
             for stage, (channels, grid) in grids.items()
         ]
@@ -145,13 +149,17 @@ class LinearHeads(nn.Module):
                 view = parameter.detach()[rate]
                 view.grad = parameter.grad[rate]
                 group["params"].append(view)
-        self.optimizer = torch.optim.SGD(
-            groups,
-            momentum=protocol.momentum,
-            nesterov=protocol.nesterov,
-            weight_decay=protocol.weight_decay,
-            fused=True,
-        )
+        self.optimizer: torch.optim.Optimizer
+        if protocol.optimizer == "lars":
+            self.optimizer = Lars(groups, momentum=protocol.momentum)
+        else:
+            self.optimizer = torch.optim.SGD(
+                groups,
+                momentum=protocol.momentum,
+                nesterov=protocol.nesterov,
+                weight_decay=protocol.weight_decay,
+                fused=True,
+            )
 
     @property
     def names(self) -> list[str]:
@@ -165,6 +173,15 @@ class LinearHeads(nn.Module):
     ) -> Float[Tensor, "batch stages rates classes"]:
         """Scores (logits) of all classifiers from the pooled features of all stages; `readable` is for training."""
         return self._scores(self._features(pooled, readable))
+
+    def probe(self, stage: str, lr: float) -> Probe:
+        """A copy of one classifier as it is now."""
+        head, rate = self._heads[self.stages.index(stage)], self.learning_rates.index(lr)
+        normaliser = head.normaliser
+        tensors = [head.weight[rate], head.bias[rate]]
+        if normaliser is not None:
+            tensors += [normaliser.running_mean, (normaliser.running_var + normaliser.eps).sqrt()]
+        return Probe(*(tensor.detach().clone() for tensor in tensors))
 
     def train_step(
         self,

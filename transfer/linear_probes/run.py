@@ -1,16 +1,17 @@
 """Linear classification on frozen features: build -> resume -> step -> log -> test -> save, from top to bottom."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pretext.broken_files import BrokenFiles
 from pretext.images.loader import Batch, shuffled_batches
-from pretext.runtime.aligned import aligned
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, open_backbone
@@ -19,9 +20,11 @@ from transfer.data.labelled import AnyImages, LabelledImages, label_images, open
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
+from transfer.linear_probes.probes import ChosenProbes
 from transfer.partial_training import frozen
-from transfer.results import Record, last_and_best
+from transfer.results import Record, make_records, stages_table
 from transfer.runs import config_of, start_run
+from transfer.selection import open_selection
 from transfer.stages import choose_stages
 from transfer.training import Training
 
@@ -30,7 +33,7 @@ LOG_EVERY = 50  # steps
 
 def run(config: LinearConfig) -> list[Record]:
     """`linear` with what `config` names."""
-    return _train_probes(config, config.backbone, *open_labelled(config.data))
+    return _train_probes(config, config.backbone, *open_labelled(config.data), config.data.validation)
 
 
 def linear(
@@ -38,6 +41,7 @@ def linear(
     train: AnyImages,
     test: AnyImages,
     *,
+    validation: float | AnyImages | None = None,
     out: str | Path | None = None,
     **keys: Any,
 ) -> list[Record]:
@@ -46,11 +50,12 @@ def linear(
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: see `label_images`.
+        validation: on which one of several learning rates, or the epoch, is chosen; see `SelectionDataConfig`.
         out: folder of the results, from whose last checkpoint the run resumes; None leaves nothing behind.
         keys: of `LinearConfig` and `DataConfig`, by their own names.
 
     Returns:
-        For each stage, learning rate and metric a record of the last test and one of the best.
+        For each stage and metric a record.
 
     Raises:
         ValueError: an argument means nothing, or the folder holds another run.
@@ -58,36 +63,54 @@ def linear(
         OSError: a file could not be written, such as on a full disk.
         StoppedError: SIGINT or SIGTERM came; everything was saved.
     """
-    config = config_of(LinearConfig, backbone, train, test, out, keys)
-    return _train_probes(config, backbone, *label_images(train, test, config.data))
+    config = config_of(LinearConfig, backbone, train, test, out, {"validation": validation, **keys})
+    return _train_probes(config, backbone, *label_images(train, test, config.data), validation)
 
 
 def _train_probes(
-    config: LinearConfig, backbone: AnyBackbone, train: LabelledImages, test: LabelledImages
+    config: LinearConfig,
+    backbone: AnyBackbone,
+    labelled: LabelledImages,
+    test: LabelledImages,
+    validation: float | AnyImages | None,
 ) -> list[Record]:
     recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
+    learning_rates = list(config.learning_rates or recipe.learning_rates or [recipe.lr])
+    selection = open_selection(
+        validation,
+        labelled,
+        test,
+        config.data,
+        seed=config.seed,
+        left_open=len(learning_rates) > 1 or config.evaluate_every is not None,
+    )
+    train = selection.remaining(labelled) if selection else labelled
     with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ build
         world = run.world
         torch.backends.cudnn.benchmark = True  # all crops have one size
         num_images = len(train.source)
-        settings = {
+        settings: dict[str, float] = {
             name: value
             for name, value in (("epochs", config.epochs), ("batch_size", config.batch_size))
             if value not in (None, getattr(recipe, name))
         }
+        if len(learning_rates) == 1 and learning_rates != [recipe.lr]:
+            settings["lr"] = learning_rates[0]
         epochs, batch_size = config.epochs or recipe.epochs, config.batch_size or recipe.batch_size
-        test_steps = choose_test_steps(epochs, config.evaluate_every, num_images, batch_size)
-        num_steps = max(test_steps)
+        ends = epoch_ends(epochs, num_images, batch_size)
+        num_steps = max(ends)
+        looks = epochs_to_look_after(epochs, config.evaluate_every) if selection else set()
         opened = open_backbone(
             backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
         )
         network = opened.network.to(world.device).to(memory_format=torch.channels_last)
-        specs = {stage: network.stages[stage] for stage in choose_stages(network, config.stages)}
+        stages = choose_stages(network, config.stages or recipe.stages)
+        specs = {stage: network.specs[stage] for stage in stages}
         heads = LinearHeads(
             {stage: (spec.channels, recipe.grid(stage, spec)) for stage, spec in specs.items()},
             len(train.classes),
-            config.learning_rates or [recipe.lr],
+            learning_rates,
             recipe,
             seed=config.seed,
             world=world,
@@ -100,44 +123,68 @@ def _train_probes(
                 maps = network.forward_stages(rgb.to(world.device, non_blocking=True) / 255, list(specs))
             return {stage: recipe.pool(stage, spec, maps[stage]) for stage, spec in specs.items()}
 
-        def answer(batch: Batch) -> Tensor:
-            """Of several crops the mean: of probabilities, or of logits where an image may show several classes."""
-            logits = heads(pooled_features(batch.rgb.flatten(0, -4)))
-            scores = logits if test.multi_label else logits.softmax(-1)
-            scores = scores.unflatten(0, (len(batch.rgb), -1)).mean(1)
-            # Of one class an image's rank is enough: ImageNet's scores of all classifiers would fill the memory.
-            return (
-                scores
-                if test.multi_label
-                else class_ranks(scores, test.labels_at(batch.indices).to(world.device))
+        def answers(
+            images: LabelledImages, score: Callable[[dict[str, Tensor]], Tensor]
+        ) -> tuple[np.ndarray, np.ndarray]:
+            """What classifiers answer to all images, and which of these could be read.
+
+            Ranks of the right class, or scores where an image may show several; of several crops by the mean: of
+            probabilities, or of logits where an image may show several classes.
+            """
+
+            def answer(batch: Batch) -> Tensor:
+                logits = score(pooled_features(batch.rgb.flatten(0, -4)))
+                scores = logits if images.multi_label else logits.softmax(-1)
+                scores = scores.unflatten(0, (len(batch.rgb), -1)).mean(1)
+                if images.multi_label:
+                    return scores
+                # A rank is enough: ImageNet's scores of all classifiers would fill the memory.
+                return class_ranks(scores, images.labels_at(batch.indices).to(world.device))
+
+            return answers_to_all(
+                images,
+                answer,
+                recipe.test_cut(),
+                short_side=recipe.image_size,
+                batch_size=batch_size // (10 if recipe.ten_crop else 1),
+                num_workers=config.data.num_workers,
+                world=world,
+                broken=broken_tests if images is test else broken_validation,
+                progress=training.progress,
             )
 
         # ----------------------------------------------------------------------------- resume
         run.take_folder()
-        broken_tests = BrokenFiles({}, num_images=len(test.source), max_share=config.data.max_broken_share)
+        max_broken_share = config.data.max_broken_share
+        broken_tests = BrokenFiles({}, num_images=len(test.source), max_share=max_broken_share)
+        num_validation = len(selection.images.source) if selection else 0
+        broken_validation = BrokenFiles({}, num_images=num_validation, max_share=max_broken_share)
+        probes = ChosenProbes()
         training = Training(
             run,
             opened,
             num_images,
             num_steps=num_steps,
             batch_size=batch_size,
-            save_steps=test_steps,
-            test_steps=test_steps,
+            save_steps=ends,
+            test_steps=[step for step, epoch in ends.items() if epoch in looks],
             stop=stop,
             log_every=LOG_EVERY,
-            max_broken_share=config.data.max_broken_share,
+            max_broken_share=max_broken_share,
         )
         training.progress.say(
             f"{opened.name}, {recipe.described()}, {', '.join(specs)}, learning rates "
             f"{', '.join(f'{lr:g}' for lr in heads.learning_rates)}, {num_images} training and {len(test.source)} test "
             f"images of {len(train.classes)} classes, on {world.device} x {world.size}"
+            + (f"; chosen on {selection.described}" if selection else "")
         )
         training.resume(
             {
                 "heads": heads,
                 "optimizer": heads.optimizer,
+                "chosen": probes,
                 "broken_files": training.broken,
-                "broken_test_files": broken_tests,
+                "broken_validation_files": broken_validation,
             }
         )
         batches = shuffled_batches(
@@ -163,7 +210,7 @@ def _train_probes(
         # ------------------------------------------------------------------------------- step
         for step in range(training.step, num_steps):
             heads.train()
-            lr_factor = recipe.lr_factor(step, num_steps)
+            lr_factor = recipe.lr_factor(step, num_steps, batch_size)
             batch = training.next_batch(batches, running_losses)
             readable = torch.from_numpy(~batch.broken).to(world.device)
             features = pooled_features(batch.rgb)
@@ -179,35 +226,33 @@ def _train_probes(
                 extremes = {"lowest loss": min(losses.values()), "highest loss": max(losses.values())}
                 training.log(losses | factor, extremes | factor)
 
-            # --------------------------------------------------------------------------- test
+            # ------------------------------------------------------------------------ validate
             if training.is_tested:
+                assert selection is not None
                 heads.eval()
-                answers, was_readable = answers_to_all(
-                    test,
-                    answer,
-                    recipe.test_cut(),
-                    short_side=recipe.image_size,
-                    batch_size=batch_size // (10 if recipe.ten_crop else 1),
-                    num_workers=config.data.num_workers,
-                    world=world,
-                    broken=broken_tests,
-                    progress=training.progress,
-                )
-                metrics = {
+                values, was_readable = answers(selection.images, heads)
+                epoch = ends[training.step]
+                measured = {
                     stage: [
-                        measure(answers[:, place, rate], test.labels, was_readable)
-                        if test.multi_label
-                        else rank_metrics(answers[was_readable, place, rate], len(test.classes))
-                        for rate in range(len(heads.learning_rates))
+                        _measured(values[:, place, rate], selection.images, was_readable)
+                        for rate in range(len(learning_rates))
                     ]
                     for place, stage in enumerate(specs)
                 }
-                epoch = test_steps[training.step]
-                by_name = zip(heads.names, chain.from_iterable(metrics.values()), strict=True)
+                for stage, row in measured.items():
+                    for lr, metrics in zip(learning_rates, row, strict=True):
+                        probes.offer(
+                            stage, metrics, {"lr": lr, "epoch": epoch}, partial(heads.probe, stage, lr)
+                        )
+                by_name = zip(heads.names, chain.from_iterable(measured.values()), strict=True)
                 training.add_test(
-                    {"epoch": epoch, "metrics": metrics},
-                    {f"{key}/{name}": value for name, row in by_name for key, value in row.items()},
-                    f"after epoch {epoch}: {_highest(metrics)}",
+                    {"epoch": epoch, "metrics": measured},
+                    {
+                        f"{selection.chosen_on}_{key}/{name}": value
+                        for name, metrics in by_name
+                        for key, value in metrics.items()
+                    },
+                    f"after epoch {epoch}, {selection.chosen_on} images: {_highest(measured)}",
                 )
 
             # --------------------------------------------------------------------------- save
@@ -216,69 +261,74 @@ def _train_probes(
             if training.stopped_by:
                 break
 
-        # -------------------------------------------------------------------------------- end
-        training.end(broken_tests)
+        # ------------------------------------------------------------------------------- test
+        training.end()
+        if selection is None:
+            for stage in specs:
+                probes.offer(stage, {}, {}, partial(heads.probe, stage, learning_rates[0]))
+        probes.to(world.device)
+        values, was_readable = answers(test, probes.scores)
+        for kind, broken in (("validation", broken_validation), ("test", broken_tests)):
+            training.say_broken(kind, broken)
         details = {
             "train_images": num_images,
             "test_images": len(test.source),
             "broken_train_images": len(training.broken.reasons),
             "broken_test_images": len(broken_tests.reasons),
         }
+        among: dict[str, Any] = {"lr": learning_rates, "epoch": sorted(looks)}
         records = []
-        for stage in specs:
-            for rate, lr in enumerate(heads.learning_rates):
-                rows = [{"epoch": row["epoch"], **row["metrics"][stage][rate]} for row in training.rows]
-                records += last_and_best(
-                    rows,
-                    details,
-                    task="linear",
-                    data=test.name,
-                    protocol=recipe.described(),
-                    backbone=opened.name,
-                    weights=opened.sha256,
-                    stage=stage,
-                    seed=config.seed,
-                    settings=settings | ({} if heads.learning_rates == [recipe.lr] else {"lr": lr}),
-                )
-        return run.finish(records, results_table(records), training.progress.say)
+        for place, (stage, choice) in enumerate(probes.by_stage.items()):
+            chosen = selection.details(choice.chosen, among, choice.values) if selection else {}
+            records += make_records(
+                _measured(values[:, place], test, was_readable),
+                details | chosen,
+                task="linear",
+                data=test.name,
+                protocol=recipe.described(),
+                backbone=opened.name,
+                weights=opened.sha256,
+                stage=stage,
+                chosen_on=selection and selection.chosen_on,
+                seed=config.seed,
+                settings=settings,
+            )
+        return run.finish(records, stages_table(records), training.progress.say)
 
 
-def choose_test_steps(epochs: int, every: int, num_images: int, batch_size: int) -> dict[int, int]:
-    """Step after which is tested -> epoch: every so many epochs, and the last; an epoch may be less than a step.
+def epoch_ends(epochs: int, num_images: int, batch_size: int) -> dict[int, int]:
+    """Number of steps after which an epoch ends -> the epoch, from 1; of epochs shorter than a step the last.
 
     Raises:
-        ValueError: there is no epoch, or no test.
+        ValueError: there is no epoch.
     """
-    if epochs < 1 or every < 1:
-        raise ValueError(f"epochs ({epochs}) and evaluate_every ({every}) are at least 1")
-    return {
-        max(1, round(epoch * num_images / batch_size)): epoch
-        for epoch in range(1, epochs + 1)
-        if epoch % every == 0 or epoch == epochs
-    }
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}, expected at least 1")
+    return {max(1, round(epoch * num_images / batch_size)): epoch for epoch in range(1, epochs + 1)}
 
 
-def results_table(records: Sequence[Record]) -> str:
-    """A line for each stage: the first metric after the last and the best epoch, of the best learning rate."""
-    metric = records[0].metric
-    rows = [("stage", f"{metric} last", "best", "epoch", *(["lr"] if "lr" in records[0].settings else []))]
-    for stage in dict.fromkeys(record.stage for record in records):
-        chosen = [
-            max(
-                (r for r in records if (r.stage, r.metric, r.selection) == (stage, metric, selection)),
-                key=lambda record: record.value,
-            )
-            for selection in ("last", "best")
-        ]
-        values = [f"{record.value:.2f}" for record in chosen]
-        epochs = ", ".join(str(record.details["epoch"]) for record in chosen)
-        rates = [", ".join(f"{record.settings['lr']:g}" for record in chosen)] if len(rows[0]) > 4 else []
-        rows.append((stage, *values, epochs, *rates))
-    return aligned(rows)
+def epochs_to_look_after(epochs: int, every: int | None) -> set[int]:
+    """The epochs after which the validation images are looked at: every so many, and the last.
+
+    Raises:
+        ValueError: `every` is not positive.
+    """
+    if every is None:
+        return {epochs}
+    if every < 1:
+        raise ValueError(f"evaluate_every is {every}, expected at least 1")
+    return {*range(every, epochs, every), epochs}
 
 
-def _highest(metrics: dict[str, list[dict[str, Any]]]) -> str:
+def _measured(answers: np.ndarray, images: LabelledImages, readable: np.ndarray) -> dict[str, float]:
+    """Metrics of one classifier's answers, ranks or scores."""
+    if images.multi_label:
+        return measure(answers, images.labels, readable)
+    return rank_metrics(answers[readable], len(images.classes))
+
+
+def _highest(measured: Mapping[str, list[dict[str, float]]]) -> str:
     """Of the first metric the highest value of each stage."""
-    first = next(iter(next(iter(metrics.values()))[0]))
-    highest = {stage: max(row[first] for row in rows) for stage, rows in metrics.items()}
+    first = next(iter(next(iter(measured.values()))[0]))
+    highest = {stage: max(row[first] for row in rows) for stage, rows in measured.items()}
     return f"{first} " + ", ".join(f"{stage} {value:.2f}" for stage, value in highest.items())

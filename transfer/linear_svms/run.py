@@ -13,7 +13,7 @@ from pretext.spelling import first_few
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import Kind, average_precision, measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import extract_both
+from transfer.features.extraction import extract_all
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
@@ -72,7 +72,7 @@ def _train_svms(
         )
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, metrics_table(records, shown))
-        train_features, test_features = extract_both(config, run, opened, recipe, train, test)
+        train_features, test_features = extract_all(config, run, opened, recipe, [train, test])
         if not run.world.is_main:
             return []
         records = []

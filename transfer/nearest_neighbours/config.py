@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from transfer.config import DownstreamTest, FeatureConfig, LinearProtocolName
+from transfer.config import DownstreamTest, FeatureConfig, LinearProtocolName, SelectionDataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,13 +11,14 @@ class KnnConfig(FeatureConfig):
     """Classify each test image by its nearest training images: cosine similarity, votes weighted by exp(s / T).
 
     Args:
-        k: numbers of neighbours, each gives a result.
+        k: numbers of neighbours; of several one is chosen for each stage.
         temperature: T of the votes.
         memory: MiB that features and similarities may take at one time.
     """
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = (*FeatureConfig.FREE_KEYS, "memory")
 
+    data: SelectionDataConfig
     protocol: LinearProtocolName = "zhang16"
     k: list[int] = field(default_factory=lambda: [10, 20, 100, 200])
     temperature: float = 0.07

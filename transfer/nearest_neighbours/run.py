@@ -1,6 +1,8 @@
 """Weighted nearest neighbours in the features of every stage of a frozen backbone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +14,21 @@ from torch import Tensor
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import extract_both
+from transfer.features.extraction import extract_all
+from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
-from transfer.results import Record, metrics_table
+from transfer.results import Record, make_records, stages_table
 from transfer.runs import config_of, start_run
+from transfer.selection import open_selection
 
 PUBLISHED_TEMPERATURE = 0.07  # of Wu et al. (2018), section 3.4
 
 
 def run(config: KnnConfig) -> list[Record]:
     """`knn` with what `config` names."""
-    return _classify(config, config.backbone, *open_labelled(config.data))
+    return _classify(config, config.backbone, *open_labelled(config.data), config.data.validation)
 
 
 def knn(
@@ -32,6 +36,7 @@ def knn(
     train: AnyImages,
     test: AnyImages,
     *,
+    validation: float | AnyImages | None = None,
     out: str | Path | None = None,
     cache: str | Path | None = None,
     **keys: Any,
@@ -43,12 +48,13 @@ def knn(
     Args:
         backbone: see `open_backbone`; it is left as it is.
         train, test: see `label_images`.
+        validation: on which one of several k is chosen; see `SelectionDataConfig`.
         out: folder of the results; None leaves nothing behind.
         cache: folder of the features; None keeps none.
         keys: of `KnnConfig` and `DataConfig`, by their own names.
 
     Returns:
-        For each stage, k and metric a record; on other processes than the first none.
+        For each stage and metric a record; on other processes than the first none.
 
     Raises:
         ValueError: an argument means nothing, every k is larger than the number of training images, or the folder holds
@@ -56,69 +62,111 @@ def knn(
         RunFailedError: too many images are unreadable, or a feature is NaN or infinite.
         StoppedError: SIGINT or SIGTERM came while features were extracted.
     """
-    config = config_of(KnnConfig, backbone, train, test, out, {"cache": cache, **keys})
-    return _classify(config, backbone, *label_images(train, test, config.data))
+    config = config_of(
+        KnnConfig, backbone, train, test, out, {"validation": validation, "cache": cache, **keys}
+    )
+    return _classify(config, backbone, *label_images(train, test, config.data), validation)
 
 
 def _classify(
-    config: KnnConfig, backbone: AnyBackbone, train: LabelledImages, test: LabelledImages
+    config: KnnConfig,
+    backbone: AnyBackbone,
+    train: LabelledImages,
+    test: LabelledImages,
+    validation: float | AnyImages | None,
 ) -> list[Record]:
     _check(config)
     recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
+    selection = open_selection(
+        validation, train, test, config.data, seed=config.seed, left_open=len(set(config.k)) > 1
+    )
     with start_run(config) as run:
         opened = open_backbone(
             backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
         )
         if records := run.finished(opened, len(train.source)):
-            return run.finish(records, metrics_table(records, ["k"]))
-        train_features, test_features = extract_both(config, run, opened, recipe, train, test)
+            return run.finish(records, stages_table(records, ["k"]))
+        sets = [train, test]
+        if selection and selection.chosen_on == "validation" and selection.held_out is None:
+            sets.append(selection.images)
+        features = extract_all(config, run, opened, recipe, sets)
         if not run.world.is_main:
             return []
-        num_train = min(int(features.kept.sum()) for features in train_features.values())
+        everything = np.arange(len(test.labels))
+        tests = {stage: (of_test, test.labels, everything) for stage, of_test in features[1].items()}
+        choices = tests
+        held_out = np.zeros(len(train.labels), bool)
+        if selection and selection.held_out is not None:
+            held_out[selection.held_out] = True
+            choices = {stage: (of, train.labels, selection.held_out) for stage, of in features[0].items()}
+        elif len(features) > 2:
+            labels = sets[2].labels
+            choices = {stage: (of, labels, np.arange(len(labels))) for stage, of in features[2].items()}
+        num_train = min(int((of.kept & ~held_out).sum()) for of in features[0].values())
         numbers_of_neighbours = _those_that_fit(config.k, num_train)
         changed = {} if config.temperature == PUBLISHED_TEMPERATURE else {"temperature": config.temperature}
+        measured = partial(_measure, config, train.labels, len(train.classes), run.world.device)
         records = []
-        for stage, features in train_features.items():
-            kept, test_kept = features.kept, test_features[stage].kept
-            similarities, indices = nearest_neighbours(
-                features,
-                test_features[stage],
-                max(numbers_of_neighbours),
-                config.memory * MIB,
-                run.world.device,
+        for stage, of_train in features[0].items():
+            number, chosen = numbers_of_neighbours[0], {}
+            if selection:
+                neighbours = replace(of_train, kept=of_train.kept & ~held_out)
+                by_number = measured(neighbours, *choices[stage], numbers_of_neighbours)
+                number = max(
+                    by_number, key=lambda k: next(iter(by_number[k].values()))
+                )  # the least of equals
+                chosen = selection.details({"k": number}, {"k": numbers_of_neighbours}, by_number[number])
+            metrics = measured(of_train, *tests[stage], [number])[number]
+            kept, test_kept = of_train.kept, features[1][stage].kept
+            records += make_records(
+                metrics,
+                {
+                    "train_images": int(kept.sum()),
+                    "test_images": int(test_kept.sum()),
+                    "broken_train_images": int((~kept).sum()),
+                    "broken_test_images": int((~test_kept).sum()),
+                    "dimensions": of_train.open().shape[1],
+                    "precision": config.precision,
+                    **chosen,
+                },
+                task="knn",
+                data=test.name,
+                protocol=recipe.described(),
+                backbone=opened.name,
+                weights=opened.sha256,
+                stage=stage,
+                chosen_on=selection and selection.chosen_on,
+                seed=config.seed,
+                settings=changed if selection else {"k": number, **changed},
             )
-            for number in numbers_of_neighbours:
-                votes = count_votes(
-                    similarities[:, :number],
-                    indices[:, :number],
-                    train.labels,
-                    len(train.classes),
-                    config.temperature,
-                )
-                records += [
-                    Record(
-                        task="knn",
-                        data=test.name,
-                        protocol=recipe.described(),
-                        backbone=opened.name,
-                        weights=opened.sha256,
-                        stage=stage,
-                        metric=metric,
-                        value=value,
-                        seed=config.seed,
-                        settings={"k": number, **changed},
-                        details={
-                            "train_images": int(kept.sum()),
-                            "test_images": int(test_kept.sum()),
-                            "broken_train_images": int((~kept).sum()),
-                            "broken_test_images": int((~test_kept).sum()),
-                            "dimensions": features.open().shape[1],
-                            "precision": config.precision,
-                        },
-                    )
-                    for metric, value in measure(votes.numpy(), test.labels, test_kept).items()
-                ]
-        return run.finish(records, metrics_table(records, ["k"]))
+        return run.finish(records, stages_table(records, ["k"]))
+
+
+def _measure(
+    config: KnnConfig,
+    train_labels: Shaped[np.ndarray, "train *classes"],
+    num_classes: int,
+    device: torch.device,
+    neighbours: Features,
+    asked: Features,
+    labels: Shaped[np.ndarray, "images *classes"],
+    indices: Int64[np.ndarray, " asked"],
+    numbers: Sequence[int],
+) -> dict[int, dict[str, float]]:
+    """Metrics by k of those images of a set, with these training images as neighbours."""
+    similarities, nearest = nearest_neighbours(
+        neighbours, asked, max(numbers), config.memory * MIB, device, indices
+    )
+    return {
+        number: measure(
+            count_votes(
+                similarities[:, :number], nearest[:, :number], train_labels, num_classes, config.temperature
+            ).numpy(),
+            labels[indices],
+            asked.kept[indices],
+        )
+        for number in numbers
+    }
 
 
 def count_votes(

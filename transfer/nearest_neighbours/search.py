@@ -24,7 +24,12 @@ NO_NEIGHBOUR = -(2**63)
 
 
 def nearest_neighbours(
-    train: Features, test: Features, k: int, memory_bytes: int, device: torch.device
+    train: Features,
+    test: Features,
+    k: int,
+    memory_bytes: int,
+    device: torch.device,
+    tested: Int64[np.ndarray, " images"] | None = None,
 ) -> tuple[Float32[Tensor, "images k"], Int64[Tensor, "images k"]]:
     """The `k` training images nearest to each test image: their cosine similarities and indices, nearest first.
 
@@ -34,19 +39,21 @@ def nearest_neighbours(
     Args:
         k: at most the number of readable training images.
         memory_bytes: for the features and similarities that are held at one time, and for the result.
+        tested: indices of the test images that are asked about; None is all.
 
     Raises:
         ValueError: that is too little.
     """
     assert 0 < k <= train.kept.sum()
     train_rows, test_rows = train.open(), test.open()
-    num_tests, dimensions = test_rows.shape
+    tested = np.arange(len(test_rows)) if tested is None else tested
+    num_tests, dimensions = len(tested), test_rows.shape[1]
     similarities = torch.empty(num_tests, k)
     indices = torch.empty(num_tests, k, dtype=torch.int64)
     rows_at_once = _rows_at_once(memory_bytes, dimensions, k, num_tests)
     for first in range(0, num_tests, rows_at_once):
         block = slice(first, min(first + rows_at_once, num_tests))
-        keys = _keys_of_nearest(train_rows, train.kept, test_rows[block], k, device).cpu()
+        keys = _keys_of_nearest(train_rows, train.kept, test_rows, tested[block], k, device).cpu()
         similarities[block], indices[block] = _decode(keys)
     return similarities, indices
 
@@ -67,19 +74,19 @@ def _rows_at_once(memory_bytes: int, dimensions: int, k: int, num_tests: int) ->
 
 
 def _keys_of_nearest(
-    train: np.ndarray, kept: np.ndarray, test: np.ndarray, k: int, device: torch.device
+    train: np.ndarray, kept: np.ndarray, test: np.ndarray, tested: np.ndarray, k: int, device: torch.device
 ) -> Tensor:
     """The keys of the nearest training images, (images, k), highest first."""
-    queries = torch.empty(test.shape, device=device)
-    for rows in _tiles(len(test)):
-        _load_normalised(test[rows], queries[rows])
-    nearest = torch.full((len(test), k), NO_NEIGHBOUR, device=device)
+    queries = torch.empty(len(tested), test.shape[1], device=device)
+    for rows in _tiles(len(tested)):
+        _load_normalised(test[tested[rows]], queries[rows])
+    nearest = torch.full((len(tested), k), NO_NEIGHBOUR, device=device)
     tile = torch.empty(min(TILE, len(train)), train.shape[1], device=device)
     for columns in _tiles(len(train)):
         candidates = _load_normalised(train[columns], tile)
         indices = torch.arange(columns.start, columns.stop, device=device)
         unreadable = torch.from_numpy(~kept[columns]).to(device)
-        for rows in _tiles(len(test)):
+        for rows in _tiles(len(tested)):
             keys = _encode(queries[rows] @ candidates.T, indices)
             keys.masked_fill_(unreadable, NO_NEIGHBOUR)
             nearest[rows] = torch.cat([nearest[rows], keys], dim=1).topk(k, dim=1, sorted=False).values

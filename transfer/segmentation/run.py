@@ -10,7 +10,7 @@ from transfer.backbone import AnyBackbone, open_backbone
 from transfer.frameworks import module_version, require_framework
 from transfer.partial_training import assert_unchanged, frozen_tensors
 from transfer.rescaling import central_square, crops_to_rescale_on
-from transfer.results import Record, last_and_best, package_versions, results_table
+from transfer.results import Record, make_records, package_versions, results_table
 from transfer.runs import config_of, start_run
 from transfer.segmentation.config import SegmentConfig
 from transfer.segmentation.data import (
@@ -154,8 +154,8 @@ def _train(
             "classes": len(test_images.shown_classes),
             "notes": [note for split in (*splits, test_images) for note in split.notes()],
         }
-        records = last_and_best(
-            training.rows,
+        records = make_records(
+            training.rows[-1],
             details,
             task="segment",
             data=data_name(config.data),

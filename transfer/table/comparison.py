@@ -1,31 +1,29 @@
-"""Records that may be compared, side by side: a table per task, data set, protocol, metric and selection."""
+"""Records that may be compared, side by side: a table per task, data set, protocol, metric and way of choosing."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
 from statistics import fmean, stdev
 from typing import Any
 
-from transfer.results import Record, Selection
+from transfer.results import ChosenOn, Record
 
 # What becomes of a setting; one that is not named here makes a row of its own.
-CHOSEN, AVERAGED, COLUMN = "lr", "sample", "shots"
+AVERAGED, COLUMN = "sample", "shots"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: the mean over seeds, and over the draws of low-shot images, at one learning rate.
+    """One number of a table: the mean over seeds, and over the draws of low-shot images.
 
     Attributes:
-        lr: None is the protocol's.
-        tried: all learning rates that it was chosen among.
+        on_validation: the same metric on validation images, where something was chosen on these.
     """
 
     values: tuple[float, ...]
-    lr: float | None
-    tried: tuple[float | None, ...]
+    on_validation: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -50,6 +48,14 @@ class Row:
     def label(self) -> str:
         """What the row is called: its backbone and variant."""
         return ", ".join((self.backbone, *self.variant))
+
+    @property
+    def chosen_column(self) -> str | None:
+        """The column with the highest mean on validation images; None where not all columns were measured there."""
+        validated = {column: cell.on_validation for column, cell in self.cells.items()}
+        if len(validated) < 2 or not all(validated.values()):
+            return None
+        return max(validated, key=lambda column: fmean(validated[column]))
 
     @property
     def most(self) -> int:
@@ -86,33 +92,34 @@ class Table(Grid):
     trained: the first stage that is, from `head` to `all`).
 
     Attributes:
+        chosen_on: the images on which what the protocol leaves open was chosen; None: it leaves nothing open.
+        chosen_by: what the records say of the choices, each once.
         common: what all rows, if there are several, share beside their backbones, such as `epochs = 15`.
-        learning_rates: of all cells; where a cell tried several it has the best one's values.
     """
 
     task: str
     data: str
     protocol: str
     metric: str
-    selection: Selection
+    chosen_on: ChosenOn | None
+    chosen_by: tuple[str, ...]
     common: tuple[str, ...]
-    learning_rates: tuple[float | None, ...]
 
 
 def make_tables(records: Iterable[Record]) -> list[Table]:
-    """A table per task, data set, protocol, metric and selection, in order of appearance, `last` before `best`.
+    """A table per task, data set, protocol, metric and `chosen_on`, in order of appearance, `test` last.
 
     Raises:
         ValueError: one name and seed stand for two networks, or for two values of the same number.
     """
-    by_table: dict[tuple[str, ...], list[Record]] = {}
+    by_table: dict[tuple[Any, ...], list[Record]] = {}
     for record in _each_number_once(records):
-        key = (record.task, record.data, record.protocol, record.metric, record.selection)
+        key = (record.task, record.data, record.protocol, record.metric, record.chosen_on)
         by_table.setdefault(key, []).append(record)
     subjects = list(dict.fromkeys(key[:3] for key in by_table))
     measures = list(dict.fromkeys(key[:4] for key in by_table))
     ordered = sorted(
-        by_table, key=lambda key: (subjects.index(key[:3]), measures.index(key[:4]), key[4] == "best")
+        by_table, key=lambda key: (subjects.index(key[:3]), measures.index(key[:4]), key[4] == "test")
     )
     return [_table(by_table[key]) for key in ordered]
 
@@ -131,7 +138,7 @@ def _each_number_once(records: Iterable[Record]) -> list[Record]:
                 "its own by --backbone.name, or leave one of them out"
             )
         settings = json.dumps(dict(record.settings), sort_keys=True)
-        number = (*network, record.stage, record.metric, record.selection, settings)
+        number = (*network, record.stage, record.metric, record.chosen_on, settings)
         known = numbers.setdefault(number, record)
         if known.value != record.value:
             raise ValueError(
@@ -142,10 +149,9 @@ def _each_number_once(records: Iterable[Record]) -> list[Record]:
 
 
 def _table(records: list[Record]) -> Table:
-    values: dict[tuple[str, ...], dict[str, dict[float | None, list[float]]]] = {}
+    values: dict[tuple[str, ...], dict[str, list[Record]]] = {}
     for record in records:
-        rates = values.setdefault(_row_of(record), {}).setdefault(_column_of(record), {})
-        rates.setdefault(record.settings.get(CHOSEN), []).append(record.value)
+        values.setdefault(_row_of(record), {}).setdefault(_column_of(record), []).append(record)
     first = records[0]
     backbones = list(dict.fromkeys(map(itemgetter(0), values)))
     ordered = sorted(values, key=lambda row: backbones.index(row[0]))
@@ -161,14 +167,15 @@ def _table(records: list[Record]) -> Table:
         data=first.data,
         protocol=first.protocol,
         metric=first.metric,
-        selection=first.selection,
+        chosen_on=first.chosen_on,
+        chosen_by=tuple(dict.fromkeys(_choice(record) for record in records if record.chosen_on)),
         columns=tuple(columns),
         rows=tuple(
             Row(
                 backbone,
                 tuple(setting for setting in variant if setting not in common),
                 {
-                    column: _chosen(values[backbone, *variant][column])
+                    column: _cell(values[backbone, *variant][column])
                     for column in columns
                     if column in values[backbone, *variant]
                 },
@@ -177,19 +184,13 @@ def _table(records: list[Record]) -> Table:
         ),
         common=tuple(common),
         count="draws" if any(AVERAGED in record.settings for record in records) else "seeds",
-        learning_rates=in_order(record.settings.get(CHOSEN) for record in records),
     )
-
-
-def in_order(rates: Iterable[float | None]) -> tuple[float | None, ...]:
-    """Each learning rate once, the protocol's first."""
-    return tuple(sorted(set(rates), key=lambda lr: (lr is not None, lr)))
 
 
 def _row_of(record: Record) -> tuple[str, ...]:
     stage = [record.stage] if COLUMN in record.settings else []
-    others = {key: value for key, value in record.settings.items() if key not in (CHOSEN, AVERAGED, COLUMN)}
-    return (record.backbone, *stage, *(f"{key.replace('_', ' ')} = {value}" for key, value in others.items()))
+    others = {key: value for key, value in record.settings.items() if key not in (AVERAGED, COLUMN)}
+    return (record.backbone, *stage, *(f"{setting_name(key)} = {value}" for key, value in others.items()))
 
 
 def _column_of(record: Record) -> str:
@@ -197,10 +198,26 @@ def _column_of(record: Record) -> str:
     return record.stage if shots is None else f"{shots} {'shot' if shots == 1 else 'shots'}"
 
 
-def _chosen(rates: Mapping[float | None, list[float]]) -> Cell:
-    """The learning rate of the highest mean among those of the most values: a lucky single seed does not win."""
-    lr = max(rates, key=lambda lr: (len(rates[lr]), fmean(rates[lr])))
-    return Cell(tuple(rates[lr]), lr, in_order(rates))
+def _cell(records: Sequence[Record]) -> Cell:
+    on_validation = (record.details.get("validation", {}).get(record.metric) for record in records)
+    return Cell(
+        tuple(record.value for record in records),
+        tuple(value for value in on_validation if value is not None),
+    )
+
+
+def setting_name(key: str) -> str:
+    """What tables call a setting."""
+    return "learning rate" if key == "lr" else key.replace("_", " ")
+
+
+def _choice(record: Record) -> str:
+    """What was chosen among what, and by which metric on which images."""
+    among = "; ".join(
+        f"{setting_name(name)} among {', '.join(map(str, values))}"
+        for name, values in record.details["chosen_among"].items()
+    )
+    return f"{among}; by {record.details['chosen_by']}"
 
 
 def _merged(orders: Iterable[Iterable[str]]) -> list[str]:

@@ -63,7 +63,7 @@ def figure_names(tables: Sequence[Table]) -> dict[str, Table]:
     """
     names: dict[str, Table] = {}
     for table in tables:
-        if table.selection == "last" and table.task not in HEADLINES and len(table.columns) > 1:
+        if table.chosen_on != "test" and table.task not in HEADLINES and len(table.columns) > 1:
             words = f"{table.task} {table.data} {table.protocol} {table.metric}"
             slug = re.sub(r"[^A-Za-z0-9]+", "_", words)[:80]
             names[f"accuracy_by_stage_{len(names) + 1}_{slug}"] = table

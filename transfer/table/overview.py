@@ -6,16 +6,14 @@ from itertools import groupby
 
 from transfer.downstream import DOWNSTREAM_TESTS
 from transfer.results import Record
-from transfer.table.comparison import Cell, Grid, Row, Table, in_order, make_tables
+from transfer.table.comparison import Cell, Grid, Row, Table, make_tables
 from transfer.table.published import PASCAL, PASCAL_SIDE_BY_SIDE
 from transfer.table.words import (
     metric_name,
-    rate,
     source_notes,
     spread_notes,
     subject,
     title,
-    tried_rates,
 )
 
 SUBJECT, MEASURE = "All tasks", "what one checkpoint is worth (%)"
@@ -43,7 +41,7 @@ class Column:
     @property
     def as_published(self) -> bool:
         """Whether nothing overrides the protocol."""
-        return not self.settings and all(cell.lr is None for cell in self.cells.values())
+        return not self.settings
 
     @property
     def is_pascal(self) -> bool:
@@ -57,14 +55,7 @@ class Column:
 
     def note(self) -> str:
         """What was done."""
-        settings, rates = self.settings, in_order(lr for cell in self.cells.values() for lr in cell.tried)
-        if len(rates) == 1 and rates[0]:
-            settings += (f"learning rate = {rate(rates[0])}",)
-        note = subject(self.table) + (f", with {', '.join(settings)}." if settings else ".")
-        if len(rates) > 1:
-            chosen = "; ".join(f"{backbone}: {rate(cell.lr)}" for backbone, cell in self.cells.items())
-            note += f" {tried_rates(self.cells.values())} {chosen}."
-        return note
+        return subject(self.table) + (f", with {', '.join(self.settings)}." if self.settings else ".")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +125,7 @@ def make_overview(records: Iterable[Record]) -> Overview | None:
     Raises:
         ValueError: as `make_tables`.
     """
-    of_tasks = _told_apart(
-        [record for record in records if record.task in HEADLINES and record.selection == "last"]
-    )
+    of_tasks = _told_apart([record for record in records if record.task in HEADLINES])
     tables = make_tables(of_tasks)
     columns = [column for task in HEADLINES for column in _columns(tables, task)]
     if len({column.table.task for column in columns}) < 2:

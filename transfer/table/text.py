@@ -49,7 +49,7 @@ def markdown(tables: Sequence[Table], overview: Overview | None = None) -> str:
     """The overview, if there is one, and all tables, as GitHub renders them."""
     blocks = [] if overview is None else _markdown_overview(overview)
     for table in tables:
-        if table.selection == "last":
+        if table.chosen_on != "test":
             blocks.append(f"## {markdown_escape(subject(table))}: {markdown_escape(measure(table))}")
         else:
             blocks.append(f"### {OPTIMISTIC}: {markdown_escape(measure(table))}")
@@ -74,7 +74,7 @@ def latex(tables: Sequence[Table], overview: Overview | None = None) -> str:
         ]
     for table in tables:
         caption = f"{subject(table)}: {measure(table)}."
-        if table.selection == "best":
+        if table.chosen_on == "test":
             caption += f" {OPTIMISTIC}."
         blocks.append(_float(caption, _measured(table, table.columns, LATEX), notes(table)))
         blocks += [

@@ -1,10 +1,8 @@
 """What a table of results says in words, the same in Markdown, LaTeX and the page."""
 
-from collections.abc import Iterable, Mapping
-
 from pretext.quoted import NOTE, mark
 from transfer.downstream import DOWNSTREAM_TESTS
-from transfer.table.comparison import Cell, Grid, Table, in_order
+from transfer.table.comparison import Cell, Grid, Table
 from transfer.table.published import PublishedNumbers, PublishedResults, published_beside
 
 LOW_SHOT = {"low_shot_svm": "Low-shot linear SVMs"}  # of the test svm, whose other records say svm
@@ -23,7 +21,7 @@ METRICS = {
     "mAcc": "Mean class accuracy",
     "aAcc": "Pixel accuracy",
 }
-OPTIMISTIC = "Best over epochs on the test images (optimistic)"
+OPTIMISTIC = "Chosen on the test images (optimistic)"
 
 
 def title(task: str) -> str:
@@ -43,19 +41,24 @@ def measure(table: Table) -> str:
 
 def notes(table: Table) -> list[str]:
     """What must be read with the numbers."""
-    lines, rates = spread_notes(table), table.learning_rates
-    common = [*table.common, *(f"learning rate = {rate(lr)}" for lr in rates if len(rates) == 1 and lr)]
-    if common:
-        lines.append(f"All with {', '.join(common)}.")
-    if len(rates) > 1:
-        chosen = "; ".join(f"{row.label}: {_chosen_rates(row.cells)}" for row in table.rows)
-        lines.append(f"{tried_rates(cell for row in table.rows for cell in row.cells.values())} {chosen}.")
+    lines = spread_notes(table)
+    if table.common:
+        lines.append(f"All with {', '.join(table.common)}.")
+    if table.chosen_by:
+        lines.append(f"Chosen for each number: {' / '.join(table.chosen_by)}.")
+    stages = {row.label: row.chosen_column for row in table.rows if row.chosen_column}
+    if stages:
+        lines.append(
+            "The best column on the validation images: "
+            + "; ".join(f"{label}: {column}" for label, column in stages.items())
+            + "."
+        )
     return lines
 
 
 def beside(table: Table) -> list[PublishedResults]:
     """The published numbers that stand below a table, if it is of the end of training."""
-    if table.selection == "best":
+    if table.chosen_on == "test":
         return []
     return published_beside(table.task, table.protocol, table.metric, table.data)
 
@@ -124,30 +127,3 @@ def source_notes(published: PublishedNumbers) -> list[str]:
         *filter(None, [published.remark]),
         *([NOTE] if published.from_memory else []),
     ]
-
-
-def rate(lr: float | None) -> str:
-    """A learning rate as tables print it; None is the protocol's own."""
-    return "of the protocol" if lr is None else f"{lr:g}"
-
-
-def tried_rates(cells: Iterable[Cell]) -> str:
-    """Of cells that are of several learning rates: whether these were chosen among."""
-    choices = [cell.tried for cell in cells]
-    if all(len(rates) == 1 for rates in choices):
-        return "Learning rates differ."
-    tried = ", ".join(map(rate, in_order(lr for rates in choices for lr in rates)))
-    return (
-        f"Learning rates {tried} were tried; each number is of the one with the highest mean on these very test "
-        "images, which is optimistic."
-    )
-
-
-def _chosen_rates(cells: Mapping[str, Cell]) -> str:
-    """The one rate of all columns, or each rate with its columns."""
-    columns: dict[str, list[str]] = {}
-    for column, cell in cells.items():
-        columns.setdefault(rate(cell.lr), []).append(column)
-    if len(columns) == 1:
-        return next(iter(columns))
-    return ", ".join(f"{lr} at {' '.join(of)}" for lr, of in columns.items())

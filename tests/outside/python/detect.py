@@ -40,4 +40,4 @@ records = transfer.detect(
     test_image_size=64,
 )
 for record in records:
-    print(record.selection, record.metric, record.value)
+    print(record.metric, record.value)

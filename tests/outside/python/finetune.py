@@ -20,4 +20,4 @@ records = transfer.finetune(
     crop_size=64,
 )
 for record in records:
-    print(record.selection, record.metric, record.value)
+    print(record.metric, record.value)

@@ -17,4 +17,4 @@ backbone = transfer.LiveBackbone(
 )
 records = transfer.linear(backbone, train, test, image_size=64, crop_size=64, epochs=2, batch_size=10)
 for record in records:
-    print(record.stage, record.selection, record.metric, record.value)
+    print(record.stage, record.metric, record.value)

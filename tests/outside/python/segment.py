@@ -37,4 +37,4 @@ records = transfer.segment(
     crop_size=64,
 )
 for record in records:
-    print(record.selection, record.metric, record.value)
+    print(record.metric, record.value)

@@ -21,7 +21,7 @@ from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.distributed import World
 from tests.end_to_end.small_run import finish
 from transfer.backbone import OpenedBackbone, open_backbone, state_hash
-from transfer.config import BackboneConfig, DataConfig
+from transfer.config import BackboneConfig, SelectionDataConfig
 from transfer.data.labelled import open_labelled
 from transfer.features import files as feature_files
 from transfer.features.extraction import FeatureExtractor
@@ -48,14 +48,16 @@ def photos(tmp_path):
 
 @pytest.fixture
 def data(photos):
-    return DataConfig(train=str(photos), test=str(photos), image_size=36, crop_size=32, num_workers=0)
+    return SelectionDataConfig(
+        train=str(photos), test=str(photos), image_size=36, crop_size=32, num_workers=0
+    )
 
 
 @pytest.fixture
 def config(tmp_path):
     return KnnConfig(
         backbone=BackboneConfig(model="random:alexnet"),
-        data=DataConfig(train="", test=""),
+        data=SelectionDataConfig(train="", test=""),
         out="",
         cache=str(tmp_path / "cache"),
         stages=STAGES,
@@ -68,7 +70,7 @@ def opened(seed: int = 0) -> OpenedBackbone:
 
 
 def extract(
-    config: KnnConfig, data: DataConfig, backbone: OpenedBackbone | None = None
+    config: KnnConfig, data: SelectionDataConfig, backbone: OpenedBackbone | None = None
 ) -> dict[str, Features]:
     images = open_labelled(data)[0]
     extractor = FeatureExtractor(

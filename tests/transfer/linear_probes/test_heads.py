@@ -10,6 +10,7 @@ from torch import nn
 from pretext.runtime.distributed import World
 from transfer.features.protocols import LINEAR_PROTOCOLS
 from transfer.linear_probes.heads import LinearHeads
+from transfer.linear_probes.lars import Lars
 
 ALONE = World(rank=0, size=1, device=torch.device("cpu"))
 GRIDS = {"conv1": (8, 3), "conv2": (16, 2)}
@@ -50,10 +51,12 @@ def test_each_classifier_is_trained_as_torchs_own_layers_alone(protocol):
         for rate, lr in enumerate(RATES):
             linear = nn.Linear(channels * grid**2, 4)
             linear.load_state_dict(first_weights(protocol, place))
-            normaliser = nn.BatchNorm2d(channels, affine=False) if protocol.batch_norm else nn.Identity()
-            network = nn.Sequential(normaliser, nn.Flatten(), linear)
+            of_torch = nn.BatchNorm2d(channels, affine=False, eps=protocol.batch_norm_eps)
+            network = nn.Sequential(of_torch if protocol.batch_norm else nn.Identity(), nn.Flatten(), linear)
             options = {"momentum": 0.9, "nesterov": protocol.nesterov, "weight_decay": protocol.weight_decay}
             optimizer = torch.optim.SGD(linear.parameters(), lr=lr, **options)
+            if protocol.optimizer == "lars":  # see test_lars
+                optimizer = Lars([{"params": list(linear.parameters()), "lr": lr}])
             for step in range(5):
                 optimizer.param_groups[0]["lr"] = lr * (0.5 if step > 2 else 1)
                 optimizer.zero_grad()
@@ -61,6 +64,8 @@ def test_each_classifier_is_trained_as_torchs_own_layers_alone(protocol):
                 optimizer.step()
             expected = network.eval()(probe[stage])
             torch.testing.assert_close(answers[:, place, rate], expected, rtol=2e-5, atol=2e-5)
+            copied = heads.probe(stage, lr)(probe[stage])
+            torch.testing.assert_close(copied, expected, rtol=2e-5, atol=2e-5)
 
 
 def first_weights(protocol, place):

@@ -13,13 +13,14 @@ from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from tests.end_to_end.small_run import TORCHRUN, finish
 from transfer.backbone import open_backbone, state_hash
-from transfer.config import BackboneConfig, DataConfig
+from transfer.classification import answers_to_all
+from transfer.config import BackboneConfig, SelectionDataConfig
 from transfer.linear_probes.config import LinearConfig
-from transfer.linear_probes.run import choose_test_steps, run
+from transfer.linear_probes.run import epoch_ends, epochs_to_look_after, run
 from transfer.results import read_records
 
 BACKBONE = BackboneConfig(model="random:eccv16", width=0.125)
-SAMPLE = DataConfig(train="sample", test="sample", image_size=40, crop_size=32, num_workers=0)
+SAMPLE = SelectionDataConfig(train="sample", test="sample", image_size=40, crop_size=32, num_workers=0)
 STAGES = ["conv1", "conv3"]
 
 
@@ -31,7 +32,7 @@ def small(out, **changes):
 
 
 def results(out):
-    return {(r.stage, r.settings.get("lr"), r.metric, r.selection): r.value for r in read_records([out])}
+    return {(r.stage, r.metric): r.value for r in read_records([out])}
 
 
 def assert_same_checkpoint(one, other, **tolerance):
@@ -52,7 +53,7 @@ def classes(tmp_path):
             for number in range(4):
                 pixels = light + rng.integers(-30, 30, size=(40, 44, 3))
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
-    return DataConfig(
+    return SelectionDataConfig(
         train=str(tmp_path / "train"), test=str(tmp_path / "val"), image_size=40, crop_size=32, num_workers=0
     )
 
@@ -61,31 +62,41 @@ def test_dark_and_bright_images_are_classified_in_every_protocol(tmp_path, class
     for protocol in ("zhang16", "goyal19", "deepcluster18", "rotnet18"):
         out = tmp_path / protocol
         run(small(out, data=classes, protocol=protocol, epochs=4, learning_rates=[0.001]))
-        assert results(out)["conv1", 0.001, "top1", "last"] == 100
+        assert results(out)["conv1", "top1"] == 100
 
 
-def test_every_stage_rate_and_selection_has_a_record(tmp_path, capsys):
+def test_every_stage_has_a_record_that_says_what_was_chosen(tmp_path, capsys):
     out = tmp_path / "out"
     run(small(out, learning_rates=[0.01, 0.1]))
     records = read_records([out])
-    assert {(r.stage, r.settings["lr"], r.selection, r.metric) for r in records} == {
-        (stage, lr, selection, "top1")
-        for stage in STAGES
-        for lr in (0.01, 0.1)
-        for selection in ("last", "best")
-    }
-    tests = load_checkpoint(out / "checkpoints" / "last.pt")["tests"]
+    assert [(r.stage, r.metric, r.chosen_on) for r in records] == [
+        (stage, "top1", "validation") for stage in STAGES
+    ]
+    (looked,) = load_checkpoint(out / "checkpoints" / "last.pt")["tests"]
     for record in records:
-        rate = [0.01, 0.1].index(record.settings["lr"])
-        values = {row["epoch"]: row["metrics"][record.stage][rate]["top1"] for row in tests}
-        assert record.value == values[record.details["epoch"]]
-        assert record.value == (values[3] if record.selection == "last" else max(values.values()))
+        of_rates = [metrics["top1"] for metrics in looked["metrics"][record.stage]]
+        assert record.details["validation"] == {"top1": max(of_rates)}
+        assert record.details["lr"] == (0.01, 0.1)[of_rates.index(max(of_rates))]
         assert record.weights == open_backbone(BACKBONE, 0).sha256
         assert record.protocol == "zhang16, 32 px of 40"
-        assert record.details["train_images"] == 10
+        assert record.details["train_images"] == 5
     printed = capsys.readouterr().out
-    assert "top1 last" in printed
+    assert "top1 on validation" in printed
+    assert "chosen by top1 on 5 of 10 training images, held out by seed 0; of the stages: conv" in printed
     assert str(out / "results.jsonl") in printed
+
+
+def test_a_protocol_that_fixes_everything_trains_on_all_images_and_is_tested_once(tmp_path, monkeypatch):
+    tested = []
+
+    def counting(images, *args, **options):
+        tested.append(len(images.labels))
+        return answers_to_all(images, *args, **options)
+
+    monkeypatch.setattr(transfer.linear_probes.run, "answers_to_all", counting)
+    run(small(tmp_path))
+    assert tested == [5]
+    assert {(r.chosen_on, r.details["train_images"]) for r in read_records([tmp_path])} == {(None, 10)}
 
 
 def test_the_protocols_own_rate_is_no_setting_but_a_shorter_training_is(tmp_path):
@@ -103,7 +114,7 @@ def test_the_same_seed_gives_the_same_bits_twice(tmp_path):
 
 
 def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
-    run(small(tmp_path / "undisturbed"))
+    run(small(tmp_path / "undisturbed", epochs=6, evaluate_every=1))
     original = transfer.linear_probes.run.shuffled_batches
 
     def stopping(*args, **options):
@@ -116,11 +127,11 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, monkeypatch, capsys):
     with pytest.raises(
         StoppedError, match=r"stopped by SIGTERM after step 5 of 8, saved in .*last\.pt"
     ) as stopped:
-        run(small(tmp_path / "stopped"))
+        run(small(tmp_path / "stopped", epochs=6, evaluate_every=1))
     assert stopped.value.exit_status == 128 + signal.SIGTERM
     assert not (tmp_path / "stopped" / "results.jsonl").exists()
     monkeypatch.undo()
-    run(small(tmp_path / "stopped"))
+    run(small(tmp_path / "stopped", epochs=6, evaluate_every=1))
     assert "resuming after step 5 of 8" in capsys.readouterr().out
     assert_same_checkpoint(tmp_path / "undisturbed", tmp_path / "stopped")
     assert read_records([tmp_path / "stopped"]) == read_records([tmp_path / "undisturbed"])
@@ -174,8 +185,8 @@ def test_images_with_several_classes_are_measured_by_mean_average_precision(tmp_
     root = made_voc(tmp_path / "VOC2007")
     data = replace(SAMPLE, train=f"voc:{root}:train", test=f"voc:{root}:val")
     run(small(tmp_path / "out", data=data, protocol="deepcluster18"))
-    assert {metric for _, _, metric, _ in results(tmp_path / "out")} == {"mAP", "mAP_11_point"}
-    assert results(tmp_path / "out")["conv1", None, "mAP", "last"] > 0
+    assert {metric for _, metric in results(tmp_path / "out")} == {"mAP", "mAP_11_point"}
+    assert results(tmp_path / "out")["conv1", "mAP"] > 0
 
 
 def made_voc(root):
@@ -195,9 +206,11 @@ def made_voc(root):
     return root
 
 
-def test_a_test_comes_after_each_so_many_epochs_and_at_the_end():
-    assert choose_test_steps(5, 2, num_images=100, batch_size=10) == {20: 2, 40: 4, 50: 5}
-    assert choose_test_steps(3, 1, num_images=10, batch_size=256) == {1: 3}
+def test_epochs_end_after_their_share_of_the_steps_and_some_are_looked_after():
+    assert epoch_ends(3, num_images=105, batch_size=10) == {10: 1, 21: 2, 32: 3}
+    assert epoch_ends(3, num_images=10, batch_size=256) == {1: 3}
+    assert epochs_to_look_after(5, 2) == {2, 4, 5}
+    assert epochs_to_look_after(5, None) == {5}
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from benchmarks.measure import peak_tensor_memory
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from tests.transfer.data.small_data import write_image_folders, write_voc
-from transfer.config import BackboneConfig, DataConfig
+from transfer.config import BackboneConfig, SelectionDataConfig
 from transfer.features.files import Features
 from transfer.nearest_neighbours import search as module
 from transfer.nearest_neighbours.config import KnnConfig
@@ -149,11 +149,11 @@ def test_the_smallest_memory_that_a_complaint_names_is_enough(tmp_path):
 def config(tmp_path):
     return KnnConfig(
         backbone=BackboneConfig(model="random:eccv16", width=0.125),
-        data=DataConfig(train="sample", test="sample", image_size=40, crop_size=32, num_workers=0),
+        data=SelectionDataConfig(train="sample", test="sample", image_size=40, crop_size=32, num_workers=0),
         out=str(tmp_path / "out"),
         cache=str(tmp_path / "cache"),
         stages=["conv1", "conv5"],
-        k=[2, 1, 10],
+        k=[2, 1, 5],
         device="cpu",
     )
 
@@ -184,8 +184,10 @@ def test_a_second_call_and_one_without_the_cache_give_the_same_results(config, t
     first = results(config)
     records = read_records([Path(config.out)])
     assert [(record.stage, record.settings, record.metric) for record in records] == [
-        (stage, {"k": k}, "top1") for stage in ("conv1", "conv5") for k in (1, 2, 10)
+        (stage, {}, "top1") for stage in ("conv1", "conv5")
     ]
+    assert {record.details["k"] for record in records} <= {1, 2, 5}
+    assert records[0].details["chosen_among"] == {"k": [1, 2, 5]}
     assert {record.protocol for record in records} == {"zhang16, 32 px of 40"}
     assert {record.details["test_images"] for record in records} == {5}
     run(config)
@@ -196,7 +198,7 @@ def test_a_second_call_and_one_without_the_cache_give_the_same_results(config, t
 
 def test_another_run_or_other_weights_in_the_folder_are_refused(config, tmp_path):
     run(config)
-    with pytest.raises(ValueError, match=r"k: \[2, 1, 10\] there, \[2\] now"):
+    with pytest.raises(ValueError, match=r"k: \[2, 1, 5\] there, \[2\] now"):
         run(dataclasses.replace(config, k=[2]))
     state = load_checkpoint(tmp_path / "out/checkpoints/last.pt")
     save_checkpoint(tmp_path / "out/checkpoints/last.pt", state | {"backbone": "other"})
@@ -230,8 +232,8 @@ def test_images_with_several_classes_are_scored_by_mean_average_precision(config
 
 def test_a_k_that_is_larger_than_the_training_set_is_left_out_and_named(config, capsys):
     run(dataclasses.replace(config, k=[100, 5, 20]))
-    assert "left out: k = 20, 100, with 10 training images" in capsys.readouterr().out
-    assert [json.loads(line)["settings"]["k"] for line in results(config).splitlines()] == [5, 5]
+    assert "left out: k = 20, 100, with 5 training images" in capsys.readouterr().out
+    assert [json.loads(line)["details"]["k"] for line in results(config).splitlines()] == [5, 5]
     with pytest.raises(ValueError, match="there are 10 training images"):
         run(dataclasses.replace(config, k=[20], out=config.out + "20"))
 

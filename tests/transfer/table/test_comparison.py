@@ -33,42 +33,47 @@ def test_results_of_another_task_data_set_protocol_or_metric_are_in_another_tabl
     assert [len(table.rows[0].cells["conv1"].values) for table in tables] == [1, 1]
 
 
-def test_the_best_over_epochs_is_in_a_table_of_its_own_that_says_so():
-    tables = make_tables([record(selection="best", value=60.0), record()])
-    assert [table.selection for table in tables] == ["last", "best"]
-    main, best = markdown(tables).split("### Best over epochs on the test images (optimistic)")
+def chosen(on, **changes):
+    details = {
+        "lr": 0.1,
+        "chosen_among": {"lr": [0.01, 0.1]},
+        "chosen_by": f"top1 on 10 {on} images",
+        on: {"top1": 45.0},
+    }
+    return record(chosen_on=on, **({"details": details} | changes))
+
+
+def test_what_was_chosen_on_the_test_images_is_in_a_table_of_its_own_that_says_so():
+    tables = make_tables([chosen("test", value=60.0), chosen("validation", value=55.0), record()])
+    assert [table.chosen_on for table in tables] == ["validation", None, "test"]
+    main, optimistic = markdown(tables).split("### Chosen on the test images (optimistic)")
     assert "60.0" not in main
-    assert "60.0" in best
+    assert "60.0" in optimistic
+    assert "learning rate among 0.01, 0.1; by top1 on 10 validation images." in main
 
 
-def test_of_several_learning_rates_each_stage_has_the_one_of_the_best_mean_and_names_it():
-    values = {
-        ("conv1", 0.1): (30, 34),
-        ("conv1", 0.01): (20, 40),
-        ("conv2", 0.1): (50, 52),
-        ("conv2", 0.01): (53, 53),
-    }
-    table = table_of(
-        *(
-            record(stage=stage, seed=seed, settings={"lr": lr}, value=float(value))
-            for (stage, lr), of_seeds in values.items()
-            for seed, value in enumerate(of_seeds)
+def test_the_best_stage_is_that_of_the_highest_mean_on_the_validation_images():
+    on_validation = {"conv1": (30.0, 50.0), "conv2": (45.0, 45.0)}
+    records = [
+        chosen(
+            "validation",
+            stage=stage,
+            seed=seed,
+            value=90.0 if stage == "conv1" else 10.0,
+            details={"chosen_among": {}, "chosen_by": "top1", "validation": {"top1": value}},
         )
-    )
-    assert {of: (cell.lr, cell.mean) for of, cell in table.rows[0].cells.items()} == {
-        "conv1": (0.1, 32.0),
-        "conv2": (0.01, 53.0),
-    }
-    assert "colorization: 0.1 at conv1, 0.01 at conv2." in markdown([table])
+        for stage, values in on_validation.items()
+        for seed, value in enumerate(values)
+    ]
+    table = table_of(*records)
+    assert table.rows[0].chosen_column == "conv2"
+    assert "The best column on the validation images: colorization: conv2." in markdown([table])
+    assert table_of(record(), record(stage="conv2")).rows[0].chosen_column is None
 
 
-def test_a_learning_rate_of_one_lucky_seed_does_not_win_over_one_of_two():
-    table = table_of(
-        record(settings={"lr": 1.0}, value=90.0),
-        record(settings={"lr": 0.1}, value=30.0),
-        record(settings={"lr": 0.1}, value=32.0, seed=1),
-    )
-    assert table.rows[0].cells["conv1"].lr == 0.1
+def test_each_learning_rate_is_a_row():
+    table = table_of(record(settings={"lr": 1.0}, value=90.0), record(settings={"lr": 0.1}, value=30.0))
+    assert [row.label for row in table.rows] == [f"colorization, learning rate = {lr}" for lr in (1.0, 0.1)]
 
 
 def test_each_k_is_a_row_and_a_backbones_rows_stand_together_in_one_colour():

@@ -47,17 +47,23 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """All outputs, of hostile names, two metrics and both selections."""
+    """All outputs, of hostile names, two metrics and all ways of choosing."""
     results = tmp_path_factory.mktemp("results")
     out = tmp_path_factory.mktemp("out") / "table"
     records = [
         record(
-            backbone=backbone, stage=stage, metric=metric, selection=selection, seed=seed, value=40.0 + seed
+            backbone=backbone,
+            stage=stage,
+            metric=metric,
+            chosen_on=chosen_on,
+            seed=seed,
+            value=40.0 + seed,
+            details={"chosen_among": {"k": [1, 2]}, "chosen_by": HOSTILE} if chosen_on else {},
         )
         for backbone in (HOSTILE, "colorization")
         for stage in ("conv1", "conv2")
         for metric in ("top1", "top5")
-        for selection in ("last", "best")
+        for chosen_on in (None, "test")
         for seed in range(2)
     ]
     write_records(results, records)

@@ -61,11 +61,10 @@ def test_a_row_has_all_tasks_of_a_backbone_and_a_number_is_the_mean_over_seeds()
     "records",
     [
         [finetuned(), finetuned(stage="head"), record(task="svm"), record(task="knn")],
-        [detected(), segmented(selection="best")],
         [detected(), segmented(metric="aAcc")],
         [record(), record(task="svm")],
     ],
-    ids=["classification alone", "no end of training", "no headline metric", "frozen features"],
+    ids=["classification alone", "no headline metric", "frozen features"],
 )
 def test_of_fewer_than_two_tasks_there_is_no_overview(records):
     assert make_overview(records) is None
@@ -121,14 +120,6 @@ def test_a_second_measure_of_the_same_runs_is_left_to_their_own_table():
     overview = make_overview([*both, segmented()])
     assert shown(overview)["colorization"]["Fine-tuning, all: mAP (1)"] == (50.0,)
     assert len(overview.columns) == 2
-
-
-def test_of_several_learning_rates_the_choice_is_told_as_optimistic():
-    rates = [finetuned(settings={"lr": lr}, value=value) for lr, value in ((0.1, 40.0), (0.01, 45.0))]
-    overview = make_overview([*rates, segmented()])
-    assert overview.rows[0].cells["1"].values == (45.0,)
-    assert "0.01, 0.1 were tried" in overview.column_notes()[0]
-    assert "optimistic. colorization: 0.01." in overview.column_notes()[0]
 
 
 def test_two_networks_of_one_name_and_seed_have_a_row_each():

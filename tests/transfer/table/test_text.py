@@ -27,18 +27,9 @@ def test_bold_are_all_that_print_as_the_best_of_a_column_and_none_that_stands_al
     assert "**" not in markdown([table_of(record())])
 
 
-def test_one_learning_rate_that_is_not_the_protocols_is_said_and_no_choice():
-    text = markdown([table_of(record(settings={"lr": 0.1}))])
-    assert "All with learning rate = 0.1." in text
-    assert "optimistic" not in text
-    assert "earning rate" not in markdown([table_of(record())])
-
-
-def test_learning_rates_that_were_not_chosen_among_are_said_to_differ():
-    text = markdown(
-        [table_of(record(), record(backbone="b", settings={"lr": 0.01, "batch_size": 4}))],
-    )
-    assert "Learning rates differ. colorization: of the protocol; b, batch size = 4: 0.01." in text
+def test_a_learning_rate_that_is_not_the_protocols_is_told_as_every_setting_is():
+    text = markdown([table_of(record(), record(backbone="b", settings={"lr": 0.01, "batch_size": 4}))])
+    assert "| b, learning rate = 0.01, batch size = 4 |" in " ".join(text.split())
     assert "optimistic" not in text
 
 
