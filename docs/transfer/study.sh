@@ -36,7 +36,19 @@ run() {
   [ -e "$out/results.jsonl" ] || transfer "$2" ${network[$4]} ${data[$3]} --out "$out" \
     --seed "$5" "${@:6}"
 }
-linear() { run "$1/linear" linear "$1" "$2" "$3" --protocol zhang16 --epochs 6 --evaluate_every 6 --precision bfloat16; }
+linear() { run "$1/linear" linear "$1" "$2" "$3" --protocol zhang16 --epochs 6 --precision bfloat16; }
+# What is left open, chosen on held-out training images and on the test images: how much the latter flatters.
+chosen() {
+  for on in 0.1 test; do
+    run "$1/knn_chosen_on_$on" knn "$1" "$2" "$3" --protocol goyal19 --precision bfloat16 --cache features \
+      --data.validation $on --k [5,10,20,50,100,200]
+  done
+  rm -rf features
+  for on in 0.1 test; do
+    run "$1/linear_chosen_on_$on" linear "$1" "$2" "$3" --protocol zhang16 --precision bfloat16 --data.validation $on \
+      --epochs 3 --evaluate_every 1 --learning_rates [0.001,0.003,0.01,0.03]
+  done
+}
 features() {
   local common=(--protocol goyal19 --precision bfloat16 --cache features)
   run "$1/knn" knn "$1" "$2" "$3" "${common[@]}" --k [20]
@@ -63,7 +75,7 @@ recognised() {
 
 export TORCH_HOME=torch_home # where LPIPS finds its AlexNet
 seeds=${SEEDS:-0 1 2}
-all="weights colours linear_imagenette features_imagenette segment detect features_caltech linear_caltech trained"
+all="weights colours linear_imagenette features_imagenette chosen segment detect features_caltech linear_caltech trained"
 for step in ${*:-$all}; do
   case $step in
     weights) python "$root/docs/transfer/weights_from_packages.py" torch_home ;;
@@ -80,6 +92,7 @@ for step in ${*:-$all}; do
       features "$set" mobilenet 0 features.13
       features "$set" alexnet 0 conv5
       for seed in $seeds; do features "$set" random "$seed" conv5; done ;;
+    chosen) for kind in colorization random mobilenet; do chosen imagenette $kind 0; done ;;
     segment)
       for seed in $seeds; do
         segment colorization "$seed" head conv5
