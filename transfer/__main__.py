@@ -1,4 +1,5 @@
-"""`transfer`: linear, knn, svm, finetune, detect, segment, a downstream test of your own, table, doctor, sample-voc.
+"""`transfer`: linear, knn, svm, finetune, detect, segment, a downstream test of your own, table, features, doctor,
+sample-voc.
 
 Torch is imported only after a command line was understood, so that `--help` and a misspelt key answer at once.
 """
@@ -13,6 +14,7 @@ from pretext.outside import import_outside
 from pretext.runtime.command_line import Command
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
 from transfer.downstream import DOWNSTREAM_TESTS, run_outside_test
+from transfer.features.config import FeaturesConfig
 
 
 def command_of(test: DownstreamTest, run: Callable[[Any], Any] | str) -> Command:
@@ -49,6 +51,13 @@ COMMANDS = {
         run="transfer.table.make:make_table",
         help="all results in one table, beside the published numbers",
         words="results",
+    ),
+    "features": Command(
+        config=FeaturesConfig,
+        run="transfer.features.run:run",
+        help="features as NumPy arrays, for tools of your own, knn and svm",
+        folder="out",
+        saved="*.json",
     ),
     "doctor": Command(
         config=DoctorConfig,

@@ -68,7 +68,7 @@ class DataConfig:
     Args:
         train: `sample` (bundled photographs, a class each), a folder with a folder for each class (as ImageNet's),
             `voc:FOLDER:SPLIT` (PASCAL VOC's layout, such as voc:VOCdevkit/VOC2007:trainval), WebDataset shards with
-            .cls members, or `torchvision:NAME`.
+            .cls members, or `torchvision:NAME`; for knn and svm also `features:FOLDER`, which `transfer features` made.
         test: the same for the images that are tested on.
         train_labels: a CSV file of image,class instead of the folders' names.
         test_labels: the same for the test images.
@@ -125,7 +125,6 @@ class ClassificationConfig:
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = ("out", "device")
 
-    backbone: BackboneConfig
     data: DataConfig
     out: str
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -147,6 +146,7 @@ class FeatureConfig(ClassificationConfig):
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "cache")
 
+    backbone: BackboneConfig | None = None
     cache: str | None = "features"
     protocol: LinearProtocolName
     stages: list[str] | None = None

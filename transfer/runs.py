@@ -15,9 +15,13 @@ from pretext.runtime.run_dir import RunDir, free_keys
 from pretext.spelling import unknown_name
 from transfer.backbone import OpenedBackbone
 from transfer.config import BackboneConfig
+from transfer.features.folder import ExtractedBackbone
 from transfer.results import FILE, Record, read_records, write_records
 
 Config = TypeVar("Config")
+
+
+Tested = OpenedBackbone | ExtractedBackbone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +51,7 @@ class Run:
             lambda: self.folder.prepare(asdict(self.config), self.held, free=free_keys(self.config))
         )
 
-    def finished(self, backbone: OpenedBackbone, num_images: int) -> list[Record] | None:
+    def finished(self, backbone: Tested, num_images: int) -> list[Record] | None:
         """The results of an earlier run, where it wrote them; of a test that needs no other checkpoint.
 
         Raises:
@@ -56,7 +60,7 @@ class Run:
         self.take_folder()
         return self.world.on_main(lambda: self._finished(backbone, num_images))
 
-    def _finished(self, backbone: OpenedBackbone, num_images: int) -> list[Record] | None:
+    def _finished(self, backbone: Tested, num_images: int) -> list[Record] | None:
         checkpoint = self.folder.last_checkpoint
         if checkpoint.exists():
             refuse_another(load_checkpoint(checkpoint), backbone, num_images, self.folder.path)
@@ -123,7 +127,9 @@ def config_of(
     if not isinstance(data.get("validation"), int | float | None):
         data["validation"] = _name(data["validation"])
     return cls(
-        backbone=backbone if isinstance(backbone, BackboneConfig) else BackboneConfig(model=_name(backbone)),
+        backbone=backbone
+        if backbone is None or isinstance(backbone, BackboneConfig)
+        else BackboneConfig(model=_name(backbone)),
         data=data_class(train=_name(train), test=_name(test), **data),
         out=str(out or ""),
         **given,
@@ -137,7 +143,7 @@ def _name(thing: Any) -> Any:
     return name if isinstance(name, str) else type(thing).__name__
 
 
-def refuse_another(state: Mapping[str, Any], backbone: OpenedBackbone, num_images: int, folder: Path) -> None:
+def refuse_another(state: Mapping[str, Any], backbone: Tested, num_images: int, folder: Path) -> None:
     """Raises ValueError if a checkpoint in `folder` is of other weights or of another number of training images."""
     if state["backbone"] != backbone.sha256:
         raise ValueError(

@@ -92,15 +92,16 @@ def batches_in_order(
     *,
     short_side: int | None,
     batch_size: int,
+    start: int = 0,
     rank: int = 0,
     world_size: int = 1,
     num_workers: int = 0,
 ) -> Iterator[Batch]:
-    """The cuts of all images once, in order, in constant memory: rank r has r, r + world_size, ...
+    """The cuts of all images from `start` on once, in order, in constant memory.
 
-    `batch_size` is that of one rank; the last batch may be smaller.
+    Rank r has start + r, start + r + world_size, ... `batch_size` is that of one rank; the last batch may be smaller.
     """
-    mine = range(rank, len(source), world_size)
+    mine = range(start + rank, len(source), world_size)
     samples = (
         [Sample(position=index, epoch=0, index=index) for index in mine[first : first + batch_size]]
         for first in range(0, len(mine), batch_size)

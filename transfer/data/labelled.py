@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int8, Int64, Shaped
 from torch import Tensor
 
+from pretext.images.folder import FolderSource
 from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
 from pretext.images.labels import Labels, labels_from_csv, labels_from_folders, labels_from_texts
@@ -22,6 +23,7 @@ from pretext.images.torchvision_images import DatasetSource, TorchvisionSource
 from pretext.spelling import first_few
 from transfer.config import DataConfig
 from transfer.data.voc import open_voc
+from transfer.features.folder import ADDRESS, FeatureSource, read_index
 from transfer.rescaling import crops_to_rescale_on
 
 _VOC = "voc:"
@@ -44,6 +46,11 @@ class LabelledImages:
     classes: tuple[str, ...]
     labels: Int64[np.ndarray, " images"] | Int8[np.ndarray, "images classes"]
     name: str
+
+    @property
+    def features(self) -> FeatureSource | None:
+        """Features in place of pictures, where the images are a folder of these."""
+        return self.source if isinstance(self.source, FeatureSource) else None
 
     @property
     def multi_label(self) -> bool:
@@ -131,6 +138,26 @@ def label_images(
     return _with_same_classes(first, second)
 
 
+def open_any(config: DataConfig, split: Literal["train", "validation"]) -> LabelledImages:
+    """The training images of a configuration, which may also have no classes: a flat folder's have none."""
+    name = config.name or default_name(config.train)
+    if config.train_labels is None and not config.train.startswith((_VOC, ADDRESS)):
+        source = open_source(
+            config.train,
+            split=split,
+            download=config.download,
+            torchvision_root=Path(config.torchvision_root),
+        )
+        is_flat = isinstance(source, FolderSource) and any(
+            "/" not in source.name(index) for index in range(len(source))
+        )
+        if is_flat:
+            return LabelledImages(
+                source=source, classes=(), labels=np.zeros(len(source), np.int64), name=name
+            )
+    return _open(config, config.train, config.train_labels, split, name)
+
+
 def label_more_images(
     images: AnyImages, train: LabelledImages, config: DataConfig, csv: str | None = None
 ) -> LabelledImages:
@@ -178,6 +205,15 @@ def _with_same_classes(
     return train, replace(test, classes=train.classes, labels=labels)
 
 
+def require_pictures(*sets: LabelledImages) -> None:
+    """Raises ValueError where one of the sets is a folder of features."""
+    for images in sets:
+        if images.features:
+            raise ValueError(
+                f"{images.features.folder} holds features and no pictures, which only knn and svm take; give images"
+            )
+
+
 def default_name(address: str) -> str:
     """What the results table calls the data at an address: VOC2007 test, imagenet val, CIFAR10, ..."""
     if address.startswith(_VOC):
@@ -185,6 +221,7 @@ def default_name(address: str) -> str:
         return f"{folder.absolute().name} {split}"
     if address.startswith("torchvision:"):
         return address.removeprefix("torchvision:").replace(":", " ")
+    address = address.removeprefix(ADDRESS)
     if address == "sample" or is_url(address) or ".tar" in address:
         parts = address.split("/")
         parts[-1] = re.sub(r"[-_.]?(\{.*\}|\*+)?\.tar$", "", parts[-1])
@@ -258,6 +295,8 @@ def _open(
             raise ValueError(f"{address} has labels of its own; leave out the CSV file {csv}")
         voc, classes, signs = open_voc(*_voc_parts(address))
         return LabelledImages(source=voc, classes=classes, labels=signs, name=name)
+    if address.startswith(ADDRESS):
+        return _open_features(Path(address.removeprefix(ADDRESS)).expanduser(), csv, name)
     source = open_source(
         address, split=split, download=config.download, torchvision_root=Path(config.torchvision_root)
     )
@@ -273,6 +312,19 @@ def _open(
     else:
         labels = labels_from_folders(names)
     return _labelled(source, labels, name)
+
+
+def _open_features(folder: Path, csv: str | None, name: str) -> LabelledImages:
+    names, classes, labels = read_index(folder)
+    features = FeatureSource(folder, names)
+    if isinstance(labels, np.ndarray):
+        return LabelledImages(source=features, classes=tuple(classes), labels=labels, name=name)
+    if csv is None and not all(labels):
+        raise ValueError(
+            f"{folder} has features of images without classes; give a CSV file of image,class, as data.train_labels or "
+            "data.test_labels"
+        )
+    return _labelled(features, labels_from_csv(Path(csv), names) if csv else labels_from_texts(labels), name)
 
 
 def _labelled(source: ImageSource, labels: Labels, name: str) -> LabelledImages:

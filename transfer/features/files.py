@@ -1,4 +1,4 @@
-"""Features on disk: for each stage STAGE.npy, and STAGE.json, written last, that says what they are features of."""
+"""Features on disk: for each stage STAGE.npy, and STAGE.json, which says of what they are and how many are done."""
 
 import fcntl
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float
 
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import World
@@ -19,6 +19,7 @@ from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import write_whole
 
 GB = 10**9
+LOCK = "extraction.lock"
 Unreadable = tuple[int, str, str]
 """Index, name and reason of an image that could not be read."""
 
@@ -28,42 +29,49 @@ class Features:
     """One stage's features of all images.
 
     Attributes:
-        path: a .npy file of float32, (images, dimensions).
+        path: a .npy file of float32 or float16, (images, dimensions).
         kept: False for images that could not be read; their rows mean nothing.
     """
 
     path: Path
     kept: Bool[np.ndarray, " images"]
 
-    def open(self) -> Float32[np.ndarray, "images dimensions"]:
+    def open(self) -> Float[np.ndarray, "images dimensions"]:
         """The features as a memory map; what is written to it does not reach the file."""
         return np.load(self.path, mmap_mode="c")
 
 
 class FeatureFile:
-    """One stage's features in the cache.
+    """One stage's features, whole or in part.
 
     Args:
-        folder: of the network, the images and the protocol.
         shape: (images, dimensions).
+        dtype: float32 or float16.
         identity: all else that the features depend on; features with another one are not used.
     """
 
-    def __init__(self, folder: Path, stage: str, shape: tuple[int, int], identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, stage: str, shape: tuple[int, int], dtype: str, identity: Mapping[str, Any]
+    ) -> None:
         self.path, self._description = folder / f"{stage}.npy", folder / f"{stage}.json"
-        self.num_bytes = 4 * shape[0] * shape[1]
-        self._shape = shape
-        self._identity = {"stage": stage, "shape": list(shape), **identity}
+        self.num_bytes = np.dtype(dtype).itemsize * shape[0] * shape[1]
+        self._shape, self._dtype = shape, dtype
+        self._identity = {"stage": stage, "shape": list(shape), "dtype": dtype, **identity}
 
     @property
     def is_there(self) -> bool:
         """Whether any part of it is on disk, usable or not."""
         return self.path.exists() or self._description.exists()
 
+    @property
+    def rows_done(self) -> int:
+        """How many of the first rows are on disk; 0 of a file with a flaw."""
+        return 0 if self.flaw() else int(json.loads(self._description.read_text())["rows"])
+
     def flaw(self) -> str | None:
-        """Why the features on disk cannot be used, in a few words; None if they can."""
+        """Why the features on disk cannot be used, in a few words; None if they can, as far as they go."""
         if not self._description.exists():
-            return "they are half-written"
+            return "nothing says what they are"
         stored = json.loads(self._description.read_text())
         others = stored["identity"]
         differences = [
@@ -82,16 +90,18 @@ class FeatureFile:
         """An empty file of the right size. Whoever still reads an old one keeps it: it is not overwritten."""
         for path in (self._description, self.path):
             path.unlink(missing_ok=True)
-        np.lib.format.open_memmap(self.path, mode="w+", dtype=np.float32, shape=self._shape)
+        np.lib.format.open_memmap(self.path, mode="w+", dtype=self._dtype, shape=self._shape)
+        self.mark(0, [])
 
     def open_rows(self) -> np.memmap:
         """The created file, to write any of its rows."""
         return np.lib.format.open_memmap(self.path, mode="r+")
 
-    def finish(self, unreadable: Iterable[Unreadable]) -> None:
-        """Mark all rows as written, and those of unreadable images as such."""
+    def mark(self, rows: int, unreadable: Iterable[Unreadable]) -> None:
+        """Say that so many of the first rows are written, and which of them are of unreadable images."""
         stored = {
             "identity": self._identity,
+            "rows": rows,
             "bytes": self.path.stat().st_size,
             "unreadable": sorted(unreadable),
         }
@@ -110,6 +120,28 @@ class FeatureFile:
         return Features(path=self.path, kept=kept)
 
 
+def read_features(path: Path) -> tuple[dict[str, Any], Features]:
+    """What a whole file of features is of, and these.
+
+    Raises:
+        ValueError: it is not whole, or nothing says what it is.
+    """
+    description = path.with_suffix(".json")
+    if not description.exists():
+        raise ValueError(
+            f"{description} is missing, which says what {path.name} is; extract the features again"
+        )
+    stored = json.loads(description.read_text())
+    rows, num_images = stored["rows"], stored["identity"]["shape"][0]
+    if rows < num_images or path.stat().st_size != stored["bytes"]:
+        raise ValueError(
+            f"{path} has {rows} of {num_images} images; let the same `transfer features` command finish it"
+        )
+    kept = np.ones(num_images, bool)
+    kept[[index for index, _, _ in stored["unreadable"]]] = False
+    return stored["identity"], Features(path=path, kept=kept)
+
+
 def check_space(files: Iterable[FeatureFile], folder: Path) -> None:
     """Raises RunFailedError where the disk cannot take the files; a full disk kills the process without a message."""
     needed, free = sum(file.num_bytes for file in files), shutil.disk_usage(folder).free
@@ -124,7 +156,7 @@ def check_space(files: Iterable[FeatureFile], folder: Path) -> None:
 def claimed(folder: Path, world: World, stop: StopSignal) -> Iterator[bool]:
     """Inside, no other command extracts into `folder`; False where a signal came while waiting for one that does."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with (folder / LOCK).open("w") as lock:
         has_waited = False
         while not world.gather(world.is_main and _take(lock))[0]:
             if stop.agreed():

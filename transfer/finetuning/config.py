@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from transfer.config import ClassificationConfig, DownstreamTest
+from transfer.config import BackboneConfig, ClassificationConfig, DownstreamTest
 
 FinetuneProtocolName = Literal["voc07", "semi_supervised", "folder"]
 
@@ -29,6 +29,7 @@ class FinetuneConfig(ClassificationConfig):
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = (*ClassificationConfig.FREE_KEYS, "save_every", "evaluate_every")
 
+    backbone: BackboneConfig
     protocol: FinetuneProtocolName = "voc07"
     train_from: str = "all"
     label_share: float = 1.0

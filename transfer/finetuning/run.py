@@ -21,6 +21,7 @@ from transfer.data.labelled import (
     images_by_class,
     label_images,
     open_labelled,
+    require_pictures,
     take_label_share,
 )
 from transfer.finetuning.config import FinetuneConfig
@@ -74,6 +75,7 @@ def _train_classifier(
     for key, value in (("save_every", config.save_every), ("evaluate_every", config.evaluate_every)):
         if value < 1:
             raise ValueError(f"{key} is {value}, expected at least 1")
+    require_pictures(labelled, test)
     recipe = resolve(
         config.protocol,
         steps=config.steps,

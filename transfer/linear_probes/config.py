@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from transfer.config import ClassificationConfig, DownstreamTest, LinearProtocolName, SelectionDataConfig
+from transfer.config import (
+    BackboneConfig,
+    ClassificationConfig,
+    DownstreamTest,
+    LinearProtocolName,
+    SelectionDataConfig,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +27,7 @@ class LinearConfig(ClassificationConfig):
             chosen; null looks after the last epoch alone.
     """
 
+    backbone: BackboneConfig
     data: SelectionDataConfig
     protocol: LinearProtocolName = "zhang16"
     stages: list[str] | None = None

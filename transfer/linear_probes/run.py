@@ -16,7 +16,7 @@ from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, open_backbone
 from transfer.classification import answers_to_all, class_ranks, measure, rank_metrics
-from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
+from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled, require_pictures
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
@@ -74,6 +74,7 @@ def _train_probes(
     test: LabelledImages,
     validation: float | AnyImages | None,
 ) -> list[Record]:
+    require_pictures(labelled, test)
     recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
     learning_rates = list(config.learning_rates or recipe.learning_rates or [recipe.lr])
     selection = open_selection(

@@ -10,10 +10,10 @@ from sklearn.preprocessing import normalize
 
 from pretext.runtime.progress import Progress
 from pretext.spelling import first_few
-from transfer.backbone import AnyBackbone, open_backbone
+from transfer.backbone import AnyBackbone
 from transfer.classification import Kind, average_precision, measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import extract_all
+from transfer.features.extraction import extract_all, open_tested
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.linear_svms.class_svm import COSTS, MAX_ITERATIONS, UNCHOSEN_COST, ClassSvm, train_and_score
@@ -28,7 +28,7 @@ def run(config: SvmConfig) -> list[Record]:
 
 
 def svm(
-    backbone: AnyBackbone,
+    backbone: AnyBackbone | None,
     train: AnyImages,
     test: AnyImages,
     *,
@@ -41,7 +41,7 @@ def svm(
     All processes extract; the first one trains, `num_jobs` classes at one time.
 
     Args:
-        backbone: see `open_backbone`; it is left as it is.
+        backbone: see `open_backbone`; it is left as it is. None where the data are `features:FOLDER`.
         train, test: see `label_images`.
         out: folder of the results; None leaves nothing behind.
         cache: folder of the features; None keeps none.
@@ -60,16 +60,14 @@ def svm(
 
 
 def _train_svms(
-    config: SvmConfig, backbone: AnyBackbone, train: LabelledImages, test: LabelledImages
+    config: SvmConfig, backbone: AnyBackbone | None, train: LabelledImages, test: LabelledImages
 ) -> list[Record]:
     _check(config)
     recipe = resolve(config.protocol, config.data.image_size, config.data.crop_size)
     check_images_of_classes(one_vs_rest(train), train.classes, max(config.shots or [1]))
     shown = ["shots"] if config.shots else []
     with start_run(config) as run:
-        opened = open_backbone(
-            backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
-        )
+        opened, protocol = open_tested(config, backbone, recipe, [train, test])
         if records := run.finished(opened, len(train.source)):
             return run.finish(records, metrics_table(records, shown))
         train_features, test_features = extract_all(config, run, opened, recipe, [train, test])
@@ -86,7 +84,7 @@ def _train_svms(
                     Record(
                         task="low_shot_svm" if config.shots else "svm",
                         data=test.name,
-                        protocol=recipe.described(),
+                        protocol=protocol,
                         backbone=opened.name,
                         weights=opened.sha256,
                         stage=stage,

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float32, Int64, Shaped
 from torch import Tensor
 
-from transfer.backbone import AnyBackbone, open_backbone
+from transfer.backbone import AnyBackbone
 from transfer.classification import measure
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled
-from transfer.features.extraction import extract_all
+from transfer.features.extraction import extract_all, open_tested
 from transfer.features.files import Features
 from transfer.features.protocols import resolve
 from transfer.nearest_neighbours.config import KnnConfig
@@ -32,7 +32,7 @@ def run(config: KnnConfig) -> list[Record]:
 
 
 def knn(
-    backbone: AnyBackbone,
+    backbone: AnyBackbone | None,
     train: AnyImages,
     test: AnyImages,
     *,
@@ -46,7 +46,7 @@ def knn(
     All processes extract; the first one looks for the neighbours.
 
     Args:
-        backbone: see `open_backbone`; it is left as it is.
+        backbone: see `open_backbone`; it is left as it is. None where the data are `features:FOLDER`.
         train, test: see `label_images`.
         validation: on which one of several k is chosen; see `SelectionDataConfig`.
         out: folder of the results; None leaves nothing behind.
@@ -70,7 +70,7 @@ def knn(
 
 def _classify(
     config: KnnConfig,
-    backbone: AnyBackbone,
+    backbone: AnyBackbone | None,
     train: LabelledImages,
     test: LabelledImages,
     validation: float | AnyImages | None,
@@ -81,14 +81,12 @@ def _classify(
         validation, train, test, config.data, seed=config.seed, left_open=len(set(config.k)) > 1
     )
     with start_run(config) as run:
-        opened = open_backbone(
-            backbone, config.seed, lambda: train.random_crops(recipe.train_cut(), config.seed)
-        )
-        if records := run.finished(opened, len(train.source)):
-            return run.finish(records, stages_table(records, ["k"]))
         sets = [train, test]
         if selection and selection.chosen_on == "validation" and selection.held_out is None:
             sets.append(selection.images)
+        opened, protocol = open_tested(config, backbone, recipe, sets)
+        if records := run.finished(opened, len(train.source)):
+            return run.finish(records, stages_table(records, ["k"]))
         features = extract_all(config, run, opened, recipe, sets)
         if not run.world.is_main:
             return []
@@ -131,7 +129,7 @@ def _classify(
                 },
                 task="knn",
                 data=test.name,
-                protocol=recipe.described(),
+                protocol=protocol,
                 backbone=opened.name,
                 weights=opened.sha256,
                 stage=stage,

@@ -83,7 +83,7 @@ def extract(
         max_broken_share=data.max_broken_share,
         world=CPU,
     )
-    return extractor.extract(images, Path(config.cache), images.fingerprint())
+    return extractor.extract_cached(images, Path(config.cache), images.fingerprint())
 
 
 def counted(backbone: OpenedBackbone) -> list[int]:
@@ -189,7 +189,7 @@ def edit_description(path: Path) -> None:
     [
         (lambda path: os.truncate(path, path.stat().st_size - 4), "bytes instead of"),
         (lambda path: path.unlink(), "0 bytes instead of"),
-        (lambda path: path.with_suffix(".json").unlink(), "half-written"),
+        (lambda path: path.with_suffix(".json").unlink(), "nothing says what they are"),
         (edit_description, "torch '1.0' there"),
     ],
 )
@@ -226,7 +226,7 @@ def test_an_unreadable_image_is_named_counted_and_not_kept_also_when_the_feature
             extract(dataclasses.replace(config, cache=cache), strict)
 
 
-def test_a_signal_stops_and_what_is_half_extracted_is_extracted_again(config, data, tmp_path, capsys):
+def test_a_signal_stops_and_the_rest_is_extracted_from_there(config, data, tmp_path, capsys):
     backbone = opened()
     first = next(module for module in backbone.network.modules() if isinstance(module, nn.Conv2d))
     batches = counted(backbone)
@@ -240,8 +240,10 @@ def test_a_signal_stops_and_what_is_half_extracted_is_extracted_again(config, da
         extract(config, data, backbone)
     assert stopped.value.exit_status == 128 + signal.SIGTERM
     hook.remove()
+    batches.clear()
     features = arrays(extract(config, data, backbone))
-    assert capsys.readouterr().out.count("again: they are half-written") == len(STAGES)
+    assert batches == [1]
+    assert "from image 6 on" in capsys.readouterr().out
     elsewhere = dataclasses.replace(config, cache=str(tmp_path / "elsewhere"))
     assert_bit_equal(arrays(extract(elsewhere, data)), features)
 
@@ -270,7 +272,7 @@ def test_of_two_commands_one_waits_and_then_finds_the_features(config, data, mon
     whole, description = path.read_bytes(), path.with_suffix(".json")
     text = description.read_text()
     description.unlink()
-    lock = (path.parent / "lock").open("w")
+    lock = (path.parent / "extraction.lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
 
     def the_other_finishes(seconds: float) -> None:
@@ -288,7 +290,7 @@ def test_of_two_commands_one_waits_and_then_finds_the_features(config, data, mon
 def test_a_signal_ends_the_wait_for_another_command(config, data, monkeypatch):
     path = extract(config, data)["conv5"].path
     monkeypatch.setattr(feature_files.time, "sleep", lambda seconds: os.kill(os.getpid(), signal.SIGTERM))
-    with (path.parent / "lock").open("w") as lock:
+    with (path.parent / "extraction.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(StoppedError):
             extract(config, data)
