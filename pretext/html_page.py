@@ -2,12 +2,14 @@
 
 import base64
 import hashlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 
 def render_page(
@@ -45,6 +47,15 @@ def render_page(
         policy="; ".join([*directives, policy] if policy else directives),
         **values,
     )
+
+
+def thumbnail_uri(image: Image.Image, side: int) -> str:
+    """The picture as a data URI, a JPEG of at most `side` x `side` pixels."""
+    thumbnail = image.copy()
+    thumbnail.thumbnail((side, side))
+    file = io.BytesIO()
+    thumbnail.save(file, "JPEG", quality=80, optimize=True)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
 def _digest(text: str) -> str:

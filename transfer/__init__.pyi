@@ -13,5 +13,7 @@ from .linear_svms.run import svm as svm
 from .live_backbone import LiveBackbone as LiveBackbone
 from .nearest_neighbours.run import knn as knn
 from .partial_training import frozen as frozen
+from .prediction.run import Prediction as Prediction
+from .prediction.run import predict as predict
 from .results import Record as Record
 from .segmentation.run import segment as segment

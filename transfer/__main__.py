@@ -1,5 +1,5 @@
-"""`transfer`: linear, knn, svm, finetune, detect, segment, a downstream test of your own, table, features, doctor,
-sample-voc.
+"""`transfer`: linear, knn, svm, finetune, detect, segment, a downstream test of your own, table, predict, features,
+doctor, sample-voc.
 
 Torch is imported only after a command line was understood, so that `--help` and a misspelt key answer at once.
 """
@@ -15,6 +15,7 @@ from pretext.runtime.command_line import Command
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
 from transfer.downstream import DOWNSTREAM_TESTS, run_outside_test
 from transfer.features.config import FeaturesConfig
+from transfer.prediction.config import PredictConfig
 
 
 def command_of(test: DownstreamTest, run: Callable[[Any], Any] | str) -> Command:
@@ -50,6 +51,12 @@ COMMANDS = {
         config=TableConfig,
         run="transfer.table.make:make_table",
         help="all results in one table, beside the published numbers",
+        words="results",
+    ),
+    "predict": Command(
+        config=PredictConfig,
+        run="transfer.prediction.run:run",
+        help="the classes that a trained linear probe sees in images",
         words="results",
     ),
     "features": Command(

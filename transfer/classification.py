@@ -1,6 +1,6 @@
 """What all tests of classification share: the loss, the measured numbers, and tests repeated during a training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -102,6 +102,24 @@ def class_ranks(
 def rank_metrics(ranks: Int64[np.ndarray, " images"], num_classes: int) -> dict[str, float]:
     """top1, and top5 where there are more than five classes, in percent, from `class_ranks`."""
     return {f"top{k}": float(100 * (ranks <= k).mean()) for k in (1, 5) if k == 1 or num_classes > 5}
+
+
+def confusion_matrix(
+    labels: Int64[np.ndarray, " images"], predicted: Int64[np.ndarray, " images"], num_classes: int
+) -> Int64[np.ndarray, "classes classes"]:
+    """How many images of each class (rows) were taken for each class (columns)."""
+    places = num_classes * labels + predicted
+    return np.bincount(places, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def class_accuracies(
+    confusion: Int64[np.ndarray, "classes classes"], classes: Sequence[str]
+) -> dict[str, float | None]:
+    """Class -> percent of its images that were recognised; None of a class without an image."""
+    return {
+        name: float(100 * row[place] / row.sum()) if row.any() else None
+        for place, (name, row) in enumerate(zip(classes, confusion, strict=True))
+    }
 
 
 def measure(

@@ -66,18 +66,26 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     return path
 
 
-def make_records(measured: Mapping[str, Any], details: dict[str, Any], **common: Any) -> list[Record]:
+def make_records(
+    measured: Mapping[str, Any],
+    details: dict[str, Any],
+    of_first: Mapping[str, Any] | None = None,
+    **common: Any,
+) -> list[Record]:
     """A record for each metric.
 
     Args:
         measured: the metrics, which are its floats, and what the details say of their test, such as its step.
         details: what else they say.
+        of_first: what the first record's details say beside that.
         common: what the records have in common.
     """
     metrics = {name: value for name, value in measured.items() if isinstance(value, float)}
     of_test = {name: value for name, value in measured.items() if name not in metrics}
     return [
-        Record(metric=metric, value=value, details=of_test | details, **common)
+        Record(metric=metric, value=value, details={**of_test, **details, **(of_first or {})}, **common)
+        if metric == next(iter(metrics))
+        else Record(metric=metric, value=value, details=of_test | details, **common)
         for metric, value in metrics.items()
     ]
 

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import top_k_accuracy_score
+from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
+from sklearn.metrics import recall_score, top_k_accuracy_score
 
-from transfer.classification import class_ranks, classification_losses, measure
+from transfer.classification import (
+    class_accuracies,
+    class_ranks,
+    classification_losses,
+    confusion_matrix,
+    measure,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -53,3 +60,15 @@ def test_the_loss_of_multi_label_images_sums_classes_and_leaves_out_the_difficul
         -torch.log(sigmoid(torch.tensor(3.0))) - torch.log(sigmoid(torch.tensor(-2.0))),
     ]
     torch.testing.assert_close(classification_losses(logits, labels), torch.stack(expected))
+
+
+def test_the_confusion_matrix_and_the_accuracies_of_classes_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 4, 200), rng.integers(0, 4, 200)
+    confusion = confusion_matrix(labels, predicted, 5)
+    expected = sklearn_confusion_matrix(labels, predicted, labels=range(5))
+    np.testing.assert_array_equal(confusion, expected)
+    recalls = recall_score(labels, predicted, average=None)
+    accuracies = class_accuracies(confusion, "abcde")
+    np.testing.assert_allclose([accuracies[name] for name in "abcd"], 100 * recalls)
+    assert accuracies["e"] is None

@@ -1,13 +1,22 @@
-"""Trained linear classifiers: the one chosen for each stage."""
+"""Trained linear classifiers: the one chosen for each stage, and the file that keeps them."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from pretext.pretrained import state_hash
+from pretext.runtime.whole_file import whole_file
+from pretext.weights_file import read_safetensors
+
+FILE = "probes.safetensors"
 
 
 class Probe(nn.Module):
@@ -52,6 +61,11 @@ class Choice:
     chosen: Mapping[str, Any]
     values: Mapping[str, float]
 
+    @property
+    def sha256(self) -> str:
+        """Of the probe's tensors."""
+        return state_hash(self.probe)
+
 
 class ChosenProbes:
     """Of each stage the probe with the highest first metric so far, the first of equals.
@@ -80,6 +94,13 @@ class ChosenProbes:
         if known is None or next(iter(values.values())) > next(iter(known.values.values())):
             self.by_stage[stage] = Choice(probe=copy_probe(), chosen=dict(chosen), values=dict(values))
 
+    @property
+    def best_stage(self) -> str | None:
+        """The stage with the highest first metric; None where there is none."""
+        if not all(choice.values for choice in self.by_stage.values()):
+            return None
+        return max(self.by_stage, key=lambda stage: next(iter(self.by_stage[stage].values.values())))
+
     def scores(self, pooled: Mapping[str, Tensor]) -> Float[Tensor, "batch stages classes"]:
         """Scores (logits) of every stage's probe."""
         return torch.stack([choice.probe(pooled[stage]) for stage, choice in self.by_stage.items()], dim=1)
@@ -102,3 +123,70 @@ class ChosenProbes:
             stage: Choice(probe=Probe(**of["probe"]), chosen=of["chosen"], values=of["values"])
             for stage, of in state.items()
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbesCard:
+    """What a file of probes says of them, so that they can be used.
+
+    Attributes:
+        backbone: its name in results.
+        weights: SHA-256 of its weights.
+        classes: names, in the order of a probe's scores.
+        multi_label: whether an image may show several of them.
+        protocol: by its name; with `image_size` and `crop_size` it says what the backbone sees and how it is pooled.
+        precision: of the backbone's arithmetic.
+        stage: the one with the highest first metric on the validation images; None where there were none.
+    """
+
+    backbone: str
+    weights: str
+    classes: list[str]
+    multi_label: bool
+    protocol: str
+    image_size: int
+    crop_size: int
+    precision: str
+    stage: str | None
+
+
+def save_probes(folder: Path, probes: ChosenProbes, card: ProbesCard) -> None:
+    """Write the probes of all stages, tensors named `STAGE/weight`, and their card into `folder`."""
+    tensors = {
+        f"{stage}/{name}": tensor.contiguous().cpu()
+        for stage, choice in probes.by_stage.items()
+        for name, tensor in choice.probe.state_dict().items()
+    }
+    metadata = {"card": json.dumps(asdict(card)), "stages": json.dumps(list(probes.by_stage))}
+    with whole_file(folder / FILE) as file:
+        save_file(tensors, file, metadata)
+
+
+def load_probes(folder: Path) -> tuple[dict[str, Probe], ProbesCard]:
+    """Stage -> probe, in order of depth, and their card, from the folder of a `transfer linear` run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged or of another kind.
+    """
+    path = folder / FILE
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no {path}; give the --out folder of a finished `transfer linear` run"
+        )
+    tensors, metadata = read_safetensors(path)
+    try:
+        card, stages = ProbesCard(**json.loads(metadata["card"])), json.loads(metadata["stages"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a file of probes ({error!r}); run `transfer linear` anew") from error
+    probes = {
+        stage: Probe(
+            **{
+                name.removeprefix(f"{stage}/"): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(f"{stage}/")
+            }
+        )
+        for stage in stages
+    }
+    return probes, card

@@ -15,12 +15,19 @@ from pretext.images.loader import Batch, shuffled_batches
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, open_backbone
-from transfer.classification import answers_to_all, class_ranks, measure, rank_metrics
+from transfer.classification import (
+    answers_to_all,
+    class_accuracies,
+    class_ranks,
+    confusion_matrix,
+    measure,
+    rank_metrics,
+)
 from transfer.data.labelled import AnyImages, LabelledImages, label_images, open_labelled, require_pictures
 from transfer.features.protocols import resolve
 from transfer.linear_probes.config import LinearConfig
 from transfer.linear_probes.heads import LinearHeads
-from transfer.linear_probes.probes import ChosenProbes
+from transfer.linear_probes.probes import ChosenProbes, ProbesCard, save_probes
 from transfer.partial_training import frozen
 from transfer.results import Record, make_records, stages_table
 from transfer.runs import config_of, start_run
@@ -29,6 +36,7 @@ from transfer.stages import choose_stages
 from transfer.training import Training
 
 LOG_EVERY = 50  # steps
+MAX_CONFUSED = 100  # classes whose confusion matrix a record holds
 
 
 def run(config: LinearConfig) -> list[Record]:
@@ -129,8 +137,9 @@ def _train_probes(
         ) -> tuple[np.ndarray, np.ndarray]:
             """What classifiers answer to all images, and which of these could be read.
 
-            Ranks of the right class, or scores where an image may show several; of several crops by the mean: of
-            probabilities, or of logits where an image may show several classes.
+            The rank of the right class and the class of the highest score, or all scores where an image may show
+            several; of several crops by the mean: of probabilities, or of logits where an image may show several
+            classes.
             """
 
             def answer(batch: Batch) -> Tensor:
@@ -139,8 +148,9 @@ def _train_probes(
                 scores = scores.unflatten(0, (len(batch.rgb), -1)).mean(1)
                 if images.multi_label:
                     return scores
-                # A rank is enough: ImageNet's scores of all classifiers would fill the memory.
-                return class_ranks(scores, images.labels_at(batch.indices).to(world.device))
+                # These are enough: ImageNet's scores of all classifiers would fill the memory.
+                ranks = class_ranks(scores, images.labels_at(batch.indices).to(world.device))
+                return torch.stack([ranks, scores.argmax(-1)], dim=-1)
 
             return answers_to_all(
                 images,
@@ -283,7 +293,8 @@ def _train_probes(
             chosen = selection.details(choice.chosen, among, choice.values) if selection else {}
             records += make_records(
                 _measured(values[:, place], test, was_readable),
-                details | chosen,
+                details | chosen | {"probe": choice.sha256},
+                None if test.multi_label else _by_class(values[:, place, 1], test, was_readable),
                 task="linear",
                 data=test.name,
                 protocol=recipe.described(),
@@ -294,6 +305,19 @@ def _train_probes(
                 seed=config.seed,
                 settings=settings,
             )
+        if world.is_main:
+            card = ProbesCard(
+                backbone=opened.name,
+                weights=opened.sha256,
+                classes=list(test.classes),
+                multi_label=test.multi_label,
+                protocol=recipe.name,
+                image_size=recipe.image_size,
+                crop_size=recipe.crop_size,
+                precision=config.precision,
+                stage=probes.best_stage,
+            )
+            save_probes(run.folder.path, probes, card)
         return run.finish(records, stages_table(records), training.progress.say)
 
 
@@ -325,7 +349,16 @@ def _measured(answers: np.ndarray, images: LabelledImages, readable: np.ndarray)
     """Metrics of one classifier's answers, ranks or scores."""
     if images.multi_label:
         return measure(answers, images.labels, readable)
-    return rank_metrics(answers[readable], len(images.classes))
+    return rank_metrics(answers[readable, 0], len(images.classes))
+
+
+def _by_class(predicted: np.ndarray, images: LabelledImages, readable: np.ndarray) -> dict[str, Any]:
+    """What the top1 record says of each class; the whole confusion matrix of few classes."""
+    confusion = confusion_matrix(images.labels[readable], predicted[readable], len(images.classes))
+    details: dict[str, Any] = {"accuracy_by_class": class_accuracies(confusion, images.classes)}
+    if len(images.classes) <= MAX_CONFUSED:
+        details["confusion"] = confusion.tolist()
+    return details
 
 
 def _highest(measured: Mapping[str, list[dict[str, float]]]) -> str:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
 from statistics import fmean, stdev
 from typing import Any
+
+import numpy as np
 
 from transfer.results import ChosenOn, Record
 
@@ -20,10 +22,13 @@ class Cell:
 
     Attributes:
         on_validation: the same metric on validation images, where something was chosen on these.
+        confusion: of classification, class -> class it was taken for -> how many test images, of all seeds together;
+            empty where the records do not have it.
     """
 
     values: tuple[float, ...]
     on_validation: tuple[float, ...] = ()
+    confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:
@@ -203,7 +208,17 @@ def _cell(records: Sequence[Record]) -> Cell:
     return Cell(
         tuple(record.value for record in records),
         tuple(value for value in on_validation if value is not None),
+        _confusion(records),
     )
+
+
+def _confusion(records: Sequence[Record]) -> dict[str, dict[str, int]]:
+    details = [record.details for record in records if "confusion" in record.details]
+    if len(details) < len(records):
+        return {}
+    names = list(details[0]["accuracy_by_class"])
+    total = np.sum([of["confusion"] for of in details], axis=0)
+    return {name: dict(zip(names, row, strict=True)) for name, row in zip(names, total.tolist(), strict=True)}
 
 
 def setting_name(key: str) -> str:
@@ -212,12 +227,13 @@ def setting_name(key: str) -> str:
 
 
 def _choice(record: Record) -> str:
-    """What was chosen among what, and by which metric on which images."""
-    among = "; ".join(
+    """What was chosen among what, if there was more than one, and by which metric on which images."""
+    among = [
         f"{setting_name(name)} among {', '.join(map(str, values))}"
         for name, values in record.details["chosen_among"].items()
-    )
-    return f"{among}; by {record.details['chosen_by']}"
+        if len(values) > 1
+    ]
+    return "; ".join([*among, f"by {record.details['chosen_by']}"])
 
 
 def _merged(orders: Iterable[Iterable[str]]) -> list[str]:

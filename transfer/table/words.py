@@ -1,5 +1,7 @@
 """What a table of results says in words, the same in Markdown, LaTeX and the page."""
 
+from collections.abc import Mapping
+
 from pretext.quoted import NOTE, mark
 from transfer.downstream import DOWNSTREAM_TESTS
 from transfer.table.comparison import Cell, Grid, Table
@@ -54,6 +56,18 @@ def notes(table: Table) -> list[str]:
             + "."
         )
     return lines
+
+
+def confusions(table: Table) -> list[tuple[str, Mapping[str, Mapping[str, int]]]]:
+    """For each row what its confusion matrix is of, and the matrix; see `Cell`.
+
+    Of several stages that which was chosen on validation images, or else the deepest.
+    """
+    return [
+        (f"{row.label}, {column}", row.cells[column].confusion)
+        for row in table.rows
+        if (column := row.chosen_column or list(row.cells)[-1]) and row.cells[column].confusion
+    ]
 
 
 def beside(table: Table) -> list[PublishedResults]:

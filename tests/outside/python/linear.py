@@ -15,6 +15,19 @@ backbone = transfer.LiveBackbone(
     std=(0.5, 0.5, 0.5),
     image_size=64,
 )
-records = transfer.linear(backbone, train, test, image_size=64, crop_size=64, epochs=2, batch_size=10)
+records = transfer.linear(
+    backbone,
+    train,
+    test,
+    validation=0.2,  # of `train` is held out, and chooses the learning rate
+    learning_rates=[0.01, 0.1],
+    image_size=64,
+    crop_size=64,
+    epochs=2,
+    batch_size=10,
+    out="results/linear",
+)
 for record in records:
-    print(record.stage, record.metric, record.value)
+    print(record.stage, record.metric, record.value, record.details["lr"])
+first = transfer.predict("results/linear", test, backbone=backbone)[0]
+print(first.classes[0], f"{first.probabilities[0]:.0%}")

@@ -163,3 +163,23 @@ def test_a_table_of_one_column_has_no_figure(tmp_path):
     write_records(tmp_path, [record()])
     make_table(TableConfig(results=[tmp_path], out=tmp_path / "out"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"table.md", "table.tex", "index.html"}
+
+
+def test_the_page_shows_which_classes_were_taken_for_each_other_at_the_stage_chosen_on_validation(tmp_path):
+    def measured(stage, on_validation, confusion, seed=0):
+        details = {"chosen_among": {}, "chosen_by": "top1", "validation": {"top1": on_validation}}
+        classes = {"accuracy_by_class": {"cat": 50.0, "dog": 100.0}, "confusion": confusion}
+        return record(stage=stage, seed=seed, chosen_on="validation", details=details | classes)
+
+    records = [
+        measured("conv1", 90.0, [[31, 2], [0, 7]]),
+        measured("conv2", 10.0, [[0, 99], [99, 0]]),
+        measured("conv1", 90.0, [[11, 2], [0, 7]], seed=1),
+        measured("conv2", 10.0, [[0, 99], [99, 0]], seed=1),
+    ]
+    write_records(tmp_path, records)
+    make_table(TableConfig(results=[tmp_path], out=tmp_path / "out"))
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "Classes taken for each other: colorization, conv1" in text
+    cells = re.findall(r'<td class="(right|wrong)" style="--share: (\d+)%">(\d*)</td>', text)
+    assert cells == [("right", "91", "42"), ("wrong", "9", "4"), ("wrong", "0", ""), ("right", "100", "14")]
