@@ -123,7 +123,7 @@ def segmentor(network: Eccv16, crop_size: int = LARGE_CROP) -> nn.Module:
     model = build_segmentor(
         PretextBackbone(network).eval(),
         replace(SEGMENTATION_PROTOCOLS["fcn_20k"], crop_size=crop_size),
-        stage="conv7",
+        stages=["conv7"],
         num_classes=NUM_CLASSES + 1,
     )
     model.init_weights()

@@ -30,7 +30,7 @@ ADAPTERS = {
     "detectron2": tuple(
         f"transfer.detection.{name}" for name in ("adapter", "loading", "evaluation", "trainer", "run")
     ),
-    "mmseg": ("transfer.segmentation.adapter", "transfer.segmentation.evaluation"),
+    "mmseg": tuple(f"transfer.segmentation.{name}" for name in ("adapter", "evaluation", "runner")),
     "mmengine": tuple(f"transfer.segmentation.{name}" for name in ("adapter", "loading", "runner")),
 }
 

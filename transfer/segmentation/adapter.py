@@ -44,6 +44,7 @@ with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
     warnings.filterwarnings("ignore", "Fail to import ``MultiScaleDeformableAttention``")
     import mmseg.datasets
     import mmseg.models  # noqa: F401
+    from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 
 PIXEL_MEAN, PIXEL_STD = 128.0, 1.0  # grey, of 0..255
 DATA_PREPROCESSOR = {
@@ -141,6 +142,21 @@ class SegmentationBackbone(nn.Module):
 
 
 @MODELS.register_module()
+class LinearHead(BaseDecodeHead):
+    """A BatchNorm and a 1x1 convolution on stages that are resized to the grid of the first and concatenated."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(input_transform="resize_concat", **options)
+        self.norm = nn.BatchNorm2d(self.in_channels)
+
+    def forward(
+        self, stages: Sequence[Float[Tensor, "batch _ _ _"]]
+    ) -> Float[Tensor, "batch classes height width"]:
+        """Logits on the grid of the first stage."""
+        return self.cls_seg(self.norm(self._transform_inputs(stages)))
+
+
+@MODELS.register_module()
 class LabelledCrossEntropy(nn.Module):
     """Cross-entropy averaged over the labelled pixels of each image, then over images.
 
@@ -164,13 +180,13 @@ def build_segmentor(
     network: TransferBackbone,
     protocol: SegmentationProtocol,
     *,
-    stage: str,
+    stages: Sequence[str],
     num_classes: int,
     train_from: str = "all",
 ) -> nn.Module:
-    """mmsegmentation's `EncoderDecoder`: `network`, whose weights are taken as they are, and an FCN head on `stage`.
+    """mmsegmentation's `EncoderDecoder`: `network`, whose weights are taken as they are, and a head on `stages`.
 
-    Its `forward(images, mode="tensor")` gives logits on the grid of the stage. The weights of the head come from
+    Its `forward(images, mode="tensor")` gives logits on the grid of the first stage. The weights of the head come from
     torch's global random numbers, some here and some when mmengine calls `init_weights`.
 
     Raises:
@@ -183,7 +199,7 @@ def build_segmentor(
     backbone = {
         "type": "TransferBackbone",
         "model": network,
-        "stages": [stage],
+        "stages": list(stages),
         "train_from": train_from,
         "batch_norm": protocol.batch_norm,
     }
@@ -191,8 +207,12 @@ def build_segmentor(
         "type": "EncoderDecoder",
         "data_preprocessor": preprocessor,
         "backbone": backbone,
-        "decode_head": head_config(protocol, network.stages[stage].channels, num_classes),
-        "test_cfg": ConfigDict(mode="whole"),
+        "decode_head": head_config(
+            protocol, [network.stages[stage].channels for stage in stages], num_classes
+        ),
+        "test_cfg": ConfigDict(mode="slide", crop_size=size, stride=(2 * protocol.crop_size // 3,) * 2)
+        if protocol.slides
+        else ConfigDict(mode="whole"),
     }
     with warnings.catch_warnings(), DefaultScope.overwrite_default_scope("mmseg"):
         warnings.filterwarnings(
@@ -201,23 +221,36 @@ def build_segmentor(
         return MODELS.build(model)
 
 
-def head_config(protocol: SegmentationProtocol, channels: int, num_classes: int) -> dict[str, Any]:
+def head_config(
+    protocol: SegmentationProtocol, stage_channels: Sequence[int], num_classes: int
+) -> dict[str, Any]:
     """mmsegmentation's configuration of the head.
 
     The convolutions of the FCN head have a quarter of the stage's channels and at most 512: mmsegmentation's 512 on
     ResNet-50 and 128 on ResNet-18.
     """
-    if protocol.head == "score":
+    channels = sum(stage_channels)
+    form: dict[str, Any]
+    if protocol.head == "linear":
+        form = {
+            "type": "LinearHead",
+            "in_channels": list(stage_channels),
+            "in_index": list(range(len(stage_channels))),
+            "channels": channels,
+        }
+    elif protocol.head == "score":
         form = {"channels": channels, "num_convs": 0, "kernel_size": 1, "concat_input": False}
     else:
         form = {"channels": min(512, channels // 4), "num_convs": 2, "concat_input": True}
     loss = {"labelled": "LabelledCrossEntropy", "all": "CrossEntropyLoss"}[protocol.loss]
-    return form | {
-        "type": "FCNHead",
-        "in_channels": channels,
-        "num_classes": num_classes,
-        "out_channels": num_classes,  # two classes too
-        "dropout_ratio": protocol.dropout,
-        "norm_cfg": {"type": "BN"},
-        "loss_decode": {"type": loss},
-    }
+    return (
+        {"type": "FCNHead", "in_channels": channels}
+        | form
+        | {
+            "num_classes": num_classes,
+            "out_channels": num_classes,  # two classes too
+            "dropout_ratio": protocol.dropout,
+            "norm_cfg": {"type": "BN"},
+            "loss_decode": {"type": loss},
+        }
+    )

@@ -5,7 +5,7 @@ from typing import ClassVar, Literal
 
 from transfer.config import DownstreamTest, FrameworkConfig
 
-SegmentationProtocolName = Literal["zhang16", "fcn_20k", "fcn_40k", "plain"]
+SegmentationProtocolName = Literal["zhang16", "fcn_20k", "fcn_40k", "dinov2_linear", "plain"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,19 @@ class SegmentConfig(FrameworkConfig):
     """Train a segmentation network on a backbone with mmsegmentation.
 
     Args:
-        protocol: zhang16 (FCN-32s), fcn_20k or fcn_40k (the FCN head of today), or plain (that head, a short recipe for
-            small data).
+        protocol: zhang16 (FCN-32s), fcn_20k or fcn_40k (the FCN head of today), dinov2_linear (a linear head), or plain
+            (the FCN head, a short recipe for small data).
+        head: score (FCN-32s's), fcn, or linear: BatchNorm and a 1x1 convolution, a probe of a frozen backbone; null
+            takes the protocol's.
+        stages: several for a linear head, which concatenates them on the grid of the first; null takes `stage`.
+        test_scales: scales of a test image whose answers are averaged, each also mirrored; null tests it once as it is.
     """
 
     data: SegmentationDataConfig
     protocol: SegmentationProtocolName = "plain"
+    head: Literal["score", "fcn", "linear"] | None = None
+    stages: list[str] | None = None
+    test_scales: list[float] | None = None
 
 
 SEGMENT = DownstreamTest(

@@ -40,9 +40,13 @@ def train_pipeline(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
 
 
 def test_pipeline(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
-    """The same of a test image, whose mask keeps its size."""
-    resize = [_resize(protocol.image_size)] if protocol.image_size else []
-    return [READ, *resize, READ_MASK, PACK]
+    """The same of a test image, whose mask keeps its size: once, or at each scale of the protocol, also mirrored."""
+    if not protocol.test_scales:
+        resize = [_resize(protocol.image_size)] if protocol.image_size else []
+        return [READ, *resize, READ_MASK, PACK]
+    sizes = [_scaled(protocol.image_size, scale) for scale in protocol.test_scales]
+    mirrors = [{"type": "RandomFlip", "prob": prob, "direction": "horizontal"} for prob in (0.0, 1.0)]
+    return [READ, {"type": "TestTimeAug", "transforms": [sizes, mirrors, [READ_MASK], [PACK]]}]
 
 
 def train_loader(
@@ -106,6 +110,13 @@ class _Images(Dataset[dict[str, Any]]):
 
 def _resize(image_size: tuple[int, int]) -> dict[str, Any]:
     return {"type": "Resize", "scale": image_size, "keep_ratio": True}
+
+
+def _scaled(image_size: tuple[int, int] | None, scale: float) -> dict[str, Any]:
+    if image_size is None:
+        return {"type": "Resize", "scale_factor": scale, "keep_ratio": True}
+    width, height = image_size
+    return _resize((round(scale * width), round(scale * height)))
 
 
 def _loader_options(world: World, num_workers: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Recipes for training segmentation networks, by name."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from transfer.schedule import FrameworkProtocol, Schedule, overridden
@@ -9,34 +9,52 @@ from transfer.segmentation.config import SegmentConfig
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationProtocol(FrameworkProtocol):
-    """How an FCN is trained, by SGD with momentum 0.9, and tested: on whole images, one at a time.
+    """How a segmentation network is trained, and tested: on one image at a time.
 
     Attributes:
+        optimizer: SGD with momentum 0.9, or AdamW.
         lr_drops: shares of the steps after which the learning rate falls to a tenth; None lets it fall as
-            (1 - share)^0.9 to a hundredth.
+            (1 - share)^power to `lr_end` times itself.
         weight_decay: of all weights.
         head: `score` is a 1x1 convolution behind dropout, FCN-32s's; `fcn` has two 3x3 convolutions before it, and one
-            that sees both them and the stage: mmsegmentation's FCN.
+            that sees both them and the stage: mmsegmentation's FCN; `linear` is a BatchNorm and a 1x1 convolution.
         image_size: width and height in pixels within which images are resized; None leaves them as they are.
         crop_size: side in pixels of the training crops; smaller images are filled up, in testing too.
         augmentation: of training: a scale of 0.5 to 2, crops of which no class fills more than 3/4, mirroring, and
             brightness, contrast, saturation and hue; or `none`.
+        slides: test images are seen in windows of `crop_size` that overlap by a third, not as a whole.
+        test_scales: scales whose answers are averaged, each also mirrored; empty where the image is tested as it is.
         loss: `labelled` averages over the labelled pixels of each image, then over images; `all` over all pixels, of
             which void ones and filling count as 0.
     """
 
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr_drops: tuple[float, ...] | None = None
+    power: float = 0.9
+    lr_end: float = 0.01
     weight_decay: float = 5e-4
-    head: Literal["score", "fcn"] = "fcn"
+    head: Literal["score", "fcn", "linear"] = "fcn"
     image_size: tuple[int, int] | None
     crop_size: int
     augmentation: Literal["jitter", "none"] = "jitter"
+    slides: bool = False
+    test_scales: tuple[float, ...] = ()
     loss: Literal["labelled", "all"] = "all"
 
     @property
     def dropout(self) -> float:
         """Share of the channels before the last convolution that a step leaves out."""
-        return 0.5 if self.head == "score" else 0.1
+        return {"score": 0.5, "fcn": 0.1, "linear": 0.0}[self.head]
+
+    def changes_from(self, published: FrameworkProtocol) -> dict[str, int | float | str]:
+        """The user's overrides of the published recipe, which a result names, but for sizes of images."""
+        assert isinstance(published, SegmentationProtocol)
+        changes = super().changes_from(published)
+        if self.head != published.head:
+            changes["head"] = self.head
+        if self.test_scales:
+            changes["test_scales"] = ", ".join(f"{scale:g}" for scale in self.test_scales)
+        return changes
 
 
 SEGMENTATION_PROTOCOLS = {
@@ -63,6 +81,19 @@ SEGMENTATION_PROTOCOLS = {
     "fcn_40k": SegmentationProtocol(
         schedule=Schedule(steps=40_000, batch_size=16, lr=0.01), image_size=(2048, 512), crop_size=512
     ),
+    # DINOv2, Oquab et al. (2023), section 7.4, and its released configuration of ADE20K: a linear layer on the last
+    # block, or with `stages` on the last four. Ours: images are not filled up to multiples of a patch.
+    "dinov2_linear": SegmentationProtocol(
+        schedule=Schedule(steps=40_000, batch_size=16, lr=1e-3, warmup_steps=1500),
+        optimizer="adamw",
+        power=1.0,
+        lr_end=0.0,
+        weight_decay=1e-4,
+        head="linear",
+        image_size=(2048, 512),
+        crop_size=512,
+        slides=True,
+    ),
     # A short recipe of our own, for small images and few of them.
     "plain": SegmentationProtocol(
         schedule=Schedule(steps=2000, batch_size=8, lr=0.01), image_size=(1024, 256), crop_size=224
@@ -71,10 +102,31 @@ SEGMENTATION_PROTOCOLS = {
 
 
 def resolve_protocol(config: SegmentConfig) -> SegmentationProtocol:
-    """The protocol that `config` names, with the user's values; raises ValueError as `overridden` does."""
-    data = config.data
+    """The protocol that `config` names, with the user's values.
+
+    Raises:
+        ValueError: as `overridden` does; a linear head on a backbone that is trained; several stages for another head.
+    """
+    protocol = _overridden(config)
+    if protocol.head == "linear" and config.train_from != "head":
+        raise ValueError(
+            f"a linear head probes a frozen backbone, but train_from is {config.train_from!r}; give --train_from head"
+        )
+    if config.stages is not None and protocol.head != "linear":
+        raise ValueError(f"stages are for a linear head, and this one is {protocol.head!r}; give --stage")
+    if config.test_scales is not None and min(config.test_scales, default=0) <= 0:
+        raise ValueError(
+            f"test_scales is {config.test_scales}, expected numbers above 0, such as [0.75, 1, 1.25], or null"
+        )
+    if config.stages is not None and not config.stages:
+        raise ValueError("stages is an empty list; leave it out for the deepest one")
+    return protocol
+
+
+def _overridden(config: SegmentConfig) -> SegmentationProtocol:
+    data, published = config.data, SEGMENTATION_PROTOCOLS[config.protocol]
     return overridden(
-        SEGMENTATION_PROTOCOLS[config.protocol],
+        replace(published, head=config.head or published.head, test_scales=tuple(config.test_scales or ())),
         config,
         image_size=data.image_size,
         crop_size=data.crop_size,

@@ -47,7 +47,7 @@ def segment(
         keys: of `SegmentConfig` and `SegmentationDataConfig`, by their own names.
 
     Returns:
-        For each metric a record of the last test, and one of that with the highest value, the first of equals.
+        For each metric a record, of the test after the last step.
 
     Raises:
         ValueError: mmsegmentation is not installed, an argument or the data cannot be used as they are, or the folder
@@ -86,12 +86,14 @@ def _train(
             ),
             colour_input=config.colour_input,
         )
-        stage = choose_stage(opened.network, config.stage, fully_connected=True)
+        stages = config.stages or [choose_stage(opened.network, config.stage, fully_connected=True)]
+        for stage in stages:
+            opened.network.require_map(stage)
         torch.manual_seed(config.seed)
         network = build_segmentor(
             opened.network,
             recipe,
-            stage=stage,
+            stages=stages,
             num_classes=len(test_images.classes),
             train_from=config.train_from,
         ).to(world.device)
@@ -128,7 +130,7 @@ def _train(
             )
         trained = sum(p.numel() for p in network.parameters() if p.requires_grad) / 1e6
         training.progress.say(
-            f"{opened.name}, {described(config, stage)}, trained from {config.train_from} ({trained:.1f} M "
+            f"{opened.name}, {described(config, '+'.join(stages))}, trained from {config.train_from} ({trained:.1f} M "
             f"parameters), on {world.device} x {world.size}: {schedule.described(published.schedule)}"
         )
 
@@ -141,7 +143,14 @@ def _train(
             world=world,
             train_data=train_data,
             test_data=test_data,
-            hook=RunHook(training, network, Evaluation(test_images, world), seed=config.seed, world=world),
+            hook=RunHook(
+                training,
+                network,
+                Evaluation(test_images, world),
+                seed=config.seed,
+                world=world,
+                test_scales=recipe.test_scales,
+            ),
         )
         runner.train()
 
@@ -159,7 +168,7 @@ def _train(
             details,
             task="segment",
             data=data_name(config.data),
-            protocol=described(config, stage),
+            protocol=described(config, "+".join(stages)),
             backbone=opened.name,
             weights=opened.sha256,
             stage=config.train_from,

@@ -1,6 +1,8 @@
 """mmengine's runner, and the hook by which its loop tells a run of each step."""
 
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from multiprocessing import get_start_method
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from mmengine import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
+from mmseg.models import SegTTAModel
 from torch import nn
 
 from pretext.images.workers import GuardedLoader
@@ -51,7 +54,7 @@ def build_runner(
         )
     training = {
         "optim_wrapper": optimizer_config(protocol),
-        "param_scheduler": scheduler_config(protocol),
+        "param_scheduler": scheduler_configs(protocol),
         "train_cfg": {"by_epoch": False, "max_iters": protocol.schedule.steps},
     }
     pipelines = {"train_pipeline": train_pipeline(protocol), "test_pipeline": test_pipeline(protocol)}
@@ -82,6 +85,10 @@ def build_runner(
 
 def optimizer_config(protocol: SegmentationProtocol) -> dict[str, Any]:
     """mmengine's configuration of the optimiser."""
+    if protocol.optimizer == "adamw":
+        return {
+            "optimizer": {"type": "AdamW", "lr": protocol.schedule.lr, "weight_decay": protocol.weight_decay}
+        }
     return {
         "optimizer": {
             "type": "SGD",
@@ -92,19 +99,24 @@ def optimizer_config(protocol: SegmentationProtocol) -> dict[str, Any]:
     }
 
 
-def scheduler_config(protocol: SegmentationProtocol) -> dict[str, Any]:
-    """mmengine's configuration of the learning rate."""
+def scheduler_configs(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
+    """mmengine's configuration of the learning rate, and of its warm-up where there is one."""
     schedule = protocol.schedule
     if protocol.lr_drops is not None:
         milestones = [round(share * schedule.steps) for share in protocol.lr_drops]
-        return {"type": "MultiStepLR", "milestones": milestones, "gamma": 0.1, "by_epoch": False}
-    return {
+        return [{"type": "MultiStepLR", "milestones": milestones, "gamma": 0.1, "by_epoch": False}]
+    falling = {
         "type": "PolyLR",
-        "power": 0.9,
-        "eta_min": schedule.lr / 100,
+        "power": protocol.power,
+        "eta_min": schedule.lr * protocol.lr_end,
+        "begin": schedule.warmup_steps,
         "end": schedule.steps,
         "by_epoch": False,
     }
+    if not schedule.warmup_steps:
+        return [falling]
+    warmup = {"type": "LinearLR", "start_factor": 1e-6, "end": schedule.warmup_steps, "by_epoch": False}
+    return [warmup, falling]
 
 
 class RunHook(Hook):
@@ -114,14 +126,22 @@ class RunHook(Hook):
 
     Args:
         network: without wrapper.
+        test_scales: see `SegmentationProtocol`.
     """
 
     priority = "VERY_LOW"  # after the learning rate's, so that what is saved is ready for the next step
 
     def __init__(
-        self, run: FrameworkRun, network: nn.Module, evaluation: Evaluation, *, seed: int, world: World
+        self,
+        run: FrameworkRun,
+        network: nn.Module,
+        evaluation: Evaluation,
+        *,
+        seed: int,
+        world: World,
+        test_scales: Sequence[float] = (),
     ) -> None:
-        self.run, self.network, self.evaluation = run, network, evaluation
+        self.run, self.network, self.evaluation, self.test_scales = run, network, evaluation, test_scales
         self.seed, self.world = seed, world
 
     def before_train(self, runner: Runner) -> None:
@@ -132,13 +152,26 @@ class RunHook(Hook):
             {
                 "state_dict": self.network,
                 "optimizer": runner.optim_wrapper,
-                "scheduler": runner.param_schedulers[0],
+            }
+            | {
+                "_".join(["scheduler", *([str(number)] if number else [])]): scheduler
+                for number, scheduler in enumerate(runner.param_schedulers)
             },
             losses=lambda _: self._running_losses.take() | {"lr": self._lr},
-            test=runner.test_loop.run,
+            test=partial(self._test, runner),
             gallery=self.evaluation.gallery,
         )
         runner.train_loop._iter = self.run.first_step
+
+    def _test(self, runner: Runner) -> dict[str, Any]:
+        if not self.test_scales:
+            return runner.test_loop.run()
+        trained = runner.model
+        runner.model = SegTTAModel(module=self.network)  # which averages what it says of each scale
+        try:
+            return runner.test_loop.run()
+        finally:
+            runner.model = trained
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Every step has random numbers (dropout) of its own, so that a resumed run draws the same."""

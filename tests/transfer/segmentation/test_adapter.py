@@ -57,7 +57,7 @@ def test_a_jpeg_read_by_mmsegmentation_gives_the_stages_of_the_network_on_its_rg
     network = opened(name)
     stage = choose_stage(network, None, fully_connected=True)
     protocol = replace(ZHANG16, crop_size=96)  # so that nothing is filled up
-    model = build_segmentor(network, protocol, stage=stage, num_classes=4).eval()
+    model = build_segmentor(network, protocol, stages=[stage], num_classes=4).eval()
     batch = next(iter(loader_of_tests(test, protocol, world=CPU, num_workers=0)))
     with torch.no_grad():
         (found,) = model.extract_feat(model.data_preprocessor(batch)["inputs"])
@@ -69,7 +69,7 @@ def test_a_jpeg_read_by_mmsegmentation_gives_the_stages_of_the_network_on_its_rg
 def test_filling_is_grey_to_the_network_and_void_to_the_loss(images):
     train, _ = images
     loader = train_loader([train], shortened(ZHANG16, 1, 2), seed=0, world=CPU, num_workers=0)
-    model = build_segmentor(opened(), ZHANG16, stage="conv7", num_classes=4)
+    model = build_segmentor(opened(), ZHANG16, stages=["conv7"], num_classes=4)
     data = model.data_preprocessor(next(iter(loader)), training=True)
     assert data["inputs"].shape == (2, 3, 500, 500)
     assert (data["inputs"][:, :, 120:] == 0).all()
@@ -83,7 +83,7 @@ def test_a_test_image_smaller_than_a_crop_is_filled_up_as_in_training(images):
     _, test = images
     protocol = replace(ZHANG16, crop_size=200)
     torch.manual_seed(2)  # a head that answers several classes
-    model = build_segmentor(opened(), protocol, stage="conv7", num_classes=4).eval()
+    model = build_segmentor(opened(), protocol, stages=["conv7"], num_classes=4).eval()
     batch = next(iter(loader_of_tests(test, protocol, world=CPU, num_workers=0)))
     as_in_training = model.data_preprocessor(copy.deepcopy(batch), training=True)["inputs"]
     with torch.no_grad():
@@ -145,13 +145,33 @@ def test_mmengines_initialisation_draws_the_head_and_leaves_the_backbone():
     network = opened("resnet50")
     network.network.init_weights = lambda: pytest.fail("timm's networks have this method, too")
     model = build_segmentor(
-        network, PLAIN, stage=choose_stage(network, None, fully_connected=True), num_classes=4
+        network, PLAIN, stages=[choose_stage(network, None, fully_connected=True)], num_classes=4
     )
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     model.init_weights()
     moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
     assert "decode_head.conv_seg.weight" in moved
     assert all(name.startswith("decode_head.") for name in moved)
+
+
+def test_a_linear_head_is_a_batch_norm_and_a_1x1_convolution_on_the_concatenated_stages():
+    protocol, stages = SEGMENTATION_PROTOCOLS["dinov2_linear"], ["conv7", "conv2"]
+    network = opened()
+    model = build_segmentor(network, protocol, stages=stages, num_classes=4, train_from="head")
+    assert (
+        sum(p.numel() for p in model.parameters() if p.requires_grad) == 2 * 80 + 80 * 4 + 4
+    )  # 64 + 16 channels
+    head = model.decode_head
+    image = torch.randn(2, 3, 64, 48) * 50
+    with torch.no_grad():
+        maps = network.eval().forward_stages((image + 128) / 255, stages)
+        deep, shallow = maps["conv7"], maps["conv2"]
+        resized = F.interpolate(shallow, deep.shape[2:], mode="bilinear", align_corners=False)
+        joint = torch.cat([deep, resized], dim=1)
+        normalised = F.batch_norm(joint, None, None, head.norm.weight, head.norm.bias, training=True)
+        expected = F.conv2d(normalised, head.conv_seg.weight, head.conv_seg.bias)
+        found = model.train()(image, mode="tensor")
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +181,7 @@ def test_mmengines_initialisation_draws_the_head_and_leaves_the_backbone():
 def test_statistics_move_only_where_batch_norm_is_trained(train_from, batch_norm, moving):
     network = opened()
     protocol = {"train": PLAIN, "frozen": ZHANG16}[batch_norm]
-    model = build_segmentor(network, protocol, stage="conv7", num_classes=4, train_from=train_from)
+    model = build_segmentor(network, protocol, stages=["conv7"], num_classes=4, train_from=train_from)
     means = {name: of.clone() for name, of in network.named_buffers() if name.endswith("running_mean")}
     frozen = frozen_tensors(network)
     model.train()
@@ -238,10 +258,10 @@ def test_a_backbone_or_a_stage_that_cannot_be_used_is_refused_in_one_line():
     with pytest.raises(ValueError, match=r"there is no stage 'conv9' \(did you mean 'conv\d'\?\)"):
         choose_stage(network, "conv9", fully_connected=True)
     with pytest.raises(ValueError, match=r"there is no stage 'conv8'.*valid names are head, conv1"):
-        build_segmentor(network, PLAIN, stage="conv7", num_classes=4, train_from="conv8")
+        build_segmentor(network, PLAIN, stages=["conv7"], num_classes=4, train_from="conv8")
     network.only_size = (224, 224)
     with pytest.raises(ValueError, match="takes images of one size only"):
-        build_segmentor(network, PLAIN, stage="conv7", num_classes=4)
+        build_segmentor(network, PLAIN, stages=["conv7"], num_classes=4)
 
 
 @pytest.mark.parametrize(("name", "stage"), [("eccv16", "conv7"), ("alexnet", "fc7"), ("resnet50", "layer4")])

@@ -54,17 +54,49 @@ def learning_rates(name, **changes):
     pytest.importorskip("mmseg", reason="make segmentation")
     from mmengine.registry import PARAM_SCHEDULERS
 
-    from transfer.segmentation.runner import scheduler_config
+    from transfer.segmentation.runner import scheduler_configs
 
     protocol = resolve_protocol(changed(protocol=name, **changes))
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=protocol.schedule.lr)
-    scheduler = PARAM_SCHEDULERS.build(scheduler_config(protocol) | {"optimizer": optimizer})
+    schedulers = [PARAM_SCHEDULERS.build(of | {"optimizer": optimizer}) for of in scheduler_configs(protocol)]
     rates = []
     for _ in range(protocol.schedule.steps):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        scheduler.step()
+        for scheduler in schedulers:
+            scheduler.step()
     return rates
+
+
+def test_the_learning_rate_of_dinov2s_linear_head_rises_and_falls_linearly():
+    rates = learning_rates("dinov2_linear", train_from="head")
+    assert len(rates) == 40_000
+    assert rates[0] == pytest.approx(1e-9)  # the warm-up starts at 1e-6 of 1e-3
+    assert max(rates) == pytest.approx(1e-3, rel=1e-3)
+    assert rates.index(max(rates)) in range(1499, 1502)
+    for step in (10_000, 20_000, 39_000):
+        assert rates[step] == pytest.approx(1e-3 * (1 - (step - 1500) / 38_500), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"head": "linear"},
+            "a linear head probes a frozen backbone, but train_from is 'all'; give --train_from head",
+        ),
+        ({"stages": ["conv4", "conv5"]}, "stages are for a linear head, and this one is 'fcn'; give --stage"),
+        ({"head": "linear", "train_from": "head", "stages": []}, "stages is an empty list"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        resolve_protocol(changed(**changes))
+
+
+def test_a_head_that_is_not_the_protocols_is_a_setting():
+    config = changed(head="linear", train_from="head")
+    assert resolve_protocol(config).changes_from(SEGMENTATION_PROTOCOLS["plain"])["head"] == "linear"
 
 
 def test_the_learning_rate_of_todays_fcn_falls_as_in_mmsegmentations_schedule_20k():

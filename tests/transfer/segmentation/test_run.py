@@ -24,11 +24,15 @@ from transfer.data.sample_voc import CLASSES
 from transfer.results import read_records
 from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
 from transfer.segmentation.data import open_segmentation, read_mask
-from transfer.segmentation.protocols import SegmentationProtocol
+from transfer.segmentation.protocols import SegmentationProtocol, resolve_protocol
 from transfer.segmentation.run import run as segment
 
 pytest.importorskip("mmseg", reason="make segmentation")
 
+import mmcv
+from mmseg.structures import SegDataSample
+
+from transfer.segmentation.adapter import build_segmentor
 from transfer.segmentation.evaluation import Evaluation
 from transfer.segmentation.runner import RunHook
 
@@ -306,6 +310,77 @@ def test_a_network_that_sees_colours_too_is_trained(config):
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(config):
     with pytest.raises(RunFailedError, match=r"the loss of step [1-5] is NaN or infinite"):
         run(config, lr=1e30, evaluate_every=100)
+
+
+def test_a_linear_probe_of_several_stages_moves_the_head_alone_and_resumes_bit_for_bit(
+    config, tmp_path, monkeypatch
+):
+    probe = {"protocol": "dinov2_linear", "train_from": "head", "stages": ["conv3", "conv7"], "steps": 4}
+    whole = run(config, **probe, out=str(tmp_path / "whole"), save_every=1)
+    trained = {name for name in whole["state_dict"] if name.startswith("decode_head.")}
+    assert trained == {f"decode_head.{of}" for of in (
+        "conv_seg.weight", "conv_seg.bias", "norm.weight", "norm.bias", "norm.running_mean", "norm.running_var",
+        "norm.num_batches_tracked",
+    )}  # fmt: skip
+    records = read_records([tmp_path / "whole"])
+    assert records[0].protocol == "dinov2_linear, conv3+conv7, 32 px crops, images within 80 x 60 px"
+    assert records[0].stage == "head"
+    original = RunHook.after_train_iter
+
+    def stopping(self, runner, batch_idx, *args, **options):
+        if batch_idx == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, runner, batch_idx, *args, **options)
+
+    monkeypatch.setattr(RunHook, "after_train_iter", stopping)
+    with pytest.raises(StoppedError):
+        run(config, **probe, out=str(tmp_path / "stopped"), save_every=1)
+    monkeypatch.undo()
+    resumed = run(config, **probe, out=str(tmp_path / "stopped"), save_every=1)
+    for name, tensor in whole["state_dict"].items():
+        assert torch.equal(tensor, resumed["state_dict"][name]), name
+    assert read_records([tmp_path / "stopped"]) == records
+
+
+def test_at_several_scales_the_probabilities_of_each_and_of_its_mirror_image_are_averaged(
+    config, voc, tmp_path
+):
+    scales = [1.0, 0.5]
+    state = run(config, steps=1, test_scales=scales, evaluate_every=1, out=str(tmp_path / "run"))
+    (record, *_) = read_records([tmp_path / "run"])
+    assert record.settings["test_scales"] == "1, 0.5"
+    protocol = resolve_protocol(config)
+    network = open_backbone(config.backbone, 0).network
+    model = build_segmentor(network, protocol, stages=["conv7"], num_classes=4)
+    model.load_state_dict(state["state_dict"])
+    model.eval()
+    _, test = open_segmentation(f"voc:{voc}:train", f"voc:{voc}:val")
+    confusion = np.zeros((4, 4), np.int64)
+    for image in test.images:
+        picture, labels = image.read()
+        total = 0
+        for scale in scales:
+            width, height = round(80 * scale), round(60 * scale)
+            shrink = min(max(width, height) / max(picture.size), min(width, height) / min(picture.size))
+            size = tuple(int(side * shrink + 0.5) for side in picture.size)
+            small = mmcv.imresize(mmcv.rgb2bgr(np.array(picture)), size)
+            for mirrored in (False, True):
+                pixels = small[:, ::-1] if mirrored else small
+                tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+                sample = SegDataSample(
+                    metainfo={
+                        "img_shape": tensor.shape[1:], "ori_shape": labels.shape, "flip": mirrored,
+                        "flip_direction": "horizontal" if mirrored else None,
+                    }
+                )  # fmt: skip
+                with torch.no_grad():
+                    (answer,) = model.test_step({"inputs": [tensor], "data_samples": [sample]})
+                total = total + answer.seg_logits.data.softmax(0)
+        predicted = total.argmax(0).numpy()
+        np.add.at(confusion, (labels[labels != 255], predicted[labels != 255]), 1)
+    right = np.diag(confusion)
+    iou = 100 * right / (confusion.sum(0) + confusion.sum(1) - right)
+    assert record.value == pytest.approx(np.nanmean(iou), abs=0.05)  # a pixel on the edge may fall either way
 
 
 def test_test_images_that_are_trained_on_are_announced(config, voc, capsys):
