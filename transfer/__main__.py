@@ -1,5 +1,4 @@
-"""`transfer`: linear, knn, svm, finetune, detect, segment, a downstream test of your own, table, predict, features,
-doctor, sample-voc.
+"""`transfer`: linear, knn, svm, finetune, detect, segment, geometry, a downstream test of your own, and what is beside.
 
 Torch is imported only after a command line was understood, so that `--help` and a misspelt key answer at once.
 """

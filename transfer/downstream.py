@@ -10,6 +10,7 @@ from pretext.runtime.aligned import aligned
 from transfer.config import DownstreamTest
 from transfer.detection.config import DETECT
 from transfer.finetuning.config import FINETUNE
+from transfer.geometry.config import GEOMETRY
 from transfer.linear_probes.config import LINEAR
 from transfer.linear_svms.config import SVM
 from transfer.nearest_neighbours.config import KNN
@@ -22,6 +23,7 @@ DOWNSTREAM_TESTS: dict[str, DownstreamTest] = {
     "finetune": FINETUNE,
     "detect": DETECT,
     "segment": SEGMENT,
+    "geometry": GEOMETRY,
 }
 
 

@@ -29,13 +29,13 @@ class Record:
     """One measured number and all that is needed to know what it means.
 
     Attributes:
-        task: linear, knn, svm, low_shot_svm, finetune, detect, segment.
+        task: linear, knn, svm, low_shot_svm, finetune, detect, segment, geometry.
         data: name of the data set.
         protocol: what was done, such as `zhang16`, or `zhang16, 112 px of 128` where the user changed its crop.
         backbone: its name in the table.
         weights: SHA-256 of the weights that were tested.
         stage: layer1, conv5, ...; of what trains the backbone, the first stage that was trained.
-        metric: top1, top5, mAP, mAP_11_point, AP50, mIoU, ...; all in percent.
+        metric: top1, top5, mAP, mAP_11_point, AP50, mIoU, ..., all in percent; effective_rank, a number.
         value: the number.
         chosen_on: the images on which what the test left open was chosen; None: nothing was, the protocol fixes it.
         seed: of the run.

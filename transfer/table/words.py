@@ -22,7 +22,10 @@ METRICS = {
     "mIoU": "mIoU",
     "mAcc": "Mean class accuracy",
     "aAcc": "Pixel accuracy",
+    "effective_rank": "Effective rank",
+    "cka": "Linear CKA",
 }
+NO_PERCENT = ("effective_rank",)
 OPTIMISTIC = "Chosen on the test images (optimistic)"
 
 
@@ -38,7 +41,7 @@ def subject(table: Table) -> str:
 
 def measure(table: Table) -> str:
     """What the numbers are, with their unit."""
-    return f"{metric_name(table.metric)} (%)"
+    return metric_name(table.metric) + ("" if table.metric in NO_PERCENT else " (%)")
 
 
 def notes(table: Table) -> list[str]:
