@@ -79,7 +79,7 @@ def open_selection(
             training images, or it is that of the test.
     """
     if config.validation_labels and (
-        validation is None or isinstance(validation, float) or validation == TEST
+        validation is None or isinstance(validation, int | float) or validation == TEST
     ):
         raise ValueError(
             f"data.validation_labels {config.validation_labels} names the classes of a set of its own; give that set "
@@ -89,7 +89,7 @@ def open_selection(
         return None
     if isinstance(validation, str) and validation == TEST:
         return Selection(chosen_on="test", images=test, described=f"the {len(test.labels)} test images")
-    if validation is None or isinstance(validation, float):
+    if validation is None or isinstance(validation, int | float):
         share = DEFAULT_SHARE if validation is None else validation
         held_out = hold_out(train, share, seed)
         return Selection(
