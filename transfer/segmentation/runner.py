@@ -154,7 +154,7 @@ class RunHook(Hook):
                 "optimizer": runner.optim_wrapper,
             }
             | {
-                "_".join(["scheduler", *([str(number)] if number else [])]): scheduler
+                f"scheduler_{number}" if number else "scheduler": scheduler
                 for number, scheduler in enumerate(runner.param_schedulers)
             },
             losses=lambda _: self._running_losses.take() | {"lr": self._lr},
@@ -169,7 +169,10 @@ class RunHook(Hook):
         trained = runner.model
         runner.model = SegTTAModel(module=self.network)  # which averages what it says of each scale
         try:
-            return runner.test_loop.run()
+            with warnings.catch_warnings():
+                # It leaves out a dimension that mmengine then adds, and says so of the first image.
+                warnings.filterwarnings("ignore", "The shape of value will convert")
+                return runner.test_loop.run()
         finally:
             runner.model = trained
 
