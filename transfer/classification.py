@@ -88,6 +88,14 @@ def classification_losses(
     return (losses * (labels != 0)).sum(1)
 
 
+def mean_over_crops(
+    logits: Float[Tensor, "crops *heads classes"], num_images: int, *, multi_label: bool
+) -> Float[Tensor, "images *heads classes"]:
+    """Each image's scores, of its crops, which lie together: the mean of probabilities, or of logits if multi-label."""
+    scores = logits if multi_label else logits.softmax(-1)
+    return scores.unflatten(0, (num_images, -1)).mean(1)
+
+
 def class_ranks(
     scores: Float[Tensor, "images *heads classes"], labels: Int64[Tensor, " images"]
 ) -> Int64[Tensor, "images *heads"]:

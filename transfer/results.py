@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pretext.runtime.aligned import aligned
@@ -69,7 +70,7 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
 def make_records(
     measured: Mapping[str, Any],
     details: dict[str, Any],
-    of_first: Mapping[str, Any] | None = None,
+    of_first: Mapping[str, Any] = MappingProxyType({}),
     **common: Any,
 ) -> list[Record]:
     """A record for each metric.
@@ -81,11 +82,15 @@ def make_records(
         common: what the records have in common.
     """
     metrics = {name: value for name, value in measured.items() if isinstance(value, float)}
-    of_test = {name: value for name, value in measured.items() if name not in metrics}
+    details = {name: value for name, value in measured.items() if name not in metrics} | details
+    first = next(iter(metrics))
     return [
-        Record(metric=metric, value=value, details={**of_test, **details, **(of_first or {})}, **common)
-        if metric == next(iter(metrics))
-        else Record(metric=metric, value=value, details=of_test | details, **common)
+        Record(
+            metric=metric,
+            value=value,
+            details={**details, **of_first} if metric == first else details,
+            **common,
+        )
         for metric, value in metrics.items()
     ]
 

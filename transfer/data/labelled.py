@@ -105,11 +105,6 @@ def open_labelled(config: DataConfig) -> tuple[LabelledImages, LabelledImages]:
     images show.
     """
     name = config.name or default_name(config.test)
-    if config.train.startswith(_VOC) != config.test.startswith(_VOC):
-        raise ValueError(
-            f"{config.train} and {config.test}: voc: gives an image several classes and other data one; train and test "
-            "on the same kind"
-        )
     train = _open(config, config.train, config.train_labels, "train", name)
     test = _open(config, config.test, config.test_labels, "validation", name)
     return _with_same_classes(train, test, config.train, config.test)
@@ -141,21 +136,18 @@ def label_images(
 def open_any(config: DataConfig, split: Literal["train", "validation"]) -> LabelledImages:
     """The training images of a configuration, which may also have no classes: a flat folder's have none."""
     name = config.name or default_name(config.train)
-    if config.train_labels is None and not config.train.startswith((_VOC, ADDRESS)):
-        source = open_source(
-            config.train,
-            split=split,
-            download=config.download,
-            torchvision_root=Path(config.torchvision_root),
-        )
-        is_flat = isinstance(source, FolderSource) and any(
-            "/" not in source.name(index) for index in range(len(source))
-        )
-        if is_flat:
-            return LabelledImages(
-                source=source, classes=(), labels=np.zeros(len(source), np.int64), name=name
-            )
-    return _open(config, config.train, config.train_labels, split, name)
+    opened = _open_own_labels(config.train, config.train_labels, name)
+    if opened is not None:
+        return opened
+    source = _open_source(config, config.train, split)
+    names = [source.name(index) for index in range(len(source))]
+    if (
+        config.train_labels is None
+        and isinstance(source, FolderSource)
+        and not all("/" in of for of in names)
+    ):
+        return LabelledImages(source=source, classes=(), labels=np.zeros(len(source), np.int64), name=name)
+    return _label(source, names, config.train_labels, name)
 
 
 def label_more_images(
@@ -172,11 +164,6 @@ def label_more_images(
     if isinstance(images, LabelledImages):
         opened = images
     elif isinstance(images, str):
-        if images.startswith(_VOC) != train.multi_label:
-            raise ValueError(
-                f"{images} and the training images are of two kinds: voc: gives an image several classes, other data "
-                "one"
-            )
         opened = _open(config, images, csv, "validation", default_name(images))
     else:
         name = type(images).__name__
@@ -189,6 +176,11 @@ def _with_same_classes(
     train: LabelledImages, test: LabelledImages, here: str = "train", there: str = "test"
 ) -> tuple[LabelledImages, LabelledImages]:
     """Both, with classes in the order of training; `here` and `there` are what messages call them."""
+    if train.multi_label != test.multi_label:
+        raise ValueError(
+            f"{here} and {there}: voc: gives an image several classes and other data one; train and test on the same "
+            "kind"
+        )
     sides = ((here, train.classes), (there, test.classes))
     for (one, classes), (other, others) in (sides, sides[::-1]):
         if only := sorted(set(classes) - set(others)):
@@ -290,6 +282,15 @@ def _voc_parts(address: str) -> tuple[Path, str]:
 def _open(
     config: DataConfig, address: str, csv: str | None, split: Literal["train", "validation"], name: str
 ) -> LabelledImages:
+    opened = _open_own_labels(address, csv, name)
+    if opened is not None:
+        return opened
+    source = _open_source(config, address, split)
+    return _label(source, [source.name(index) for index in range(len(source))], csv, name)
+
+
+def _open_own_labels(address: str, csv: str | None, name: str) -> LabelledImages | None:
+    """The images of an address in a layout of this package's own; None for an address that `open_source` takes."""
     if address.startswith(_VOC):
         if csv is not None:
             raise ValueError(f"{address} has labels of its own; leave out the CSV file {csv}")
@@ -297,10 +298,16 @@ def _open(
         return LabelledImages(source=voc, classes=classes, labels=signs, name=name)
     if address.startswith(ADDRESS):
         return _open_features(Path(address.removeprefix(ADDRESS)).expanduser(), csv, name)
-    source = open_source(
+    return None
+
+
+def _open_source(config: DataConfig, address: str, split: Literal["train", "validation"]) -> ImageSource:
+    return open_source(
         address, split=split, download=config.download, torchvision_root=Path(config.torchvision_root)
     )
-    names = [source.name(index) for index in range(len(source))]
+
+
+def _label(source: ImageSource, names: list[str], csv: str | None, name: str) -> LabelledImages:
     if csv is not None:
         labels = labels_from_csv(Path(csv), names)
     elif isinstance(source, TorchvisionSource):

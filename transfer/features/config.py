@@ -1,4 +1,4 @@
-"""The keys of `transfer features`."""
+"""The keys of `transfer features`, and those that it shares with other commands on images without classes."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -7,22 +7,17 @@ from transfer.config import BackboneConfig, LinearProtocolName
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeaturesConfig:
-    """Extract the features of images by a frozen backbone into NumPy arrays, for tools of your own, `knn` and `svm`.
-
-    The folder `out` has an array STAGE.npy for each stage, a row for each image in the order of `images.csv`, which
-    gives each image's name and class; the row of an image that cannot be read is NaN.
+class ImagesConfig:
+    """What commands share that look at the features of images whether or not these have classes.
 
     Args:
         images: as `data.train` of other commands; the images of a folder may also have no classes.
-        labels: a CSV file of image,class instead of the folders' names.
         split: of `sample` and `torchvision:NAME`.
         name: what results call the images; null makes one of `images`.
-        out: the same command on the same folder resumes.
+        out: folder of the results; the same command on the same folder resumes.
         protocol: whose crop and pooling are taken; dino21, dinov2 and mae22 average maps over all positions, the others
             keep up to 9,600 numbers.
         stages: which ones; null takes all.
-        dtype: of the arrays.
         image_size: length in pixels to which an image's short side is resized; null takes the protocol's.
         crop_size: side in pixels of the central square that the network sees; null takes the protocol's.
         batch_size: images in one forward pass of a process.
@@ -40,13 +35,11 @@ class FeaturesConfig:
 
     backbone: BackboneConfig
     images: str
-    labels: str | None = None
     split: Literal["train", "validation"] = "train"
     name: str | None = None
     out: str
     protocol: LinearProtocolName = "dino21"
     stages: list[str] | None = None
-    dtype: Literal["float32", "float16"] = "float32"
     image_size: int | None = None
     crop_size: int | None = None
     batch_size: int = 64
@@ -57,3 +50,19 @@ class FeaturesConfig:
     download: bool = False
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesConfig(ImagesConfig):
+    """Extract the features of images by a frozen backbone into NumPy arrays, for tools of your own, `knn` and `svm`.
+
+    The folder `out` has an array STAGE.npy for each stage, a row for each image in the order of `images.csv`, which
+    gives each image's name and class; the row of an image that cannot be read is NaN.
+
+    Args:
+        labels: a CSV file of image,class instead of the folders' names.
+        dtype: of the arrays.
+    """
+
+    labels: str | None = None
+    dtype: Literal["float32", "float16"] = "float32"

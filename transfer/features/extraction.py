@@ -56,12 +56,17 @@ def extract_all(
         max_broken_share=config.data.max_broken_share,
         world=run.world,
     )
-    folder = Path(config.cache or run.world.on_main(lambda: run.held.enter_context(TemporaryDirectory())))
+    folder = feature_folder(config.cache, run)
     # Fingerprints are expensive for images in memory, and needless in a folder that no other command sees.
     return [
         extractor.extract_cached(images, folder, images.fingerprint() if config.cache else f"set {number}")
         for number, images in enumerate(sets)
     ]
+
+
+def feature_folder(cache: str | None, run: Run) -> Path:
+    """The folder for features: the cache, or one that is gone after `run`."""
+    return Path(cache or run.world.on_main(lambda: run.held.enter_context(TemporaryDirectory())))
 
 
 def open_tested(

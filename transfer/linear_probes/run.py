@@ -20,6 +20,7 @@ from transfer.classification import (
     class_accuracies,
     class_ranks,
     confusion_matrix,
+    mean_over_crops,
     measure,
     rank_metrics,
 )
@@ -144,8 +145,7 @@ def _train_probes(
 
             def answer(batch: Batch) -> Tensor:
                 logits = score(pooled_features(batch.rgb.flatten(0, -4)))
-                scores = logits if images.multi_label else logits.softmax(-1)
-                scores = scores.unflatten(0, (len(batch.rgb), -1)).mean(1)
+                scores = mean_over_crops(logits, len(batch.rgb), multi_label=images.multi_label)
                 if images.multi_label:
                     return scores
                 # These are enough: ImageNet's scores of all classifiers would fill the memory.
@@ -294,7 +294,7 @@ def _train_probes(
             records += make_records(
                 _measured(values[:, place], test, was_readable),
                 details | chosen | {"probe": choice.sha256},
-                None if test.multi_label else _by_class(values[:, place, 1], test, was_readable),
+                {} if test.multi_label else _by_class(values[:, place, 1], test, was_readable),
                 task="linear",
                 data=test.name,
                 protocol=recipe.described(),

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pretext.runtime.run_dir import RunDir
 from pretext.runtime.whole_file import make_folder, write_whole
 from pretext.spelling import first_few, unknown_name
 from transfer.backbone import AnyBackbone, open_backbone
+from transfer.classification import mean_over_crops
 from transfer.config import BackboneConfig
 from transfer.features.protocols import resolve
 from transfer.linear_probes.probes import Probe, ProbesCard, load_probes
@@ -171,17 +171,11 @@ class Predictor:
     def _probabilities(self, rgb: Tensor) -> Tensor:
         """(images, classes) of crops in 0..255: of several crops the mean, as in the test."""
         spec = self._network.specs[self.stage]
-        autocast = (
-            torch.autocast(self._device.type, torch.bfloat16)
-            if self.card.precision == "bfloat16"
-            else nullcontext()
-        )
-        with autocast:
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.card.precision == "bfloat16"):
             maps = self._network.forward_stages(rgb.flatten(0, -4).to(self._device) / 255, [self.stage])
         logits = self._probe(self._protocol.pool(self.stage, spec, maps[self.stage]))
-        if self.card.multi_label:
-            return logits.unflatten(0, (len(rgb), -1)).mean(1).sigmoid().cpu()
-        return logits.softmax(-1).unflatten(0, (len(rgb), -1)).mean(1).cpu()
+        scores = mean_over_crops(logits, len(rgb), multi_label=self.card.multi_label)
+        return (scores.sigmoid() if self.card.multi_label else scores).cpu()
 
 
 def _choose(folder: Path, probes: dict[str, Probe], card: ProbesCard, asked: str | None) -> str:

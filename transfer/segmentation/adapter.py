@@ -32,7 +32,6 @@ from mmseg.registry import MODELS, TRANSFORMS
 from torch import Tensor, nn
 
 from pretext.images.image_file import open_rgb
-from pretext.spelling import unknown_name
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
 from transfer.partial_training import freeze_batch_norm, set_mode, train_only_from
@@ -121,8 +120,7 @@ class SegmentationBackbone(nn.Module):
         if model.only_size is not None:
             raise ValueError("the backbone takes images of one size only, and these have any; choose another")
         for stage in stages:
-            if stage not in model.stages:
-                raise ValueError(unknown_name("stage", stage, model.stages))
+            model.require_map(stage)
         self.network, self.stages = model, tuple(stages)
         train_only_from(model, train_from, max(stages, key=list(model.stages).index))
         if batch_norm == "frozen":

@@ -87,8 +87,6 @@ def _train(
             colour_input=config.colour_input,
         )
         stages = config.stages or [choose_stage(opened.network, config.stage, fully_connected=True)]
-        for stage in stages:
-            opened.network.require_map(stage)
         torch.manual_seed(config.seed)
         network = build_segmentor(
             opened.network,

@@ -61,10 +61,11 @@ def test_a_row_has_all_tasks_of_a_backbone_and_a_number_is_the_mean_over_seeds()
     "records",
     [
         [finetuned(), finetuned(stage="head"), record(task="svm"), record(task="knn")],
+        [detected(), segmented(chosen_on="test")],
         [detected(), segmented(metric="aAcc")],
         [record(), record(task="svm")],
     ],
-    ids=["classification alone", "no headline metric", "frozen features"],
+    ids=["classification alone", "chosen on the test images", "no headline metric", "frozen features"],
 )
 def test_of_fewer_than_two_tasks_there_is_no_overview(records):
     assert make_overview(records) is None
