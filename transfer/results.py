@@ -36,7 +36,7 @@ class Record:
         backbone: its name in the table.
         weights: SHA-256 of the weights that were tested.
         stage: layer1, conv5, ...; of what trains the backbone, the first stage that was trained.
-        metric: top1, top5, mAP, mAP_11_point, AP50, mIoU, ..., all in percent; effective_rank, a number.
+        metric: top1, top5, mAP, mAP_11_point, AP50, mask_AP, mIoU, ..., all in percent; effective_rank, a number.
         value: the number.
         chosen_on: the images on which what the test left open was chosen; None: nothing was, the protocol fixes it.
         seed: of the run.

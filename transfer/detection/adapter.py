@@ -11,11 +11,19 @@ from typing import Any
 
 from detectron2.config import CfgNode, get_cfg
 from detectron2.layers import ShapeSpec
-from detectron2.modeling import FPN, Backbone, GeneralizedRCNN, build_proposal_generator, build_roi_heads
+from detectron2.modeling import (
+    FPN,
+    Backbone,
+    GeneralizedRCNN,
+    build_mask_head,
+    build_proposal_generator,
+    build_roi_heads,
+)
 from detectron2.modeling.backbone.fpn import LastLevelMaxPool
 from detectron2.modeling.roi_heads import FastRCNNOutputLayers, Res5ROIHeads
 from torch import Tensor, nn
 
+from transfer.detection.annotated import MaskFormat
 from transfer.detection.config import DetectorName
 from transfer.detection.protocols import DetectionProtocol
 from transfer.partial_training import freeze_batch_norm, set_mode, train_only_from
@@ -95,10 +103,14 @@ def detectron_config(
     num_classes: int,
     with_proposals: bool,
     device: str,
+    mask_format: MaskFormat | None = None,
 ) -> CfgNode:
     """Detectron2's configuration of a detector and its training, but for the backbone and the data.
 
     Heads, anchors and numbers of proposals are those of its R_50_DC5, R_50_C4 and R_50_FPN.
+
+    Args:
+        mask_format: of the masks that it learns; None learns none.
     """
     cfg = get_cfg()
     cfg.INPUT.FORMAT = "RGB"
@@ -106,6 +118,8 @@ def detectron_config(
     cfg.INPUT.MAX_SIZE_TRAIN = cfg.INPUT.MAX_SIZE_TEST = protocol.max_image_size
     cfg.INPUT.MIN_SIZE_TEST = protocol.test_image_size
     model = cfg.MODEL
+    if mask_format:
+        model.MASK_ON, cfg.INPUT.MASK_FORMAT = True, mask_format
     model.DEVICE = device
     model.PIXEL_MEAN, model.PIXEL_STD = [PIXEL_MEAN] * 3, [PIXEL_STD] * 3
     model.PROPOSAL_GENERATOR.NAME = "PrecomputedProposals" if with_proposals else "RPN"
@@ -118,6 +132,7 @@ def detectron_config(
         model.ROI_HEADS.NAME = "StandardROIHeads"
         model.ROI_BOX_HEAD.NAME, model.ROI_BOX_HEAD.NUM_FC = "FastRCNNConvFCHead", 2
         model.ROI_BOX_HEAD.POOLER_RESOLUTION = 7
+        model.ROI_MASK_HEAD.NUM_CONV = 4
     if detector == "fpn":
         model.ANCHOR_GENERATOR.SIZES = [[32], [64], [128], [256], [512]]
         model.RPN.IN_FEATURES = ["p2", "p3", "p4", "p5", "p6"]
@@ -156,17 +171,21 @@ def build_detector(
     train_only_from(network, train_from, stages[-1])
     backbone: Any = DetectronBackbone(network, stages)
     if detector == "fpn":
-        backbone = FPN(backbone, list(stages), out_channels=256, top_block=LastLevelMaxPool())
+        # He et al. (2020) normalise the pyramid too, but no head: github.com/facebookresearch/moco/issues/34.
+        norm = "BN" if trains_batch_norm else ""
+        backbone = FPN(backbone, list(stages), out_channels=256, norm=norm, top_block=LastLevelMaxPool())
     shapes = backbone.output_shape()
     if per_box is None:
         heads = build_roi_heads(cfg, shapes)
     else:
         channels = network.stages["layer4"].channels
-        norm = [nn.BatchNorm2d(channels)] if trains_batch_norm else []
+        extra = [nn.BatchNorm2d(channels)] if trains_batch_norm else []
         parts = Res5ROIHeads.from_config(cfg, shapes) | {
-            "res5": _Layer4Head(per_box, *norm),
+            "res5": _Layer4Head(per_box, *extra),
             "box_predictor": FastRCNNOutputLayers(cfg, ShapeSpec(channels=channels, height=1, width=1)),
         }
+        if cfg.MODEL.MASK_ON:
+            parts["mask_head"] = build_mask_head(cfg, ShapeSpec(channels=channels))
         heads = Res5ROIHeads(**parts)
     model = GeneralizedRCNN(
         backbone=backbone,

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -12,12 +12,16 @@ from PIL import Image
 from pretext.images.image_file import open_rgb
 from pretext.spelling import first_few
 from transfer.data.checking import Remark, Split, open_listed, remarks_by_kind
+from transfer.detection.masks import Mask
 
 MIN_SIDE = 0.1  # pixels; the 32-bit corners of a detector do not hold much less
 Corners = tuple[float, float, float, float]
+MaskFormat = Literal["polygon", "bitmask"]
+"""What Detectron2 learns masks from: outlines, or pixels."""
 
 FLAT = "boxes without width or height, left out"
 OUTSIDE = "boxes outside their image, left out"
+NO_MASK = "objects whose mask has no pixel, left out"
 CLIPPED = "boxes that reach over the border, clipped"
 EXCHANGED = "sizes with width and height exchanged, taken from the images"
 
@@ -31,12 +35,14 @@ class Box:
         corners: left, top, right, bottom in pixels from the image's upper left corner, inside the image.
         difficult: VOC's; it is trained on, and a detection of it counts neither for nor against.
         crowd: COCO's; it is not trained on.
+        mask: None where masks were not asked for.
     """
 
     label: int
     corners: Corners
     difficult: bool = False
     crowd: bool = False
+    mask: Mask | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +86,7 @@ class DetectionImages(Split[AnnotatedImage]):
         by_class = ", ".join(f"{name} {count}" for name, count in self.boxes_by_class().items())
         line = f"{self.address}: {len(self.images)} images, {len(boxes)} boxes ({by_class})"
         for count, what in (
+            (sum(box.mask is not None for box in boxes), "with masks"),
             (sum(box.difficult for box in boxes), "difficult"),
             (sum(box.crowd for box in boxes), "crowds"),
         ):
@@ -90,27 +97,35 @@ class DetectionImages(Split[AnnotatedImage]):
         return line
 
 
+def mask_format(splits: Iterable[DetectionImages]) -> MaskFormat:
+    """Outlines where all masks are polygons, but for those of crowds, which are not trained on."""
+    boxes = (box for split in splits for image in split.images for box in image.boxes)
+    return "bitmask" if any(isinstance(box.mask, dict) and not box.crowd for box in boxes) else "polygon"
+
+
 class GivenBox(NamedTuple):
     """A box as an annotation gives it, wherever its corners are.
 
     Attributes:
         name: in remarks.
         where: in errors.
+        read_mask: gives its mask, for an image of some width and height, or None where that has no pixel.
     """
 
     box: Box
     name: str
     where: str
+    read_mask: Callable[[int, int], Mask | None] | None = None
 
 
 def clipped(boxes: Iterable[GivenBox], width: int, height: int) -> tuple[tuple[Box, ...], tuple[Remark, ...]]:
     """The parts of boxes inside an image of this size, and remarks on those that differ or are left out.
 
     Raises:
-        ValueError: corners are in the wrong order.
+        ValueError: corners are in the wrong order, or a mask is not of this image.
     """
     used, remarks = [], []
-    for box, name, where in boxes:
+    for box, name, where, read_mask in boxes:
         left, top, right, bottom = box.corners
         if right < left or bottom < top:
             raise ValueError(
@@ -122,8 +137,10 @@ def clipped(boxes: Iterable[GivenBox], width: int, height: int) -> tuple[tuple[B
             remarks.append(Remark(FLAT, name))
         elif min(inside[2] - inside[0], inside[3] - inside[1]) < MIN_SIDE:
             remarks.append(Remark(OUTSIDE, name))
+        elif read_mask and (mask := read_mask(width, height)) is None:
+            remarks.append(Remark(NO_MASK, name))
         else:
-            used.append(replace(box, corners=inside))
+            used.append(replace(box, corners=inside, mask=mask if read_mask else None))
             if inside != box.corners:
                 remarks.append(Remark(CLIPPED, name))
     return tuple(used), tuple(remarks)
@@ -142,8 +159,8 @@ def image_in_file(
         where: the annotation is, for a message.
 
     Raises:
-        ValueError: there is no such image, corners are in the wrong order, or the annotation gives another size, such
-            as that of the image before it is turned as its EXIF orientation says.
+        ValueError: there is no such image, corners are in the wrong order, a mask is not of the image, or the
+            annotation gives another size, such as that of the image before it is turned as its EXIF orientation says.
     """
     try:
         size = width, height = open_listed(path).size
@@ -153,7 +170,7 @@ def image_in_file(
     if 0 not in given_size and given_size != size:
         with Image.open(path) as image:
             is_turned = image.size == given_size
-        corners = [box.corners for box, *_ in boxes]
+        corners = [given.box.corners for given in boxes]
         fits = all(right <= width + 1 and bottom <= height + 1 for _, _, right, bottom in corners)
         if given_size != size[::-1] or not fits or is_turned:
             how = (

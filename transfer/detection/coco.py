@@ -1,10 +1,11 @@
-"""Boxes in COCO's layout: one JSON file for all images."""
+"""Boxes and masks in COCO's layout: one JSON file for all images."""
 
 import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +18,20 @@ from transfer.detection.annotated import (
     GivenBox,
     image_in_file,
 )
+from transfer.detection.masks import Mask, coco_mask
 
 ONE_NAME = "categories of one name, which are one class"
 LISTED_AGAIN = "files of several entries, each of them an image of its own"
 
 
-def open_coco_boxes(address: str, root: Path, split: str, classes: Sequence[str] | None) -> DetectionImages:
+def open_coco_boxes(
+    address: str, root: Path, split: str, classes: Sequence[str] | None, *, masks: bool = False
+) -> DetectionImages:
     """The images and boxes of a file; its categories, in order of their numbers, are the classes if none are given.
 
     Of an image the file must give `id` and `file_name`, of an annotation `image_id`, `category_id` and `bbox`, of a
-    category `id` and `name`; categories of one name are one class. Raises ValueError as `open_detection` does.
+    category `id` and `name`; categories of one name are one class. With `masks` also an annotation's `segmentation`.
+    Raises ValueError as `open_detection` does.
     """
     file = Path(split).expanduser()
     categories, images, annotations = _read(address, file)
@@ -57,7 +62,9 @@ def open_coco_boxes(address: str, root: Path, split: str, classes: Sequence[str]
             raise ValueError(f"{annotation.where} is of image {shown(image)}, which the file does not name")
         if category in label_of:
             of_images[image].append(annotation)
-    read = read_all(lambda number: _image(root, number, images[number], of_images[number], label_of), images)
+    read = read_all(
+        lambda number: _image(root, number, images[number], of_images[number], label_of, masks), images
+    )
     return DetectionImages(
         address=address,
         classes=names,
@@ -164,6 +171,7 @@ def _image(
     image: _Entry,
     annotations: Sequence[_Entry],
     label_of: Mapping[int | str, int],
+    masks: bool,
 ) -> AnnotatedImage:
     path = root / image.text("file_name")
     boxes = [
@@ -175,7 +183,14 @@ def _image(
             ),
             name=f"{annotation.name} on {path.name}",
             where=f"{annotation.where} on {path.name}",
+            read_mask=partial(_mask, annotation, f"{annotation.where} on {path.name}") if masks else None,
         )
         for annotation in annotations
     ]
     return image_in_file(path, number, boxes, (image.side("width"), image.side("height")), image.where)
+
+
+def _mask(annotation: _Entry, where: str, width: int, height: int) -> Mask | None:
+    if "segmentation" not in annotation.values:
+        raise ValueError(f"{where} has no segmentation; leave masks out to train on boxes alone")
+    return coco_mask(annotation.values["segmentation"], width, height, where)

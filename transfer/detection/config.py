@@ -5,7 +5,9 @@ from typing import ClassVar, Literal
 
 from transfer.config import DownstreamTest, FrameworkConfig
 
-DetectionProtocolName = Literal["zhang16", "goyal19_voc07", "goyal19_voc0712", "moco_24k", "coco_1x", "plain"]
+DetectionProtocolName = Literal[
+    "zhang16", "goyal19_voc07", "goyal19_voc0712", "moco_24k", "coco_1x", "coco_2x", "plain"
+]
 DetectorName = Literal["dc5", "c4", "fpn"]
 
 
@@ -48,7 +50,9 @@ class DetectConfig(FrameworkConfig):
     """Train a detector on a backbone with Detectron2.
 
     Args:
-        protocol: zhang16, goyal19_voc07, goyal19_voc0712, moco_24k, coco_1x, or plain (a short recipe for small data).
+        protocol: zhang16, goyal19_voc07, goyal19_voc0712, moco_24k, coco_1x, coco_2x, or plain (a short recipe for
+            small data).
+        masks: learn the objects' masks too (Mask R-CNN), of COCO's layout or a data set whose targets have them.
         detector: dc5 (R-CNN on one stage), c4 (ResNets: layer3, and layer4 for each box) or fpn (ResNets: a pyramid
             of all stages); null takes c4 for ResNets and dc5 for the others.
         stage: that dc5 looks at; null takes the deepest of stride 8 or more, but no fully connected layer.
@@ -57,6 +61,7 @@ class DetectConfig(FrameworkConfig):
 
     data: DetectionDataConfig
     protocol: DetectionProtocolName = "plain"
+    masks: bool = False
     detector: DetectorName | None = None
     stage: str | None = None
     average_precision: Literal["area", "11_point"] = "area"

@@ -16,15 +16,16 @@ from detectron2.data import MetadataCatalog, build_detection_test_loader
 from detectron2.evaluation import COCOEvaluator, PascalVOCDetectionEvaluator, inference_on_dataset
 from detectron2.evaluation.pascal_voc_evaluation import parse_rec
 from detectron2.structures import Boxes, Instances
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 from torch import Tensor, nn
 from torchvision.transforms.functional import pil_to_tensor
-from torchvision.utils import draw_bounding_boxes
+from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from pretext.runtime.distributed import World
 from transfer.data.voc import voc_colour, write_annotation
-from transfer.detection.annotated import AnnotatedImage, DetectionImages
+from transfer.detection.annotated import AnnotatedImage, Box, DetectionImages
 from transfer.detection.loading import MappedImages
+from transfer.detection.masks import in_json, mask_pixels
 from transfer.prediction_gallery import NUM_IMAGES, prediction_gallery
 
 MIN_SCORE = 0.5  # of a box that is drawn
@@ -38,6 +39,7 @@ class Evaluation:
     Args:
         annotated: the images with their records.
         eleven_points: for VOC's measure, the average precision of VOC2007.
+        masks: are found and tested too.
         num_workers: processes that read images, for each process.
     """
 
@@ -48,26 +50,30 @@ class Evaluation:
         cfg: CfgNode,
         *,
         eleven_points: bool,
+        masks: bool = False,
         num_workers: int,
     ) -> None:
-        self._images, self._eleven_points = images, eleven_points
+        self._images, self._eleven_points, self._masks = images, eleven_points, masks
         mapped = MappedImages(annotated, cfg, training=False)
         self._loader = build_detection_test_loader(mapped, mapper=None, num_workers=num_workers)
         self._shown = MappedImages(annotated[:NUM_IMAGES], cfg, training=False)
         self._suffix = "_11_point" if eleven_points and images.measure == "voc" else ""
 
     def run(self, model: nn.Module) -> dict[str, float]:
-        """AP50, AP75 and AP over IoU 0.5 to 0.95, in percent; `_11_point` behind them if that is how; on the first
-        process. Without any detection they are 0.
+        """AP50, AP75 and AP over IoU 0.5 to 0.95, in percent; `_11_point` behind them if that is how; of masks
+        `mask_` before them; on the first process. Without any detection they are 0.
         """
         with (
             redirect_stdout(io.StringIO()),  # COCO's code prints its whole table
-            open_evaluator(self._images, eleven_points=self._eleven_points) as evaluator,
+            open_evaluator(self._images, eleven_points=self._eleven_points, masks=self._masks) as evaluator,
         ):
-            measured = inference_on_dataset(model, self._loader, evaluator).get("bbox")
-        if measured is None:
-            return {}
-        return {f"{name}{self._suffix}": float(np.nan_to_num(measured[name])) for name in METRICS}
+            measured = inference_on_dataset(model, self._loader, evaluator)
+        return {
+            f"{prefix}{name}{self._suffix}": float(np.nan_to_num(measured[kind][name]))
+            for kind, prefix in (("bbox", ""), ("segm", "mask_"))
+            if kind in measured
+            for name in METRICS
+        }
 
     @torch.no_grad()
     def gallery(self, model: nn.Module) -> UInt8[np.ndarray, "height width 3"]:
@@ -87,7 +93,8 @@ class Evaluation:
     def _draw_truth(self, picture: Tensor, image: AnnotatedImage) -> Tensor:
         corners = torch.tensor([box.corners for box in image.boxes]).reshape(-1, 4)
         labels = [box.label for box in image.boxes]
-        return _draw(picture, corners, labels, [self._images.classes[label] for label in labels])
+        masks = _true_masks(image.boxes, image) if self._masks else None
+        return _draw(picture, corners, labels, [self._images.classes[label] for label in labels], masks)
 
     def _draw_detected(self, picture: Tensor, instances: Any) -> Tensor:
         labels = instances.pred_classes.tolist()
@@ -95,11 +102,12 @@ class Evaluation:
             f"{self._images.classes[label]} {score:.2f}"
             for label, score in zip(labels, instances.scores.tolist(), strict=True)
         ]
-        return _draw(picture, instances.pred_boxes.tensor, labels, names)
+        masks = instances.pred_masks if self._masks else None
+        return _draw(picture, instances.pred_boxes.tensor, labels, names, masks)
 
 
 @contextmanager
-def open_evaluator(images: DetectionImages, *, eleven_points: bool) -> Iterator[Any]:
+def open_evaluator(images: DetectionImages, *, eleven_points: bool, masks: bool = False) -> Iterator[Any]:
     """Detectron2's evaluator for a test split, to which `image_id` is the place in `images.images`.
 
     The truth that it reads is written here, into a temporary folder, from what was read of the user's files: nothing in
@@ -107,6 +115,7 @@ def open_evaluator(images: DetectionImages, *, eleven_points: bool) -> Iterator[
 
     Args:
         eleven_points: for VOC's measure, the average precision of VOC2007.
+        masks: for COCO's measure, evaluate masks too.
     """
     with TemporaryDirectory(prefix="truth_") as folder:
         metadata = MetadataCatalog.get(folder)
@@ -114,8 +123,9 @@ def open_evaluator(images: DetectionImages, *, eleven_points: bool) -> Iterator[
             if images.measure == "coco":
                 metadata.thing_classes = list(images.classes)
                 metadata.json_file = str(_write_coco(images, Path(folder)))
+                kinds = ("bbox", "segm") if masks else ("bbox",)
                 yield COCOEvaluator(
-                    folder, ("bbox",), use_fast_impl=False, max_dets_per_image=_most_boxes(images)
+                    folder, kinds, use_fast_impl=False, max_dets_per_image=_most_boxes(images)
                 )
             else:
                 _write_voc(images, Path(folder))
@@ -132,8 +142,10 @@ def open_evaluator(images: DetectionImages, *, eleven_points: bool) -> Iterator[
             parse_rec.cache_clear()  # by file, and these files are gone
 
 
-def require_full_marks(images: DetectionImages, *, eleven_points: bool, world: World) -> None:
-    """Raise ValueError unless the evaluator gives the true boxes 100 %: in AP for COCO, in AP50 for VOC.
+def require_full_marks(
+    images: DetectionImages, *, eleven_points: bool, masks: bool = False, world: World
+) -> None:
+    """Raise ValueError unless the evaluator gives the truth 100 %: in AP for COCO, in AP50 for VOC.
 
     Every process must call it.
     """
@@ -142,36 +154,45 @@ def require_full_marks(images: DetectionImages, *, eleven_points: bool, world: W
     try:
         with (
             redirect_stdout(io.StringIO()),
-            open_evaluator(images, eleven_points=eleven_points) as evaluator,
+            open_evaluator(images, eleven_points=eleven_points, masks=masks) as evaluator,
         ):
             evaluator.reset()
             for place, image in enumerate(images.images if world.is_main else ()):
-                evaluator.process([{"image_id": place}], [{"instances": _answer(image)}])
+                evaluator.process([{"image_id": place}], [{"instances": _answer(image, masks)}])
             measured = evaluator.evaluate()
-        if world.is_main and not measured["bbox"][metric] > 99.99:
-            problem = f"gives only {metric} {measured['bbox'][metric]:.2f} to"
+        for kind, name in (("bbox", "boxes"), ("segm", "masks")):
+            if kind in measured and not measured[kind][metric] > 99.99:
+                problem = f"gives only {metric} {measured[kind][metric]:.2f} to the true {name} of"
     except Exception as error:  # whatever it and the libraries under it trip over
-        problem = f"fails ({error!r}) on"
+        problem = f"fails ({error!r}) on the truth of"
 
     def report() -> None:
         if problem:
             raise ValueError(
-                f"Detectron2's evaluator {problem} the true boxes of {images.address} themselves, so no result would "
-                "be right; nothing was trained"
+                f"Detectron2's evaluator {problem} {images.address} itself, so no result would be right; nothing was "
+                "trained"
             )
 
     world.on_main(report)
 
 
-def _answer(image: AnnotatedImage) -> Instances:
+def _answer(image: AnnotatedImage, masks: bool) -> Instances:
     """What a detector that knows the truth says of an image."""
     boxes = [box for box in image.boxes if not box.crowd]
-    return Instances(
+    found = Instances(
         (image.height, image.width),
         pred_boxes=Boxes(torch.tensor([box.corners for box in boxes]).reshape(-1, 4)),
         pred_classes=torch.tensor([box.label for box in boxes], dtype=torch.long),
         scores=torch.ones(len(boxes)),
     )
+    if masks:
+        found.pred_masks = _true_masks(boxes, image)
+    return found
+
+
+def _true_masks(boxes: Sequence[Box], image: AnnotatedImage) -> Bool[Tensor, "n height width"]:
+    masks = [mask_pixels(box.mask, image.width, image.height) for box in boxes if box.mask is not None]
+    return torch.from_numpy(np.stack(masks) if masks else np.zeros((0, image.height, image.width), bool))
 
 
 def _most_boxes(images: DetectionImages) -> int:
@@ -193,6 +214,7 @@ def _write_coco(images: DetectionImages, folder: Path) -> Path:
                     "bbox": [left, top, right - left, bottom - top],
                     "area": (right - left) * (bottom - top),  # which AP50, AP75 and AP do not see
                     "iscrowd": int(box.crowd),
+                    **({} if box.mask is None else {"segmentation": in_json(box.mask)}),
                 }
             )
     content = {
@@ -219,10 +241,14 @@ def _write_voc(images: DetectionImages, folder: Path) -> None:
         write_annotation(annotations / f"{place}.xml", (image.width, image.height), objects)
 
 
-def _draw(picture: Tensor, corners: Tensor, labels: list[int], names: list[str]) -> Tensor:
+def _draw(
+    picture: Tensor, corners: Tensor, labels: list[int], names: list[str], masks: Tensor | None
+) -> Tensor:
     if not labels:
         return picture
     colours = [voc_colour(label + 1) for label in labels]
+    if masks is not None:
+        picture = draw_segmentation_masks(picture, masks, alpha=0.5, colors=colours)
     return draw_bounding_boxes(
         picture,
         corners,

@@ -124,6 +124,7 @@ def detectron_records(
                     "bbox_mode": BoxMode.XYXY_ABS,
                     "category_id": box.label,
                     "iscrowd": int(box.crowd),
+                    **({} if box.mask is None else {"segmentation": box.mask}),
                 }
                 for box in image.boxes
             ],

@@ -41,6 +41,16 @@ _GOYAL19_VOC07 = DetectionProtocol(
     max_image_size=1000,
 )
 
+_COCO_1X = DetectionProtocol(
+    schedule=Schedule(steps=90_000, batch_size=16, lr=0.02, warmup_steps=1000),
+    lr_decays={60 / 90: 0.1, 80 / 90: 0.01},
+    weight_decay=1e-4,
+    batch_norm="train",
+    image_sizes=tuple(range(640, 801, 32)),
+    test_image_size=800,
+    max_image_size=1333,
+)
+
 DETECTION_PROTOCOLS = {
     # Zhang et al. (2016), section 3.2, by way of Krahenbuhl et al. (2016): Fast R-CNN with the scales and solver of
     # Girshick (2015), 150k steps and a tenth every 50k. Their box head is fc6 and fc7 of the pretrained network, here
@@ -71,15 +81,12 @@ DETECTION_PROTOCOLS = {
         test_image_size=800,
         max_image_size=1333,
     ),
-    # Detectron2's 1x schedule of COCO, with trained BatchNorm as in MoCo's.
-    "coco_1x": DetectionProtocol(
-        schedule=Schedule(steps=90_000, batch_size=16, lr=0.02, warmup_steps=1000),
-        lr_decays={60 / 90: 0.1, 80 / 90: 0.01},
-        weight_decay=1e-4,
-        batch_norm="train",
-        image_sizes=tuple(range(640, 801, 32)),
-        test_image_size=800,
-        max_image_size=1333,
+    # MoCo's for COCO, with masks: Detectron2's schedules, BatchNorm trained.
+    "coco_1x": _COCO_1X,
+    "coco_2x": replace(
+        _COCO_1X,
+        schedule=replace(_COCO_1X.schedule, steps=180_000),
+        lr_decays={120 / 180: 0.1, 160 / 180: 0.01},
     ),
     # A short recipe of our own, for small images and few of them.
     "plain": DetectionProtocol(
@@ -115,6 +122,8 @@ def described(config: DetectConfig, detector: str) -> str:
     """
     published, protocol = DETECTION_PROTOCOLS[config.protocol], resolve_protocol(config)
     parts = [config.protocol, detector]
+    if config.masks:
+        parts.append("Mask R-CNN")
     if config.data.train_proposals is not None:
         parts.append("Fast R-CNN")
     if any(

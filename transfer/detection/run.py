@@ -7,6 +7,7 @@ import torch
 
 from pretext.runtime.stop_signal import StopSignal
 from transfer.backbone import AnyBackbone, open_backbone
+from transfer.detection.annotated import mask_format
 from transfer.detection.config import DetectConfig
 from transfer.detection.data import AnyDetections, data_name, open_detection, proposals_of_splits
 from transfer.detection.protocols import DETECTION_PROTOCOLS, described, resolve_protocol
@@ -71,9 +72,11 @@ def _train(
     with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ check
         world = run.world
-        splits, test_images = world.on_main(lambda: open_detection(train, test, config.data.classes))
+        splits, test_images = world.on_main(
+            lambda: open_detection(train, test, config.data.classes, masks=config.masks)
+        )
         eleven_points = config.average_precision == "11_point"
-        require_full_marks(test_images, eleven_points=eleven_points, world=world)
+        require_full_marks(test_images, eleven_points=eleven_points, masks=config.masks, world=world)
         proposals = proposals_of_splits(
             config.data.train_proposals, config.data.test_proposals, [split.address for split in splits]
         )
@@ -106,6 +109,7 @@ def _train(
             num_classes=len(test_images.classes),
             with_proposals=config.data.train_proposals is not None,
             device=str(world.device),
+            mask_format=mask_format(splits) if config.masks else None,
         )
         torch.manual_seed(config.seed)
         network = build_detector(
@@ -118,7 +122,12 @@ def _train(
         frozen = frozen_tensors(network.backbone)
         optimizer = build_optimizer(cfg, network)
         evaluation = Evaluation(
-            test_images, tested_on, cfg, eleven_points=eleven_points, num_workers=config.data.num_workers
+            test_images,
+            tested_on,
+            cfg,
+            eleven_points=eleven_points,
+            masks=config.masks,
+            num_workers=config.data.num_workers,
         )
 
         # ----------------------------------------------------------------------------- resume

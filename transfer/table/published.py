@@ -300,4 +300,21 @@ PUBLISHED = (
             ("AP75", 58.8, 62.6, 63.6, 64.0, 0.4),
         )
     ),
+    *(
+        PublishedResults(
+            task="detect",
+            protocol="coco_1x, fpn layer4, Mask R-CNN",
+            metrics=(metric,),
+            data="COCO val2017",
+            network="ResNet-50 FPN, trained on train2017",
+            columns=("all",),
+            rows={
+                "random initialisation": (FromMemory(of_random),),
+                "ImageNet labels": (FromMemory(of_labels),),
+                "MoCo v1, 200 epochs": (FromMemory(of_v1),),
+            },
+            source="He et al. 2020 (MoCo), Table 5a",
+        )
+        for metric, of_random, of_labels, of_v1 in (("AP", 31.0, 38.9, 38.5), ("mask_AP", 28.5, 35.4, 35.1))
+    ),
 )

@@ -65,7 +65,7 @@ def test_the_truth_has_full_marks(case, eleven_points, capsys):
             (CUP, CUP, POT),
             r"evaluator gives only AP50 \d\d\.\d\d to the true boxes of voc:x:test",
         ),
-        ("coco:x:t.json", (), r"evaluator gives only AP nan to the true boxes of coco:x:t\.json themselves"),
+        ("coco:x:t.json", (), r"evaluator gives only AP nan to the true boxes of coco:x:t\.json itself"),
     ],
 )
 def test_a_truth_that_the_evaluator_cannot_measure_is_refused(address, boxes, message):
@@ -79,7 +79,7 @@ def test_an_evaluator_that_fails_is_an_error_before_the_training(monkeypatch):
 
     monkeypatch.setattr(COCOEvaluator, "evaluate", fail)
     with pytest.raises(
-        ValueError, match=r"evaluator fails \(AttributeError.*\) on the true boxes of coco:x:t\.json"
+        ValueError, match=r"evaluator fails \(AttributeError.*\) on the truth of coco:x:t\.json"
     ):
         require_full_marks(split("coco:x:t.json", CUP), eleven_points=False, world=CPU)
 

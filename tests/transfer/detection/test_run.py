@@ -36,6 +36,7 @@ from transfer.detection.config import DetectConfig, DetectionDataConfig
 from transfer.detection.data import open_detection
 from transfer.detection.evaluation import Evaluation
 from transfer.detection.loading import MappedImages, detectron_records, training_loader
+from transfer.detection.masks import mask_pixels
 from transfer.detection.protocols import DETECTION_PROTOCOLS, resolve_protocol
 from transfer.detection.run import run as detect
 from transfer.results import read_records
@@ -91,6 +92,15 @@ def assert_same_run(out, other):
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
     results = [(record.metric, record.value) for record in read_records([out])]
     assert results == [(record.metric, record.value) for record in read_records([other])]
+
+
+def in_coco_s_layout(folder, to):
+    """The small data set's splits as COCO's files in the folder `to`."""
+    addresses = {}
+    for key, split in (("train", "train"), ("test", "val")):
+        as_coco(folder, split, to / f"{split}.json")
+        addresses[key] = f"coco:{folder / 'JPEGImages'}:{to / split}.json"
+    return addresses
 
 
 def rows(out):
@@ -218,17 +228,21 @@ class TellsTheTruth(torch.nn.Module):
             found.pred_boxes = Boxes(torch.tensor([box["bbox"] for box in true]))
             found.pred_classes = torch.tensor([box["category_id"] for box in true])
             found.scores = torch.ones(len(true))
+            if "segmentation" in true[0]:
+                masks = [mask_pixels(of["segmentation"], image["width"], image["height"]) for of in true]
+                found.pred_masks = torch.from_numpy(np.stack(masks))
             answers.append({"instances": found})
         return answers
 
 
-@pytest.mark.parametrize("layout", ["voc", "coco"])
+@pytest.mark.parametrize("layout", ["voc", "coco", "coco with masks"])
 @pytest.mark.parametrize("eleven_points", [False, True])
 def test_who_tells_the_truth_has_every_ap_of_100(
     config, folder, tmp_path, monkeypatch, layout, eleven_points
 ):
     data = config.data
-    if layout == "coco":
+    masks = layout == "coco with masks"
+    if layout != "voc":
         monkeypatch.setenv("HOME", str(tmp_path))
         as_coco(folder, "val", tmp_path / "val.json")
         address = f"coco:{folder / 'JPEGImages'}:~/val.json"
@@ -237,12 +251,14 @@ def test_who_tells_the_truth_has_every_ap_of_100(
     cfg = detectron_config(
         protocol, detector="dc5", stage="conv7", num_classes=3, with_proposals=False, device="cpu"
     )
-    _, test = opened(data)
+    _, test = open_detection(data.train, data.test, masks=masks)
     annotated = detectron_records(test)
-    evaluation = Evaluation(test, annotated, cfg, eleven_points=eleven_points, num_workers=0)
+    evaluation = Evaluation(test, annotated, cfg, eleven_points=eleven_points, masks=masks, num_workers=0)
     metrics = evaluation.run(TellsTheTruth(annotated))
     suffix = "_11_point" if eleven_points and layout == "voc" else ""
-    assert metrics == pytest.approx({f"{name}{suffix}": 100 for name in ("AP50", "AP75", "AP")})
+    kinds = ("", "mask_") if masks else ("",)
+    names = [f"{kind}{name}{suffix}" for kind in kinds for name in ("AP50", "AP75", "AP")]
+    assert metrics == pytest.approx(dict.fromkeys(names, 100))
     gallery = evaluation.gallery(TellsTheTruth(annotated))
     assert gallery.shape[2] == 3
 
@@ -268,23 +284,32 @@ def test_fast_rcnn_is_trained_and_tested_on_proposed_boxes(config, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_pyramid_is_trained_and_tested_in_coco_s_layout(config, folder, tmp_path):
-    addresses = {}
-    for key, split in (("train", "train"), ("test", "val")):
-        file = tmp_path / f"{split}.json"
-        as_coco(folder, split, file)
-        addresses[key] = f"coco:{folder / 'JPEGImages'}:{file}"
-    detect(
-        dataclasses.replace(
-            config,
-            backbone=BackboneConfig(model="random:resnet50", width=0.125),
-            data=dataclasses.replace(config.data, **addresses),
-            detector="fpn",
-            steps=2,
-        )
+@pytest.mark.parametrize("detector", ["c4", "fpn"])
+def test_a_killed_run_that_learns_masks_resumes_to_the_bits_of_one_that_was_not(
+    config, folder, tmp_path, monkeypatch, detector
+):
+    config = dataclasses.replace(
+        config,
+        backbone=BackboneConfig(model="random:resnet50", width=0.125),
+        data=dataclasses.replace(config.data, **in_coco_s_layout(folder, tmp_path)),
+        masks=True,
+        detector=detector,
+        steps=4,
     )
-    record = read_records([tmp_path / "run"])[0]
-    assert (record.protocol, record.metric, record.data) == ("plain, fpn layer4, 80 px", "AP50", "val")
+    other = dataclasses.replace(config, out=str(tmp_path / "other"))
+    detect(other)
+    with monkeypatch.context() as patched:
+        interrupt(patched, 3, crash)
+        with pytest.raises(KeyboardInterrupt):
+            detect(config)
+    detect(config)
+    assert_same_run(tmp_path / "run", tmp_path / "other")
+    records = read_records([tmp_path / "run"])
+    stage = {"c4": "layer3", "fpn": "layer4"}[detector]
+    assert records[0].protocol == f"plain, {detector} {stage}, Mask R-CNN, 80 px"
+    boxes = ["AP50", "AP75", "AP"]
+    assert [record.metric for record in records] == [*boxes, *(f"mask_{name}" for name in boxes)]
+    assert "loss_mask" in rows(tmp_path / "run")[0]
 
 
 class Files:
@@ -304,10 +329,7 @@ class Files:
 
 
 def test_a_data_set_gives_the_weights_and_the_results_of_the_same_images_in_files(config, folder, tmp_path):
-    addresses = {}
-    for key, split in (("train", "train"), ("test", "val")):
-        as_coco(folder, split, tmp_path / f"{split}.json")
-        addresses[key] = f"coco:{folder / 'JPEGImages'}:{tmp_path / split}.json"
+    addresses = in_coco_s_layout(folder, tmp_path)
     detect(dataclasses.replace(config, data=dataclasses.replace(config.data, **addresses), steps=2))
     options = {key: getattr(config, key) for key in ("batch_size", "lr", "save_every", "evaluate_every")}
     sizes = {key: getattr(config.data, key) for key in ("image_sizes", "test_image_size", "num_workers")}
@@ -377,7 +399,13 @@ def as_train2017(folder, split, file):
     first = {"image_id": images[0]["id"], "category_id": 10, "iscrowd": 0, "segmentation": []}
     annotations += [
         first | {"id": 2206849, "bbox": [9.98, 18.56, 5.54, 0.0], "area": 0.0},
-        first | {"id": 2206850, "bbox": [120.5, 100.25, 39.51, 19.75], "area": 700.1},
+        first
+        | {
+            "id": 2206850,
+            "bbox": [120.5, 100.25, 39.51, 19.75],
+            "area": 700.1,
+            "segmentation": [[120.5, 100.25, 160.01, 100.25, 160.01, 120]],
+        },
         first
         | {
             "id": 900100002206851,
@@ -390,18 +418,21 @@ def as_train2017(folder, split, file):
     file.write_text(json.dumps(values))
 
 
-def test_a_file_with_the_oddities_of_train2017_trains_and_evaluates(tmp_path, config, capsys):
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_file_with_the_oddities_of_train2017_trains_and_evaluates(tmp_path, config, capsys, masks):
     folder = write_small_voc(tmp_path / "VOC2012")
     addresses = {}
     for key, split in (("train", "train"), ("test", "val")):
         as_train2017(folder, split, tmp_path / f"{split}.json")
         addresses[key] = f"coco:{folder / 'JPEGImages'}:{tmp_path / split}.json"
-    detect(dataclasses.replace(config, data=dataclasses.replace(config.data, **addresses), steps=2))
+    data = dataclasses.replace(config.data, **addresses)
+    detect(dataclasses.replace(config, data=data, masks=masks, steps=2))
     printed = capsys.readouterr().out
     for key, split in (("train", "train"), ("test", "val")):
         start = rf"(?m)^{re.escape(addresses[key])}: "
+        with_masks = r", \d+ with masks" if masks else ""
         assert re.search(
-            rf"{start}\d images, \d+ boxes .*toothbrush 0\), 1 crowds; 1 without objects: {split}_003",
+            rf"{start}\d images, \d+ boxes .*toothbrush 0\){with_masks}, 1 crowds; 1 without objects: {split}_003",
             printed,
         )
         assert re.search(
@@ -414,7 +445,7 @@ def test_a_file_with_the_oddities_of_train2017_trains_and_evaluates(tmp_path, co
         )
     record = read_records([tmp_path / "run"])[0]
     assert (record.metric, record.details["test_images"]) == ("AP50", 6)
-    (train,), test = opened(DetectionDataConfig(**addresses))
+    (train,), test = open_detection(addresses["train"], addresses["test"], masks=masks)
     assert record.details["test_boxes"] == sum(test.boxes_by_class().values())
     assert record.details["notes"] == [*train.notes(), *test.notes()]
 
