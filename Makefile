@@ -50,7 +50,7 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -q tests/test_import_contract.py tests/test_words.py
 
 bench: .venv/.installed-dev detection segmentation
-	set -e; for name in lab objective loader colorize training_step from_files start_up metrics evaluation scaling linear features knn frameworks framework_loops; do $(BIN)/python benchmarks/$$name.py; done
+	set -e; for name in lab objective loader colorize training_step from_files start_up metrics evaluation scaling linear features knn frameworks framework_loops pictures; do $(BIN)/python benchmarks/$$name.py; done
 
 DEVICE ?= cuda
 bench-gpu: .venv/.installed-dev detection segmentation

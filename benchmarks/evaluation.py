@@ -7,18 +7,15 @@ process and of its two readers, each by itself.
 
 import itertools
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import skimage.data
-from measure import Target, report
+from measure import GIB, Target, report, run_measured
 from PIL import Image
 
 FEW, MANY = 500, 10_000
-GIB = 2**30
 
 
 def save_photographs(folder: Path) -> list[Path]:
@@ -44,12 +41,7 @@ def evaluate(data: Path, colorized: Path, out: Path, num_images: int) -> tuple[f
         sys.executable, "-m", "eval_colorization", "report", "--data", data, "--out", out, "--device", "cpu",
         "--methods.colorized.folder", colorized, "--max_images", num_images,
     ]  # fmt: skip
-    start = time.perf_counter()
-    with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return time.perf_counter() - start, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return run_measured(command)
 
 
 def main() -> None:

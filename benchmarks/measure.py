@@ -5,6 +5,8 @@ import os
 import platform
 import re
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ import torch
 from pretext.runtime.versions import package_version
 
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or Path(__file__).parent / "results")
+GIB = 2**30
 NUM_THREADS = torch.get_num_threads()  # before a benchmark keeps some cores for something else
 
 
@@ -76,6 +79,16 @@ def peak_tensor_memory(call: Callable[[], object]) -> int:
         events = json.loads(trace.read_text())["traceEvents"]
     changes = sorted((e["ts"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
     return max(accumulate(size for _, size in changes), default=0)
+
+
+def run_measured(command: Sequence[object]) -> tuple[float, int]:
+    """Seconds and bytes of a command: the largest resident set of its process and of its readers, each by itself."""
+    start = time.perf_counter()
+    with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return time.perf_counter() - start, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def hardware_name(device: str = "cpu") -> str:

@@ -14,6 +14,7 @@ from pretext.runtime.command_line import Command
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
 from transfer.downstream import DOWNSTREAM_TESTS, run_outside_test
 from transfer.features.config import FeaturesConfig
+from transfer.pictures.config import PicturesConfig
 from transfer.prediction.config import PredictConfig
 
 
@@ -64,6 +65,13 @@ COMMANDS = {
         help="features as NumPy arrays, for tools of your own, knn and svm",
         folder="out",
         saved="*.json",
+    ),
+    "pictures": Command(
+        config=PicturesConfig,
+        run="transfer.pictures.run:run",
+        help="one page to look at networks: filters, maps, nearest neighbours, all images in a plane",
+        folder="out",
+        saved="index.html",
     ),
     "doctor": Command(
         config=DoctorConfig,
