@@ -15,6 +15,7 @@ class PicturesConfig(ImagesConfig):
         others: networks that stand beside `backbone`. Of the `stages` asked for each network shows those that it has;
             neighbours and planes are those of its deepest one.
         labels: a CSV file of image,class instead of the folders' names.
+        batch_size: images in one forward pass of a process; few, as memory matters more than speed here.
         num_shown: images whose maps and neighbours are shown, evenly spaced over all.
         cache: folder where features are kept, shared by all commands; null keeps none.
     """
@@ -23,5 +24,6 @@ class PicturesConfig(ImagesConfig):
 
     others: list[BackboneConfig] = field(default_factory=list)
     labels: str | None = None
+    batch_size: int = 8
     num_shown: int = 8
     cache: str | None = "features"
