@@ -80,9 +80,9 @@ def classification_losses(
     """Each image's loss: cross-entropy; of multi-label images the sum over classes of binary cross-entropies.
 
     Args:
-        labels: class indices; or for each class 1 positive, -1 negative, 0 of no consequence.
+        labels: class indices; or for each class 1 positive, -1 negative, 0 of no consequence; or, as floats, its share.
     """
-    if labels.ndim == 1:
+    if labels.ndim == 1 or labels.is_floating_point():
         return F.cross_entropy(logits, labels, reduction="none")
     losses = F.binary_cross_entropy_with_logits(logits, (labels == 1).to(logits.dtype), reduction="none")
     return (losses * (labels != 0)).sum(1)

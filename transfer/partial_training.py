@@ -45,9 +45,16 @@ def freeze_batch_norm(network: nn.Module) -> None:
 
 
 def set_mode(network: nn.Module, training: bool) -> None:
-    """Training mode where something is trained: the statistics of a frozen BatchNorm must not move."""
-    for module in network.modules():
-        module.training = training and any(parameter.requires_grad for parameter in module.parameters())
+    """Training mode where something is trained: the statistics of a frozen BatchNorm must not move.
+
+    What has neither parameters nor buffers, such as dropout, has the mode of what it is part of.
+    """
+    network.training = training and any(parameter.requires_grad for parameter in network.parameters())
+    for child in network.children():
+        if any(True for _ in child.parameters()) or any(True for _ in child.buffers()):
+            set_mode(child, training)
+        else:
+            child.train(network.training)
 
 
 def frozen_tensors(network: nn.Module) -> dict[str, Tensor]:

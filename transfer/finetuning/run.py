@@ -24,14 +24,17 @@ from transfer.data.labelled import (
     require_pictures,
     take_label_share,
 )
+from transfer.data.step_order import seed_step
 from transfer.finetuning.config import FinetuneConfig
-from transfer.finetuning.protocols import resolve
+from transfer.finetuning.protocols import FinetuneProtocol, resolve
+from transfer.finetuning.regularisation import decayed_groups, drop_blocks
 from transfer.partial_training import assert_unchanged, frozen_tensors, set_mode, train_only_from
 from transfer.results import Record, make_records, results_table
 from transfer.runs import config_of, start_run
 from transfer.stages import TransferBackbone
 from transfer.training import Training, every
 
+NORMALISED_HEAD_STD = 2e-5  # as in MAE's code
 HEAD_STD = 0.01  # of the new weights, as of a new layer in Krahenbuhl et al. (2016)
 
 
@@ -85,6 +88,11 @@ def _train_classifier(
         image_size=config.data.image_size,
         crop_size=config.data.crop_size,
     )
+    if recipe.transformer and labelled.multi_label:
+        raise ValueError(
+            f"protocol {recipe.name} mixes images of one class each, and those of {labelled.name} may show several; "
+            "take another protocol"
+        )
     train = take_label_share(labelled, config.label_share, config.seed)
     with start_run(config) as run, StopSignal(run.world) as stop:
         # ------------------------------------------------------------------------------ build
@@ -99,18 +107,15 @@ def _train_classifier(
             colour_input=config.colour_input,
         )
         torch.manual_seed(config.seed)
-        network = Classifier(opened.network, len(train.classes), config.train_from)
+        network = Classifier(
+            opened.network, len(train.classes), config.train_from, normalised=recipe.transformer is not None
+        )
+        if recipe.transformer:
+            drop_blocks(opened.network, recipe.transformer.drop_path)
         network.to(world.device).to(memory_format=torch.channels_last)
         frozen = frozen_tensors(network)
-        head = list(network.head.parameters())
-        trained = [p for p in network.backbone.parameters() if p.requires_grad]
-        lr_factors = (1.0, recipe.head_lr_factor)
-        optimizer = torch.optim.SGD(
-            [{"params": trained}, {"params": head}],
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
+        trained = [p for p in network.parameters() if p.requires_grad]
+        optimizer = _optimizer(network, recipe)
         autocast = torch.autocast(world.device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
         def answer(batch: Batch) -> Tensor:
@@ -136,7 +141,7 @@ def _train_classifier(
         )
         by_class = images_by_class(train)
         training.progress.say(
-            f"{opened.name}, trained from {config.train_from} ({sum(p.numel() for p in trained + head) / 1e6:.1f} M "
+            f"{opened.name}, trained from {config.train_from} ({sum(p.numel() for p in trained) / 1e6:.1f} M "
             f"parameters), {num_images} of {len(labelled.source)} training images ({by_class.min()} to "
             f"{by_class.max()} of a class) and {len(test.source)} test images, on {world.device} x {world.size}"
         )
@@ -170,18 +175,22 @@ def _train_classifier(
         for step in range(training.step, num_steps):
             network.train()
             step_lr = recipe.lr_at(step, num_steps)
-            for group, factor in zip(optimizer.param_groups, lr_factors, strict=True):
-                group["lr"] = step_lr * factor
+            for group in optimizer.param_groups:
+                group["lr"] = step_lr * group["lr_factor"]
             batch = training.next_batch(batches, running_losses)
-            with autocast:
-                logits = model(batch.rgb.to(world.device, non_blocking=True) / 255)
+            rgb = batch.rgb.to(world.device, non_blocking=True) / 255
             readable = torch.from_numpy(~batch.broken).to(world.device)
             labels = train.labels_at(batch.indices).to(world.device)
+            seed_step(config.seed, step, world)
+            if recipe.transformer:
+                rgb, labels = recipe.transformer.mix(rgb, labels, len(train.classes))
+            with autocast:
+                logits = model(rgb)
             losses = classification_losses(logits.float(), labels) * readable
             # Over all images, the broken ones' zeros included: the same gradient however processes share the batch.
             losses.mean().backward()
             if recipe.clip_norm is not None:
-                nn.utils.clip_grad_norm_(trained + head, recipe.clip_norm)
+                nn.utils.clip_grad_norm_(trained, recipe.clip_norm)
             optimizer.step()
             optimizer.zero_grad()
             running_losses.add(step, losses.sum()[None], readable)
@@ -240,27 +249,54 @@ def _train_classifier(
         return run.finish(records, results_table(records), training.progress.say)
 
 
+def _optimizer(network: "Classifier", recipe: FinetuneProtocol) -> torch.optim.Optimizer:
+    """With groups that say in `lr_factor` how many times the step's learning rate theirs is."""
+    of_head = {"lr_factor": recipe.head_lr_factor}
+    if recipe.transformer is None:
+        trained = [p for p in network.backbone.parameters() if p.requires_grad]
+        return torch.optim.SGD(
+            [{"params": trained, "lr_factor": 1.0}, {"params": list(network.head.parameters()), **of_head}],
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+    matrices = [p for p in network.head.parameters() if p.ndim > 1]
+    vectors = [p for p in network.head.parameters() if p.ndim == 1]
+    return torch.optim.AdamW(
+        [
+            *decayed_groups(network.backbone, recipe.transformer.layer_decay, recipe.weight_decay),
+            {"params": matrices, "weight_decay": recipe.weight_decay, **of_head},
+            {"params": vectors, "weight_decay": 0.0, **of_head},
+        ],
+        lr=recipe.lr,
+    )
+
+
 class Classifier(nn.Module):
-    """The deepest stage, averaged over all positions, and a linear layer: one score for each class.
+    """The deepest map, averaged over all positions, and a linear layer: one score for each class.
 
     For a fully convolutional AlexNet this is fc8 at each position and the mean of its answers. Everything before
     `train_from` is frozen, and stays in evaluation mode even in training.
 
     Args:
         train_from: `head`, the first stage that is trained, or `all`.
+        normalised: a LayerNorm stands before the linear layer.
 
     Raises:
         ValueError: there is no such stage.
     """
 
-    def __init__(self, backbone: TransferBackbone, num_classes: int, train_from: str) -> None:
+    def __init__(
+        self, backbone: TransferBackbone, num_classes: int, train_from: str, *, normalised: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.stage, spec = list(backbone.stages.items())[-1]
         train_only_from(backbone, train_from, self.stage)
-        self.head = nn.Linear(spec.channels, num_classes)
-        nn.init.normal_(self.head.weight, std=HEAD_STD)
-        nn.init.zeros_(self.head.bias)
+        linear = nn.Linear(spec.channels, num_classes)
+        nn.init.normal_(linear.weight, std=NORMALISED_HEAD_STD if normalised else HEAD_STD)
+        nn.init.zeros_(linear.bias)
+        self.head = nn.Sequential(nn.LayerNorm(spec.channels, eps=1e-6), linear) if normalised else linear
 
     def forward(self, rgb: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
         """Scores (logits) of RGB in [0, 1]."""

@@ -264,6 +264,10 @@ def test_multi_label_images_are_trained_and_measured_as_voc_does(config, tmp_pat
     records = read_records([tmp_path / "run"])
     assert {record.metric for record in records} == {"mAP", "mAP_11_point"}
     assert all(record.value == 100 for record in records)
+    with pytest.raises(
+        ValueError, match="mae22 mixes images of one class each, and those of VOC2007 test may show"
+    ):
+        run(config, data=data, protocol="mae22")
 
 
 def test_another_backbone_or_other_data_at_the_same_address_is_refused_by_a_started_run(
