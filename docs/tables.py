@@ -173,10 +173,14 @@ def study() -> list[Table]:
     return make_tables(read_records([DOCS / "transfer"]))
 
 
-def found(task: str, data: str, metric: str) -> list[Table]:
-    """The study's tables of this task, data set and metric: one for each protocol."""
-    asked = (task, data, metric, None)
-    tables = [of for of in study() if (of.task, of.data, of.metric, of.chosen_on) == asked]
+def found(task: str, data: str, metric: str, *, with_masks: bool = False) -> list[Table]:
+    """The study's tables of this task, data set and metric: one for each protocol, of Mask R-CNN or of all others."""
+    asked = (task, data, metric, None, with_masks)
+    tables = [
+        of
+        for of in study()
+        if (of.task, of.data, of.metric, of.chosen_on, "Mask R-CNN" in of.protocol) == asked
+    ]
     assert tables, f"no records of {task} on {data}"
     return tables
 
@@ -220,6 +224,22 @@ def best_stage(task: str, data: str, metric: str, backbone: str) -> tuple[str, R
     """The stage with the highest mean, and its row."""
     row = next(row for of in found(task, data, metric) for row in of.rows if row.backbone == backbone)
     return max(row.cells, key=lambda column: row.cells[column].mean), row
+
+
+def masks() -> str:
+    """Boxes and masks of one Mask R-CNN, by backbone."""
+    metrics = {
+        "boxes, AP50": "AP50",
+        "boxes, AP": "AP",
+        "masks, AP50": "mask_AP50",
+        "masks, AP": "mask_AP",
+    }
+    cells: dict[str, list[str]] = {}
+    for metric in metrics.values():
+        (of,) = found("detect", "Penn-Fudan", metric, with_masks=True)
+        for row in sorted(of.rows, key=lambda row: BACKBONES.index(row.backbone)):
+            cells.setdefault(row.backbone, []).append(cell(row, "head"))
+    return table(["", *metrics], [[backbone, *numbers] for backbone, numbers in cells.items()])
 
 
 def chosen() -> str:
@@ -338,6 +358,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "svm-imagenette": partial(by_column, "svm", "imagenette", "mAP"),
     "low-shot-imagenette": partial(by_column, "low_shot_svm", "imagenette", "mAP"),
     "segment": partial(by_column, "segment", "CamVid", "mIoU"),
+    "masks": masks,
     "detect": partial(by_column, "detect", "Penn-Fudan", "AP50"),
 }
 

@@ -3,7 +3,7 @@
 #   photographs/   pretrain/imagenette, pretrain/caltech101, imagenette_val, caltech101_test (a folder for each class),
 #                  heldout; short sides of 128 px (docs/weights.md names the collections)
 #   camvid/        PASCAL VOC's layout: train 367 images, test 233
-#   pennfudan/     PASCAL VOC's layout: train 120 images, test 50
+#   pennfudan/     PASCAL VOC's layout: train 120 images, test 50; the outlines in instances_train.json, instances_test.json
 #   runs/sample    the run of `make demo`
 # with the console scripts on the PATH. What is finished is not done again. Results go to results/, reports to reports/.
 set -euo pipefail
@@ -25,6 +25,9 @@ declare -A data=(
   [caltech]=$(photographs caltech101 caltech101_test Caltech-101)
   [camvid]="--data.train=voc:camvid:train --data.test=voc:camvid:test --data.name=CamVid --data.image_size=[320,240]
     --data.crop_size=240"
+  [pennfudan_masks]="--data.train=coco:pennfudan/JPEGImages:pennfudan/instances_train.json
+    --data.test=coco:pennfudan/JPEGImages:pennfudan/instances_test.json --data.name=Penn-Fudan --data.image_sizes=[240]
+    --data.test_image_size=240 --masks=true"
   [pennfudan]="--data.train=voc:pennfudan:train --data.test=voc:pennfudan:test --data.name=Penn-Fudan
     --data.image_sizes=[240] --data.test_image_size=240"
 )
@@ -61,6 +64,7 @@ features() {
 }
 segment() { run "camvid/segment_$3" segment camvid "$1" "$2" --train_from "$3" --stage "$4" --steps 200 --batch_size 4 --lr 0.02; }
 detect() { run "pennfudan/detect_$3" detect pennfudan "$1" "$2" --train_from "$3" --stage "$4" --steps 200 --batch_size 4 --lr 0.01; }
+masks() { run "pennfudan/masks_$3" detect pennfudan_masks "$1" "$2" --train_from "$3" --stage "$4" --steps 200 --batch_size 4 --lr 0.01; }
 # Which ImageNet class each of 1,000 colorized images shows, by MobileNetV2 with its ImageNet weights.
 recognised() {
   local index=(n01440764 0 n02102040 217 n02979186 482 n03000684 491 n03028079 497 n03394916 566 n03417042 569
@@ -75,7 +79,7 @@ recognised() {
 
 export TORCH_HOME=torch_home # where LPIPS finds its AlexNet
 seeds=${SEEDS:-0 1 2}
-all="weights pictures colours linear_imagenette features_imagenette chosen segment detect features_caltech linear_caltech trained"
+all="weights pictures colours linear_imagenette features_imagenette chosen segment detect masks features_caltech linear_caltech trained"
 for step in ${*:-$all}; do
   case $step in
     weights) python "$root/docs/transfer/weights_from_packages.py" torch_home ;;
@@ -104,6 +108,7 @@ for step in ${*:-$all}; do
         segment mobilenet "$seed" head features.13
       done ;;
     detect) for seed in $seeds; do detect colorization "$seed" head conv5; detect random "$seed" head conv5; done ;;
+    masks) for kind in colorization random; do masks $kind 0 head conv5; done ;;
     trained) for seed in $seeds; do segment colorization "$seed" all conv5; segment random "$seed" all conv5; done ;;
   esac
 done
