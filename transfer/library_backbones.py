@@ -26,7 +26,7 @@ from pretext.library_weights import (
 )
 from pretext.networks import StageSpec
 from pretext.spelling import did_you_mean, unknown_name
-from pretext.weights_file import find_weights, read_weights
+from pretext.weights_file import find_weights, flatten_tensors, is_named, read_weights
 from transfer.live_backbone import NormalisingBackbone, find_layout, run_vectors, vectors_of
 from transfer.stages import TransferBackbone
 from transfer.tokens import NUMBERS_OF_BLOCKS, token_specs, token_vectors
@@ -309,7 +309,24 @@ def _load_timm(network: nn.Module, timm: Any, architecture: str, config: Any, we
             plain = timm.create_model(architecture)
         names, expected = _plain_names(network, plain), plain.state_dict()
         plain_weights = {name: expected[name] for name in names.values()}
-        _load(network, find_weights(weights, read_weights(weights), plain_weights), names)
+        _load(network, find_weights(weights, _as_in_timm(read_weights(weights)), plain_weights), names)
+
+
+def _as_in_timm(contents: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors in a file, those of DINOv2's networks with registers named and laid out as timm has them.
+
+    There the class token includes its position embedding, and the two layers of SwiGLU have the names of an MLP's.
+    """
+    tensors = {
+        re.sub(r"\.mlp\.w12\.", ".mlp.fc1.", re.sub(r"\.mlp\.w3\.", ".mlp.fc2.", name)): tensor
+        for name, tensor in flatten_tensors(contents)
+    }
+    for name in [name for name in tensors if is_named(name, "register_tokens")]:
+        class_token, positions = (name.replace("register_tokens", of) for of in ("cls_token", "pos_embed"))
+        tensors[name.replace("register_tokens", "reg_token")] = tensors.pop(name)
+        tensors[class_token] = tensors[class_token] + tensors[positions][:, :1]
+        tensors[positions] = tensors[positions][:, 1:]
+    return tensors
 
 
 def _plain_names(features: nn.Module, plain: nn.Module) -> dict[str, str]:

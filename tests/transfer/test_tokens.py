@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 from torchvision import models
 
@@ -110,6 +111,32 @@ def test_weights_in_the_files_of_dino_and_mae_are_found(
         torch.testing.assert_close(vectors(opened.network, rgb())["class4+mean"], expected["class4+mean"])
     assert len(hashes) == 1
     assert "left out 2: mask_token, decoder_embed.weight" in capsys.readouterr().out.replace("model.", "")
+
+
+def test_the_files_of_dinov2_with_registers_give_what_timm_makes_of_them(tmp_path: Path) -> None:
+    name = "vit_small_patch14_reg4_dinov2"
+    torch.manual_seed(0)
+    of_dinov2 = {
+        of: torch.randn_like(tensor) / 50 for of, tensor in timm.create_model(name).state_dict().items()
+    }
+    of_dinov2["register_tokens"] = of_dinov2.pop("reg_token")
+    of_dinov2["pos_embed"] = torch.cat([torch.randn(1, 1, 384), of_dinov2["pos_embed"]], dim=1)
+    of_dinov2["mask_token"] = torch.zeros(1, 384)
+    torch.save(of_dinov2, tmp_path / "dinov2_vits14_reg4_pretrain.pth")
+    torch.save(
+        {"teacher": {f"backbone.{of}": tensor for of, tensor in of_dinov2.items()}}, tmp_path / "own.pth"
+    )
+    by_timm = timm.create_model(name, dynamic_img_size=True).eval()
+    by_timm.load_state_dict(checkpoint_filter_fn(dict(of_dinov2), by_timm))
+    images = rgb(56)
+    mean, std = (
+        torch.tensor(of)[:, None, None] for of in (by_timm.default_cfg["mean"], by_timm.default_cfg["std"])
+    )
+    expected = evaluated(by_timm, (images - mean) / std)
+    for file in ("dinov2_vits14_reg4_pretrain.pth", "own.pth"):
+        network = open_backbone(BackboneConfig(model=f"timm:{name}", weights=str(tmp_path / file))).network
+        for of, vector in vectors(network, images).items():
+            torch.testing.assert_close(vector, expected[of], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
