@@ -110,6 +110,11 @@ class Table(Grid):
     chosen_by: tuple[str, ...]
     common: tuple[str, ...]
 
+    @cached_property
+    def best(self) -> dict[str, str]:
+        """As of a grid; of a similarity to another network there is no best."""
+        return {} if self.metric == "cka" else super().best
+
 
 def make_tables(records: Iterable[Record]) -> list[Table]:
     """A table per task, data set, protocol, metric and `chosen_on`, in order of appearance, `test` last.

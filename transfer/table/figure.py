@@ -1,4 +1,4 @@
-"""The figure of a table: accuracy by stage."""
+"""The figure of a table: its numbers by stage."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from transfer.table.words import measure
 SPREAD = 0.3  # of the distance between two stages, over which a stage's points stand side by side
 
 
-def draw_accuracy_by_stage(table: Table) -> Figure:
+def draw_by_stage(table: Table) -> Figure:
     """A line for each row of the table, with bars of one sample standard deviation."""
     num_rows = len(table.rows)
     with house_style():
@@ -66,5 +66,5 @@ def figure_names(tables: Sequence[Table]) -> dict[str, Table]:
         if table.chosen_on != "test" and table.task not in HEADLINES and len(table.columns) > 1:
             words = f"{table.task} {table.data} {table.protocol} {table.metric}"
             slug = re.sub(r"[^A-Za-z0-9]+", "_", words)[:80]
-            names[f"accuracy_by_stage_{len(names) + 1}_{slug}"] = table
+            names[f"by_stage_{len(names) + 1}_{slug}"] = table
     return names

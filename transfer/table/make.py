@@ -5,7 +5,7 @@ from pretext.runtime.whole_file import write_whole
 from transfer.config import TableConfig
 from transfer.results import read_records
 from transfer.table.comparison import make_tables
-from transfer.table.figure import draw_accuracy_by_stage, figure_names
+from transfer.table.figure import draw_by_stage, figure_names
 from transfer.table.overview import make_overview
 from transfer.table.page import render_page
 from transfer.table.text import latex, markdown
@@ -21,7 +21,7 @@ def make_table(config: TableConfig) -> None:
     """
     out, records = config.out, read_records(config.results)
     tables, overview = make_tables(records), make_overview(records)
-    figures = {name: draw_accuracy_by_stage(table) for name, table in figure_names(tables).items()}
+    figures = {name: draw_by_stage(table) for name, table in figure_names(tables).items()}
     text = markdown(tables, overview)
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():

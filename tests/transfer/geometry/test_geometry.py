@@ -12,6 +12,7 @@ from transfer.geometry.config import GeometryConfig
 from transfer.geometry.measures import effective_rank, linear_cka
 from transfer.geometry.run import run
 from transfer.results import read_records
+from transfer.table.comparison import make_tables
 
 RNG = np.random.default_rng(0)
 
@@ -85,6 +86,7 @@ def test_every_stage_and_pair_of_stages_has_a_record(
     )
     run(config)
     records = read_records([tmp_path / "out"])
+    assert all(bool(of.best) == (of.metric != "cka") for of in make_tables(records) if len(of.rows) > 1)
     ranks = {record.stage: record for record in records if record.metric == "effective_rank"}
     assert list(ranks) == ["conv1", "conv5"]
     assert all(1 <= record.value <= 8 for record in ranks.values())  # there are eight images to read

@@ -10,7 +10,7 @@ from tests.transfer.table.made_records import HOSTILE, random_records, record, t
 from transfer.config import TableConfig
 from transfer.results import write_records
 from transfer.table.comparison import make_tables
-from transfer.table.figure import draw_accuracy_by_stage, figure_names
+from transfer.table.figure import draw_by_stage, figure_names
 from transfer.table.make import make_table
 
 
@@ -91,8 +91,8 @@ def test_the_page_shows_hostile_names_letter_by_letter(folder):
 
 def test_every_table_at_the_end_of_training_has_its_figure_as_png_and_pdf(folder):
     stems = [
-        "accuracy_by_stage_1_linear_VOC2007_test_zhang16_top1",
-        "accuracy_by_stage_2_linear_VOC2007_test_zhang16_top5",
+        "by_stage_1_linear_VOC2007_test_zhang16_top1",
+        "by_stage_2_linear_VOC2007_test_zhang16_top5",
     ]
     figures = {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")}
     assert {path.name for path in folder.iterdir()} == figures | {"table.md", "table.tex", "index.html"}
@@ -116,7 +116,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 
 def test_the_figure_draws_the_means_with_one_sample_deviation(tmp_path):
     values, records = random_records(tmp_path)
-    (container,) = draw_accuracy_by_stage(table_of(*records)).axes[0].containers
+    (container,) = draw_by_stage(table_of(*records)).axes[0].containers
     line, _, (bars,) = container.lines
     np.testing.assert_allclose(line.get_ydata(orig=False), values.mean(1))
     lengths = [end[1] - start[1] for start, end in bars.get_segments()]
