@@ -24,8 +24,8 @@ from transfer.table.words import metric_name
 TEMPLATE = Path(__file__).parent / "templates" / "pictures.html"
 NUM_NEIGHBOURS = 6
 PICTURE = 144  # pixels of a picture's side among maps and neighbours
-THUMBNAIL = 40  # pixels of an image's side on a plane
-CELLS = 36  # images that have room side by side on a plane
+PLANE = 1440  # pixels of a plane's side
+CELLS = (10, 36)  # images that have room side by side on it: the fewest and the most
 NUM_COLOURS = 2 * len(COLOURS)  # of classes on a plane: discs, then rings
 
 
@@ -151,12 +151,15 @@ def _dot(x: float, y: float, number: int | None, radius: float, name: str = "") 
 
 def _plane(places: Mapping[int, Sequence[float]], crops: Crops) -> tuple[str, int]:
     """The images at their places, as a data URI, and how many there are: in each cell of a grid the first one."""
+    fewest, most = CELLS
+    cells = min(max(round(1.5 * len(places) ** 0.5), fewest), most)
+    side = PLANE // cells
     taken: dict[tuple[int, int], int] = {}
     for index, (x, y) in places.items():
-        taken.setdefault((round(x * (CELLS - 1)), round(y * (CELLS - 1))), index)
-    sheet = Image.new("RGBA", (CELLS * THUMBNAIL,) * 2)
+        taken.setdefault((round(x * (cells - 1)), round(y * (cells - 1))), index)
+    sheet = Image.new("RGBA", (cells * side,) * 2)
     for (column, row), index in taken.items():
-        sheet.paste(crops.picture(index, THUMBNAIL), (column * THUMBNAIL, row * THUMBNAIL))
+        sheet.paste(crops.picture(index, side), (column * side, row * side))
     return _uri(sheet, "WEBP"), len(taken)
 
 
