@@ -54,9 +54,9 @@ class NetworkConfig:
     """What is trained.
 
     Args:
-        name: eccv16, siggraph17, alexnet or resnet50, or `module:Name` for a network of your own.
+        name: eccv16, siggraph17, alexnet, resnet50 or split_brain, or `module:Name` for a network of your own.
         width: factor on every hidden channel count; 1 is the published network.
-        args: further arguments of the network's constructor.
+        args: further arguments of the network's constructor, such as what it sees: input lightness, ab, lab or rgb.
     """
 
     name: str = "eccv16"
@@ -93,7 +93,8 @@ class TrainConfig:
 
     Args:
         task: what is learned: colorization (the paper's rebalanced classification), colorization_regression (L2 on ab),
-            or `module:Name` for a task of your own.
+            lightness_prediction, split_brain, autoencoder, inpainting, rotation, relative_position, jigsaw, or
+            `module:Name` for a task of your own.
         task_args: arguments of the task's constructor: for colorization bins, neighbours, sigma, uniform_share and
             temperature.
         run_dir: folder of the run; the same command on the same folder resumes it.

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -278,8 +279,9 @@ def start_from(network: Backbone, init: str, task: Task) -> str:
 
 def describe_network(network: Backbone) -> NetworkConfig:
     """The keys of a configuration that construct such a network; raises ValueError as `arguments_of`."""
-    args = arguments_of(network)
-    del args["output"]
+    defaults = signature(type(network)).parameters
+    args = {name: value for name, value in arguments_of(network).items() if value != defaults[name].default}
+    args.pop("output", None)
     return NetworkConfig(name=name_of(type(network), NETWORKS), width=args.pop("width", 1.0), args=args)
 
 

@@ -27,10 +27,10 @@ class Batch:
 
     `positions` are places in the run's global sequence of samples (in validation, of images), `indices` those
     in the source. A broken file keeps its place, black, with `broken` set and its (name, reason) in `errors`. A cut
-    may give several crops.
+    may give several crops, or whatever else in 0..255 its task takes.
     """
 
-    rgb: UInt8[Tensor, "batch *crops 3 size size"]
+    rgb: UInt8[Tensor, "batch *sample"]
     positions: Int64[np.ndarray, " batch"]
     indices: Int64[np.ndarray, " batch"]
     broken: Bool[np.ndarray, " batch"]

@@ -9,6 +9,7 @@ from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.resnet import ResNet50
 from pretext.networks.siggraph17 import Siggraph17
+from pretext.networks.split_brain import SplitBrainNetwork
 from pretext.outside import construct, look_up
 
 __all__ = ["NETWORKS", "Backbone", "Output", "StageSpec", "build_network", "output_layer"]
@@ -18,6 +19,7 @@ NETWORKS: dict[str, type[Backbone]] = {
     "siggraph17": Siggraph17,
     "alexnet": AlexNet,
     "resnet50": ResNet50,
+    "split_brain": SplitBrainNetwork,
 }
 
 
@@ -30,7 +32,8 @@ def build_network(
         name: in NETWORKS, or `module:Name` of your own.
         output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
         width: factor on every hidden channel count; a network without this argument has only the width 1.
-        args: further arguments of the network's constructor.
+        args: further arguments of the network's constructor, such as what it sees: input `lightness`, `ab`, `lab` or
+            `rgb`.
 
     Raises:
         ValueError: there is no network of that name, or it does not take these arguments.

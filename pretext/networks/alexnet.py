@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
+from pretext.networks.backbone import Backbone, Input, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.initialisation import initialise
 
 _POOL_STRIDE = {"conv1": 2, "conv2": 2, "conv5": 1}
@@ -23,16 +23,16 @@ class AlexNet(Backbone):
     Stages conv1..conv5, fc6, fc7 are the outputs of the ReLU, before the pooling.
 
     Args:
-        output, width: see `build_network`.
+        output, width, input: see `build_network`.
     """
 
-    normalisation = "L - 50"
     lightness_scale = 1.0
     output_stride = 8
 
-    def __init__(self, output: Output = 313, width: float = 1.0) -> None:
+    def __init__(self, output: Output = 313, width: float = 1.0, input: Input = "lightness") -> None:
         super().__init__()
         self.output, self.width = output, width
+        channels = self.set_input(input)
         c96, c256, c384, c4096 = (scale_channels(channels, width) for channels in (96, 256, 384, 4096))
         self.stages = {
             "conv1": StageSpec(c96, 4),
@@ -43,7 +43,7 @@ class AlexNet(Backbone):
             "fc6": StageSpec(c4096, 16),
             "fc7": StageSpec(c4096, 16),
         }
-        self.conv1 = _layer(nn.Conv2d(1, c96, kernel_size=11, stride=4, padding=5, bias=False))
+        self.conv1 = _layer(nn.Conv2d(channels, c96, kernel_size=11, stride=4, padding=5, bias=False))
         self.conv2 = _layer(nn.Conv2d(c96, c256, kernel_size=5, padding=2, groups=2, bias=False))
         self.conv3 = _layer(nn.Conv2d(c256, c384, kernel_size=3, padding=1, bias=False))
         self.conv4 = _layer(nn.Conv2d(c384, c384, kernel_size=3, padding=1, groups=2, bias=False))
@@ -54,7 +54,7 @@ class AlexNet(Backbone):
         initialise(self, self.fc8)
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = x - 50
+        features = self.normalise(x)
         for name in self.stages:
             features = self.get_submodule(name)(features)
             yield name, features

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator
 from typing import Literal, NamedTuple
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,6 +16,18 @@ AB_SCALE = 110.0  # a regression network answers ab in units of this, as the pub
 
 Output = int | Literal["ab"] | None
 """What a network answers: logits over that many ab bins, ab / 110, or (None) its deepest stage as it is."""
+
+
+Input = Literal["lightness", "ab", "lab", "rgb"]
+"""What a network sees of an image."""
+
+# Input -> its channels, and what `normalise` does to it, with the network's `lightness_scale` for the %.
+INPUTS: dict[str, tuple[int, str]] = {
+    "lightness": (1, "(L - 50) / %g"),
+    "ab": (2, "ab / %g"),
+    "lab": (3, "(L - 50, a, b) / %g"),
+    "rgb": (3, "100 (RGB - 0.5) / %g"),
+}
 
 
 class StageSpec(NamedTuple):
@@ -32,7 +45,7 @@ class Backbone(nn.Module, ABC):
     so that a checkpoint can say how it is constructed. Every network normalises its input itself.
 
     Attributes:
-        input: what it sees: `lightness`, L in [0, 100]; `ab`, in ab units; or `rgb`, in [0, 1].
+        input: what it sees: `lightness`, L in [0, 100]; `ab`, in ab units; `lab`, both; or `rgb`, in [0, 1].
         output: what `forward` answers.
         stages: name -> channels and stride, in order of depth.
         output_stride: the output lies on the grid of every n-th pixel; its targets are `ab[:, :, ::n, ::n]`. The stride
@@ -43,7 +56,7 @@ class Backbone(nn.Module, ABC):
         lightness_scale: by what that divides L - 50.
     """
 
-    input: Literal["lightness", "ab", "rgb"] = "lightness"
+    input: Input = "lightness"
     output: Output
     stages: dict[str, StageSpec]
     output_layer: nn.Module
@@ -75,7 +88,32 @@ class Backbone(nn.Module, ABC):
         if self.input == "rgb":
             return rgb
         lab = rgb_to_lab(rgb)
-        return lab[:, :1] if self.input == "lightness" else lab[:, 1:]
+        return {"lightness": lab[:, :1], "ab": lab[:, 1:], "lab": lab}[self.input]
+
+    def set_input(self, input: Input) -> int:
+        """What the network sees, in its constructor; how many channels that has.
+
+        Raises:
+            ValueError: there is no such input.
+        """
+        if input not in INPUTS:
+            raise ValueError(unknown_name("input", input, INPUTS))
+        self.input = input
+        channels, normalisation = INPUTS[input]
+        self.normalisation = (normalisation % self.lightness_scale).removesuffix(" / 1")
+        return channels
+
+    def normalise(
+        self, x: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """The input around 0, in the units of L divided by `lightness_scale`; ab has these units, RGB a hundredth."""
+        if self.input == "lightness":
+            return (x - 50) / self.lightness_scale
+        if self.input == "ab":
+            return x / self.lightness_scale
+        if self.input == "lab":
+            return torch.cat([x[:, :1] - 50, x[:, 1:]], dim=1) / self.lightness_scale
+        return (x - 0.5) * (100 / self.lightness_scale)
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]

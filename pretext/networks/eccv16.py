@@ -7,7 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import AB_SCALE, Backbone, Output, StageSpec, output_layer, scale_channels
+from pretext.networks.backbone import (
+    AB_SCALE,
+    Backbone,
+    Input,
+    Output,
+    StageSpec,
+    output_layer,
+    scale_channels,
+)
 from pretext.networks.initialisation import initialise
 
 
@@ -21,17 +29,17 @@ class Eccv16(Backbone):
     ReLU before the 1x1 output layer.
 
     Args:
-        output, width: see `build_network`; only with bins there is a `model_out`.
+        output, width, input: see `build_network`; only with bins there is a `model_out`.
     """
 
-    normalisation = "(L - 50) / 100"
     lightness_scale = 100.0
     output_stride = 4
     input_multiple = 8  # the published arithmetic: three halvings, then one doubling
 
-    def __init__(self, output: Output = 313, width: float = 1.0) -> None:
+    def __init__(self, output: Output = 313, width: float = 1.0, input: Input = "lightness") -> None:
         super().__init__()
         self.output, self.width = output, width
+        channels = self.set_input(input)
         c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
         self.stages = {
             "conv1": StageSpec(c64, 2),
@@ -43,7 +51,7 @@ class Eccv16(Backbone):
             "conv7": StageSpec(c512, 8),
             "conv8": StageSpec(c256, 4),
         }
-        self.model1 = conv_block(1, c64, c64, stride=2)
+        self.model1 = conv_block(channels, c64, c64, stride=2)
         self.model2 = conv_block(c64, c128, c128, stride=2)
         self.model3 = conv_block(c128, c256, c256, c256, stride=2)
         self.model4 = conv_block(c256, c512, c512, c512)
@@ -80,7 +88,7 @@ class Eccv16(Backbone):
         self.model_out.weight.copy_(centres.T[:, :, None, None] / AB_SCALE)
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = (x - 50) / self.lightness_scale
+        features = self.normalise(x)
         for number in range(1, 8):
             features = self.get_submodule(f"model{number}")(features)
             yield f"conv{number}", features

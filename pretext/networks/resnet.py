@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
+from pretext.networks.backbone import Backbone, Input, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.initialisation import initialise
 
 EXPANSION = 4  # of the channels, in a residual block's last convolution
@@ -19,16 +19,16 @@ class ResNet50(Backbone):
     Stages layer1..layer4 are the outputs of the four groups of residual blocks.
 
     Args:
-        output, width: see `build_network`.
+        output, width, input: see `build_network`.
     """
 
-    normalisation = "(L - 50) / 100"
     lightness_scale = 100.0
     output_stride = 8
 
-    def __init__(self, output: Output = 313, width: float = 1.0) -> None:
+    def __init__(self, output: Output = 313, width: float = 1.0, input: Input = "lightness") -> None:
         super().__init__()
         self.output, self.width = output, width
+        channels = self.set_input(input)
         c64, c128, c256, c512 = (scale_channels(channels, width) for channels in (64, 128, 256, 512))
         self.stages = {
             "layer1": StageSpec(c64 * EXPANSION, 4),
@@ -36,7 +36,7 @@ class ResNet50(Backbone):
             "layer3": StageSpec(c256 * EXPANSION, 16),
             "layer4": StageSpec(c512 * EXPANSION, 32),
         }
-        self.conv1 = nn.Conv2d(1, c64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(channels, c64, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(c64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
@@ -57,7 +57,7 @@ class ResNet50(Backbone):
         initialise(self, last)
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        features = self.maxpool(self.relu(self.bn1(self.conv1((x - 50) / self.lightness_scale))))
+        features = self.maxpool(self.relu(self.bn1(self.conv1(self.normalise(x)))))
         for name in self.stages:
             features = self.get_submodule(name)(features)
             yield name, features

@@ -5,6 +5,10 @@ from typing import Any
 
 from pretext.outside import construct, look_up
 from pretext.tasks.colorization import Colorization, ColorizationRegression
+from pretext.tasks.cross_channel import LightnessPrediction, SplitBrain
+from pretext.tasks.patches import Jigsaw, RelativePosition
+from pretext.tasks.reconstruction import Autoencoder, Inpainting
+from pretext.tasks.rotation import Rotation
 from pretext.tasks.task import Losses, Panel, Task
 
 __all__ = ["TASKS", "Colorization", "ColorizationRegression", "Losses", "Panel", "Task", "build_task"]
@@ -12,6 +16,13 @@ __all__ = ["TASKS", "Colorization", "ColorizationRegression", "Losses", "Panel",
 TASKS: dict[str, type[Task]] = {
     "colorization": Colorization,
     "colorization_regression": ColorizationRegression,
+    "lightness_prediction": LightnessPrediction,
+    "split_brain": SplitBrain,
+    "autoencoder": Autoencoder,
+    "inpainting": Inpainting,
+    "rotation": Rotation,
+    "relative_position": RelativePosition,
+    "jigsaw": Jigsaw,
 }
 
 

@@ -20,7 +20,9 @@ def rgb():
     return torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if name != "split_brain"]
+)  # it sees no lightness alone
 def test_it_begins_as_the_network_that_sees_lightness_alone(name, rgb):
     grey, coloured = opened(name, False), opened(name, True)
     assert coloured.sha256 == grey.sha256
