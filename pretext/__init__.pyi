@@ -8,6 +8,7 @@ from .networks import build_network as build_network
 from .networks import output_layer as output_layer
 from .pretrained import Pretrained as Pretrained
 from .pretrained import load_pretrained as load_pretrained
+from .probe import Probe as Probe
 from .tasks import Colorization as Colorization
 from .tasks import ColorizationRegression as ColorizationRegression
 from .tasks import Losses as Losses

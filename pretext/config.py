@@ -88,6 +88,23 @@ class OptimConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Something that is measured of the network while it trains; the weights are the same, bit for bit, without it.
+
+    Args:
+        name: under which it is logged: NAME_NUMBER.
+        every: steps between two measurements; one is made after the last step.
+        probe: transfer:FeatureProbe, which tests the features on labelled images, or `module:Name` of your own.
+        args: of its constructor; for transfer:FeatureProbe train, test, stages, k, linear_epochs and others.
+    """
+
+    name: str
+    every: int
+    probe: str = "transfer:FeatureProbe"
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """One training run.
 
@@ -114,6 +131,9 @@ class TrainConfig:
         save_every: steps between two checkpoints.
         keep_every: steps between two checkpoints that are kept for good; null keeps the last one only.
         gallery_images: validation images shown in the gallery, the first ones.
+        probes: what is measured of the network while it trains.
+        keep_best: a number of a validation or a probe, such as validation_loss or photos_conv5_knn_top1: the checkpoint
+            in which it is highest (a loss: lowest) is kept as best.pt.
     """
 
     FREE_KEYS: ClassVar[tuple[str, ...]] = (
@@ -126,6 +146,8 @@ class TrainConfig:
         "keep_every",
         "validate_every",
         "gallery_images",
+        "probes",
+        "keep_best",
     )
 
     data: DataConfig
@@ -147,6 +169,8 @@ class TrainConfig:
     save_every: int = 1000
     keep_every: int | None = None
     gallery_images: int = 12
+    probes: list[ProbeConfig] = field(default_factory=list)
+    keep_best: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

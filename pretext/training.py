@@ -1,6 +1,7 @@
 """Training: build -> resume -> step -> log -> validate -> save, from top to bottom."""
 
 import dataclasses
+import random
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -23,6 +25,7 @@ from pretext.networks import Backbone, build_network
 from pretext.networks.synchronised_batch_norm import synchronise_batch_norm
 from pretext.outside import arguments_of, name_of
 from pretext.pretrained import Pretrained, describe_network, load_pretrained, start_from
+from pretext.probe import OpenedProbe, open_probes
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.command_line import StoppedError, flatten
 from pretext.runtime.distributed import World, choose_precision, join_world
@@ -35,7 +38,7 @@ from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate
 from pretext.spelling import unknown_name
 from pretext.tasks import TASKS, Task, build_task
-from pretext.validation import draw_curves, first_images, validate
+from pretext.validation import draw_curves, first_images, is_best_so_far, validate
 
 STATISTICS_EVERY = 10  # steps between two looks at the training images' statistics, for validation to report
 
@@ -47,6 +50,20 @@ def run(config: TrainConfig) -> Pretrained:
     chosen, data = config.network, config.data
     network = build_network(chosen.name, output=task.output, width=chosen.width, args=chosen.args)
     return _run(task, network, data.train, data.validation, data.gallery, config)
+
+
+def check(config: TrainConfig) -> None:
+    """Raise ValueError if `run` could not begin, whatever the images: an unknown task, network or probe, an argument
+    that one does not take, a crop without room, a network that does not see what the task shows.
+    """
+    task, data = build_task(config.task, config.task_args), config.data
+    chosen = config.network
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = build_network(chosen.name, output=task.output, width=chosen.width, args=chosen.args)
+    cut = task.cut(data.image_size, data.crop_size)
+    sample = cut(Image.new("RGB", (data.image_size, data.image_size)), random.Random(0))
+    task.split(sample[None], network)
+    open_probes(config.probes)
 
 
 def train(
@@ -123,11 +140,12 @@ def _run(
         task_args=arguments_of(task),
         network=describe_network(network),
     )
+    probes = open_probes(config.probes)
     with ExitStack() as opened:
         world = opened.enter_context(join_world(config.device))
         stop = opened.enter_context(StopSignal(world))
         sources = open_images(images, validation, gallery, config.data, config.seed)
-        _train(task, network, sources, config, world, stop, opened)
+        _train(task, network, sources, probes, config, world, stop, opened)
     return load_pretrained(RunDir(config.run_dir).last_checkpoint)
 
 
@@ -135,6 +153,7 @@ def _train(
     task: Task,
     network: Backbone,
     sources: ImageSources,
+    probes: list[OpenedProbe],
     config: TrainConfig,
     world: World,
     stop: StopSignal,
@@ -328,7 +347,8 @@ def _train(
             logged_step, clock = done, time.perf_counter()
 
         # ----------------------------------------------------------------------- validate
-        if done % config.validate_every == 0 or is_last:
+        is_validated = done % config.validate_every == 0 or is_last
+        if is_validated:
             running.check_finite()
             # Validation and gallery have sizes of their own: each would compile for as long as the first step.
             with torch.compiler.set_stance("force_eager"):
@@ -348,14 +368,35 @@ def _train(
                     with whole_file(folder.gallery(done)) as file:
                         picture.save(file, format="png")
                     log.write_image(done, "gallery", np.asarray(picture))
-                draw_curves(read_metrics(folder.metrics), folder.curves, task)
+                draw_curves(read_metrics(folder.metrics), folder.curves, task, config.probes)
             logged_step, clock = done, time.perf_counter()
 
+        # -------------------------------------------------------------------------- probe
+        for probe in probes:
+            if probe.is_due(done, config.steps) and log:
+                running.check_finite()
+                try:
+                    row = probe.measure(network, device)
+                except StoppedError as stopped:  # whose signal the next step learns of
+                    stop.remember(stopped.signal_number)
+                    continue
+                progress.say(f"{probe.config.name} at step {done}: {probe.describe(row)}")
+                log.write(done, row)
+                draw_curves(read_metrics(folder.metrics), folder.curves, task, config.probes)
+                logged_step, clock = done, time.perf_counter()
+
         # --------------------------------------------------------------------------- save
+        is_best = False
+        if config.keep_best and (is_validated or any(probe.is_due(done, config.steps) for probe in probes)):
+            mine = bool(log) and is_best_so_far(read_metrics(folder.metrics), config.keep_best, done)
+            is_best = world.gather(mine)[0]
         kept = config.keep_every is not None and done % config.keep_every == 0
-        if done % config.save_every == 0 or kept or is_last or stopped_by:
+        if done % config.save_every == 0 or kept or is_best or is_last or stopped_by:
             running.check_finite()
-            save(folder.last_checkpoint, *([folder.step_checkpoint(done)] if kept else []))
+            also = ([folder.step_checkpoint(done)] if kept else []) + (
+                [folder.best_checkpoint] if is_best else []
+            )
+            save(folder.last_checkpoint, *also)
         if stopped_by:
             break
 
@@ -365,10 +406,15 @@ def _train(
             progress.say(f"{len(files.reasons)} broken {name} files were skipped: {files.listing()}")
     if stopped_by:
         raise StoppedError.after_step(done, config.steps, folder.last_checkpoint, stopped_by)
+    if config.keep_best and world.is_main and not folder.best_checkpoint.exists():
+        progress.say(
+            f"no best checkpoint was kept: there is no number {config.keep_best} in {folder.metrics}"
+        )
     made = {
         "gallery": folder.gallery(config.steps),
         "curves": folder.curves,
         "checkpoint": folder.last_checkpoint,
+        "the best": folder.best_checkpoint,
     }
     progress.say("\n".join(f"{kind:<11} {path}" for kind, path in made.items() if path.exists()))
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pretext.config import TrainConfig
+from pretext.config import ProbeConfig, TrainConfig
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import batches_in_order
 from pretext.networks.backbone import Backbone
@@ -104,35 +104,58 @@ def first_images(
     return torch.cat(samples), names
 
 
-def draw_curves(rows: Sequence[dict[str, Any]], path: Path, task: Task) -> None:
-    """Training and validation loss beside the constant answer, and the task's panel, over the steps.
+def is_best_so_far(rows: Sequence[dict[str, Any]], name: str, step: int) -> bool:
+    """Whether a number was logged at `step` and is better than at any step before; of losses the lowest is."""
+    values = {row["step"]: row[name] for row in rows if name in row}
+    sign = -1 if "loss" in name else 1
+    return step in values and all(sign * values[step] > sign * values[of] for of in values if of < step)
+
+
+def draw_curves(
+    rows: Sequence[dict[str, Any]], path: Path, task: Task, probes: Sequence[ProbeConfig] = ()
+) -> None:
+    """Training and validation loss beside the constant answer, the task's panel, and what probes say, over the steps.
 
     Args:
         rows: of metrics.jsonl.
         path: the PNG file to write.
+        probes: whose percentages are drawn.
     """
     # Half a second that the first step should not wait for.
     from matplotlib.figure import Figure
 
-    from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, save_figure
+    from pretext.figure_style import COLOURS, NEUTRAL, WIDTH, house_style, look_of, save_figure
 
     validation: dict[str, Any] = {"color": COLOURS[0], "marker": "."}
     constant: dict[str, Any] = {"color": COLOURS[1], "linestyle": "--"}
     with house_style():
-        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
-        losses, *others = figure.subplots(1, 2 if task.panel else 1, squeeze=False)[0]
+        figure = Figure(figsize=(WIDTH * max(1, (2 + len(probes)) / 2), 3.3), layout="constrained")
+        losses, *others = figure.subplots(1, 1 + bool(task.panel) + len(probes), squeeze=False)[0]
         losses.plot(*_series(rows, "loss"), label="training", color=NEUTRAL, linewidth=1)
         losses.plot(*_series(rows, "validation_loss"), label="validation", **validation)
         answer = f"validation, {task.constant_answer_name}"
         losses.plot(*_series(rows, "validation_constant_answer"), label=answer, **constant)
         losses.set(xlabel="step", ylabel="loss (optimised)")
         if task.panel:
-            (beside,) = others
+            beside = others[0]
             for number, (name, label) in enumerate(task.panel.metrics.items()):
                 style: dict[str, Any] = {"linestyle": "--"} if number else {"marker": "."}
                 color = COLOURS[number % len(COLOURS)]
                 beside.plot(*_series(rows, name), label=label, color=color, **style)
             beside.set(xlabel="step", ylabel=task.panel.ylabel)
+        for probe, axes in zip(reversed(probes), reversed(others), strict=False):
+            shown = [
+                key
+                for key in dict.fromkeys(key for row in rows for key in row)
+                if key.startswith(f"{probe.name}_") and not key.endswith(("_seconds", "_effective_rank"))
+            ]
+            for number, key in enumerate(shown):
+                look = look_of(number)
+                label = key.removeprefix(f"{probe.name}_")
+                axes.plot(
+                    *_series(rows, key), label=label, color=look.colour, linestyle=look.dashes, marker="."
+                )
+            axes.set(xlabel="step", ylabel=probe.name)
         for axes in (losses, *others):
             axes.legend()
     save_figure(figure, path.with_suffix(""), pdf=False)

@@ -9,6 +9,7 @@ import pytest
 from eval_colorization.config import ReportConfig, TuringConfig
 from pretext.config import TrainConfig
 from pretext.runtime.command_line import parse_config
+from transfer.benchmark.config import BenchmarkConfig
 from transfer.detection.config import DetectConfig
 from transfer.finetuning.config import FinetuneConfig
 from transfer.linear_probes.config import LinearConfig
@@ -21,6 +22,7 @@ COMMANDS = {
     "pretext train": TrainConfig,
     "eval_colorization report": ReportConfig,
     "eval_colorization turing-export": TuringConfig,
+    "transfer benchmark": BenchmarkConfig,
     "transfer linear": LinearConfig,
     "transfer knn": KnnConfig,
     "transfer svm": SvmConfig,

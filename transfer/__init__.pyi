@@ -15,5 +15,6 @@ from .nearest_neighbours.run import knn as knn
 from .partial_training import frozen as frozen
 from .prediction.run import Prediction as Prediction
 from .prediction.run import predict as predict
+from .probing import FeatureProbe as FeatureProbe
 from .results import Record as Record
 from .segmentation.run import segment as segment

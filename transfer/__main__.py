@@ -11,6 +11,7 @@ from typing import Any
 from pretext.console import run_command
 from pretext.outside import import_outside
 from pretext.runtime.command_line import Command
+from transfer.benchmark.config import BenchmarkConfig
 from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
 from transfer.downstream import DOWNSTREAM_TESTS, run_outside_test
 from transfer.features.config import FeaturesConfig
@@ -47,6 +48,11 @@ def sample_voc(config: SampleVocConfig) -> None:
 
 COMMANDS = {
     **{name: command_of(test, test.run) for name, test in DOWNSTREAM_TESTS.items()},
+    "benchmark": Command(
+        config=BenchmarkConfig,
+        run="transfer.benchmark.run:run",
+        help="train networks on several tasks, test them all, and put the results into one table",
+    ),
     "table": Command(
         config=TableConfig,
         run="transfer.table.make:make_table",

@@ -1,5 +1,6 @@
 """The code that a job runs: a copy in its folder, so that no later edit reaches one of its attempts."""
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -33,7 +34,7 @@ def outside_modules(command: str, *configs: Any) -> dict[Path, Path]:
     files: dict[Path, Path] = {}
     for value in (command, *_texts([asdict(config) for config in configs])):
         address = ":".join(value.split(":")[:2])  # mydata:Photos:ARGUMENT
-        if is_outside(address):
+        if is_outside(address) and re.split("[.:]", address)[0] not in PACKAGES:
             try:
                 files |= modules_to_copy(address)
             except ValueError:

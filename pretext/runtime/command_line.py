@@ -26,6 +26,7 @@ class StoppedError(RuntimeError):
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
+        self.signal_number = signal_number
         self.exit_status = 128 + signal_number
 
     @classmethod

@@ -5,7 +5,7 @@ environment.json   versions, hardware, command
 metrics.jsonl      one line of numbers every `log_every` steps and for each validation
 curves.png         the losses so far
 tensorboard/       the same numbers and the galleries
-checkpoints/       last.pt and step_*.pt
+checkpoints/       last.pt, step_*.pt and best.pt
 samples/           pictures of what it does, one file per validation or test
 job/               of runs on a cluster: history.jsonl, logs, the code that runs
 lock               locked while a process works in here (see run_lock)
@@ -42,6 +42,7 @@ class RunDir:
         self.tensorboard = self.path / "tensorboard"
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.pt"
+        self.best_checkpoint = self.checkpoints / "best.pt"
         self.samples = self.path / "samples"
 
     def step_checkpoint(self, step: int) -> Path:

@@ -43,9 +43,13 @@ class StopSignal:
             self._before = {int(number): signal.signal(number, self._remember) for number in SIGNALS}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
-        self._urgency = max(self._urgency, 1 + SIGNALS.index(signal.Signals(number)))
+        self.remember(number)
         if number != signal.SIGUSR2:
             signal.signal(number, self._before[number])
+
+    def remember(self, number: int) -> None:
+        """Take a signal for received that came while another one of these listened."""
+        self._urgency = max(self._urgency, 1 + SIGNALS.index(signal.Signals(number)))
 
     @property
     def received(self) -> int:

@@ -121,6 +121,7 @@ class FeatureExtractor:
         batch_size: images in one forward pass of a process.
         precision: float32, or bfloat16, which autocasts.
         dtype: of the kept features, float32 or float16.
+        visible: whether it says what it does.
     """
 
     backbone: OpenedBackbone
@@ -132,6 +133,7 @@ class FeatureExtractor:
     num_workers: int
     max_broken_share: float
     world: World
+    visible: bool = True
 
     def extract_cached(self, images: LabelledImages, cache: Path, fingerprint: str) -> dict[str, Features]:
         """`extract` into a folder of a cache, whose name says of which network, images and protocol it is."""
@@ -177,7 +179,7 @@ class FeatureExtractor:
                 world.wait()
             broken.add((name, reason) for file in files.values() for _, name, reason in file.unreadable())
             broken.check(num_images)
-            if broken.reasons and world.is_main:
+            if broken.reasons and world.is_main and self.visible:
                 print(f"{len(broken.reasons)} of {num_images} images are left out: {broken.listing()}")
         return {stage: file.features() for stage, file in files.items()}
 
@@ -251,7 +253,9 @@ class FeatureExtractor:
         )
         begin = marked = time.perf_counter()
         with (
-            Progress(num_rounds, initial=first_round, unit="batch", visible=world.is_main) as progress,
+            Progress(
+                num_rounds, initial=first_round, unit="batch", visible=world.is_main and self.visible
+            ) as progress,
             frozen(network),
             torch.inference_mode(),
         ):

@@ -1,0 +1,153 @@
+"""`transfer benchmark`: several tasks, tests and seeds by one command, which may be killed, and one table."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pretext import training
+from pretext.images.loader import shuffled_batches
+from pretext.runtime.command_line import parse_config
+from transfer.__main__ import main
+from transfer.benchmark.config import BenchmarkConfig
+from transfer.benchmark.run import plan, run
+from transfer.nearest_neighbours import run as neighbours
+from transfer.results import read_records
+
+SAMPLE = Path(__file__).parents[3] / "configs" / "transfer" / "benchmark_sample.yaml"
+PROJECT = Path(__file__).parents[2] / "outside" / "project"
+
+
+def small(out, **changes):
+    """The bundled example in a few seconds."""
+    values = yaml.safe_load(SAMPLE.read_text()) | {"out": str(out), "seeds": [0]}
+    values["train"] |= {"steps": 4, "save_every": 1, "device": "cpu"}
+    for test in values["tests"].values():
+        test["device"] = "cpu"
+    return BenchmarkConfig(**(values | {"out": out} | changes))
+
+
+def numbers(out):
+    return {
+        (record.task, record.backbone, record.seed, record.stage, record.metric): record.value
+        for record in read_records([out / "results"])
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    out = tmp_path_factory.mktemp("benchmark") / "whole"
+    run(small(out))
+    return out
+
+
+def test_every_run_has_every_test_and_a_row_of_the_table(finished):
+    found = numbers(finished)
+    assert {(task, backbone, seed) for task, backbone, seed, *_ in found} == {
+        (task, backbone, 0)
+        for task in ("linear", "knn")
+        for backbone in ("colorization", "rotation", "random")
+    }
+    table = (finished / "table" / "table.md").read_text()
+    for backbone in ("colorization", "rotation", "random"):
+        assert f"| {backbone} " in table
+    assert (finished / "table" / "index.html").exists()
+
+
+def test_a_benchmark_killed_in_a_training_and_in_a_test_ends_in_the_same_table(
+    finished, tmp_path, monkeypatch
+):
+    out = tmp_path / "whole"
+
+    def killed(*args, **options):
+        for number, batch in enumerate(shuffled_batches(*args, **options)):
+            if number == 2:
+                raise KeyboardInterrupt
+            yield batch
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "shuffled_batches", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(out))
+    assert not (out / "results").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(neighbours, "nearest_neighbours", lambda *args: killed_now())
+        with pytest.raises(KeyboardInterrupt):
+            run(small(out))
+    assert numbers(out)  # the tests before
+    run(small(out))
+    assert numbers(out) == numbers(finished)
+    assert (out / "table" / "table.md").read_text() == (finished / "table" / "table.md").read_text()
+
+
+def killed_now():
+    raise KeyboardInterrupt
+
+
+def test_what_is_finished_is_not_done_again(finished, monkeypatch):
+    files = list((finished / "results").rglob("results.jsonl"))
+    before = {path: path.stat().st_mtime_ns for path in files}
+    monkeypatch.setattr(neighbours, "nearest_neighbours", lambda *args: pytest.fail("searched again"))
+    run(small(finished))
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+
+
+def test_each_command_is_one_that_can_be_given_alone(finished):
+    steps = plan(small(finished))
+    assert [step.words for step in steps] == ["pretext train"] * 2 + ["transfer linear", "transfer knn"] * 3
+    for step in steps:
+        assert parse_config(step.words, step.command.config, [str(step.file)]) == step.config
+
+
+def test_a_task_of_ones_own_is_in_the_same_table(tmp_path, monkeypatch):
+    shutil.copy(PROJECT / "mytasks.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    config = small(tmp_path / "out")
+    tests = {"neighbours": config.tests["neighbours"]}
+    runs = {"mine": {"task": "mytasks:Rotation", "task_args": {"turns": 2}}, "random": config.runs["random"]}
+    run(small(tmp_path / "out", runs=runs, tests=tests))
+    table = (tmp_path / "out" / "table" / "table.md").read_text()
+    assert "| mine " in table
+    assert "| random " in table
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"runs": {"x": {"task": "rotatoin"}}},
+            "run x: there is no task 'rotatoin' .did you mean 'rotation'",
+        ),
+        (
+            {"runs": {"x": {"task": "autoencoder"}}},
+            "run x: an autoencoder reproduces Lab, but Eccv16 sees lightness",
+        ),
+        (
+            {"runs": {"x": {"task": "jigsaw", "data": {"crop_size": 24}}}},
+            "run x: crop_size 24 has no room for 3 x 3",
+        ),
+        ({"runs": {"x": {"network": {"name": "resnet5"}}}}, "run x: .*no network 'resnet5'"),
+        ({"runs": {"x": {"stepps": 3}}}, "run x: .*unknown configuration key 'stepps'"),
+        (
+            {"runs": {"x": {"backbone": {"model": "random:eccv16"}, "task": "rotation"}}},
+            "run x has a backbone, which",
+        ),
+        ({"runs": {"a/b": {}}}, "'a/b' names folders of a benchmark"),
+        ({"tests": {"y": {"test": "linaer"}}}, "no downstream test 'linaer' .did you mean 'linear'"),
+        ({"tests": {"y": {"epochs": 3}}}, "test y does not say which it is"),
+        ({"tests": {"y": {"test": "knn", "epochs": 3}}}, "test y: .*unknown configuration key 'epochs'"),
+        ({"seeds": []}, "a benchmark needs seeds, runs and tests"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_trains(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        run(small(tmp_path / "out", **changes))
+    assert not (tmp_path / "out" / "runs").exists()
+
+
+@pytest.mark.slow
+def test_the_command_makes_the_table_of_the_bundled_example(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", str(SAMPLE), "--seeds", "[1]"]) == 0
+    assert "the page: results/benchmark_sample/table/index.html" in capsys.readouterr().out
