@@ -148,3 +148,13 @@ def test_a_mistake_in_naming_ones_own_is_one_line_that_says_what_to_do(project, 
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not Path("run").exists()
+
+
+def test_a_probe_of_ones_own_is_logged_and_leaves_the_weights_as_they_are(project, capsys):
+    probe = '--probes=[{name: health, every: 1, probe: "myprobes:DeadChannels", args: {size: 32}}]'
+    assert main([*TRAIN, "--steps=2", probe]) == 0, capsys.readouterr().err
+    assert [row["step"] for row in rows("run") if "health_seconds" in row] == [1, 2]
+    assert all(0 <= row["health_conv1"] <= 100 for row in rows("run") if "health_seconds" in row)
+    assert main([*TRAIN, "--steps=2", "--run_dir=plain"]) == 0
+    probed, plain = (pretext.load_pretrained(folder) for folder in ("run", "plain"))
+    assert probed.sha256 == plain.sha256

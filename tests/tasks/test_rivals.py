@@ -24,10 +24,10 @@ from pretext.tasks.reconstruction import Inpainting
 
 # Task -> its arguments, a network for it, and steps and learning rate after which it has learned something.
 RIVALS = {
-    "rotation": ({}, ("eccv16", {}), 60, 1e-3),
+    "rotation": ({}, ("eccv16", {}), 120, 1e-3),
     "relative_position": ({"hidden": 128}, ("eccv16", {}), 250, 1e-3),
     "jigsaw": ({"num_permutations": 4, "hidden": 128}, ("eccv16", {}), 400, 3e-3),
-    "lightness_prediction": ({}, ("eccv16", {"input": "ab"}), 60, 1e-3),
+    "lightness_prediction": ({}, ("eccv16", {"input": "ab"}), 150, 1e-3),
     "split_brain": ({}, ("split_brain", {"part": "eccv16"}), 200, 1e-3),
     "autoencoder": ({"drop_channels": True}, ("eccv16", {"input": "lab"}), 60, 1e-3),
     "inpainting": ({}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
