@@ -11,11 +11,11 @@ import pretext
 import transfer
 from pretext import training
 from pretext.config import ProbeConfig
-from pretext.images.loader import shuffled_batches
 from pretext.networks import build_network
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.tasks import build_task
 from pretext.validation import is_best_so_far
+from tests.killed_loader import killed_before
 from transfer.config import BackboneConfig
 from transfer.geometry.config import GeometryConfig
 from transfer.geometry.run import run as geometry
@@ -120,14 +120,8 @@ def test_its_numbers_are_those_of_transfer(probed, tmp_path):
 
 
 def test_a_killed_training_measures_the_same_again(probed, tmp_path, monkeypatch):
-    def killed(*args, **options):
-        for number, batch in enumerate(shuffled_batches(*args, **options)):
-            if number == 3:
-                raise KeyboardInterrupt
-            yield batch
-
     with monkeypatch.context() as patched:
-        patched.setattr(training, "shuffled_batches", killed)
+        patched.setattr(training, "shuffled_batches", killed_before(3))
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "run", probes=[FEATURES])
     train(tmp_path / "run", probes=[FEATURES])

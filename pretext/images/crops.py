@@ -6,6 +6,7 @@ Pillow's bilinear, widened by the scale when shrinking (antialiased).
 """
 
 import random
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -50,6 +51,11 @@ def central_square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {si
     side = float(min(image.size))
     left, top = (image.width - side) / 2, (image.height - side) / 2
     return to_tensor(resized_box(image, (left, top, left + side, top + side), size))
+
+
+def own_rng(crop: UInt8[Tensor, "3 height width"]) -> random.Random:
+    """Random numbers that the picture itself decides, for what must be the same whenever it is looked at."""
+    return random.Random(crc32(crop.numpy().tobytes()))
 
 
 def resized_box(

@@ -11,6 +11,12 @@ from pretext.networks.backbone import Backbone
 from pretext.tasks.task import Losses, Panel, Task
 
 
+def loss_of_frequencies(learned: Float[Tensor, " answers"], asked: Float[Tensor, " answers"]) -> float:
+    """The mean cross-entropy of the answers counted in `asked`, for their frequencies in `learned`, 1e-6 at least."""
+    answer = (learned / learned.sum()).clamp_min(1e-6).log()
+    return -(asked / asked.sum() * answer).sum().item()
+
+
 class ClassificationTask(Task):
     """One or more questions about each image, each with one right answer of `num_answers`.
 
@@ -47,8 +53,7 @@ class ClassificationTask(Task):
         self, learned: Float[Tensor, " answers"], asked: Float[Tensor, " answers"]
     ) -> dict[str, float]:
         """The loss on `asked` of answering the frequencies of `learned`; an unseen answer has probability 1e-6."""
-        answer = (learned / learned.sum()).clamp_min(1e-6).log()
-        return {"constant_answer": -(asked / asked.sum() * answer).sum().item()}
+        return {"constant_answer": loss_of_frequencies(learned, asked)}
 
     def measure(
         self,

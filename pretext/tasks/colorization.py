@@ -318,10 +318,19 @@ class ColorizationRegression(ColorizationTask):
 
     def constant_answer(self, learned: Float[Tensor, "4"], asked: Float[Tensor, "4"]) -> dict[str, float]:
         """The loss on `asked` of answering everywhere the mean colour of `learned`, both summed statistics."""
-        answer = learned[1:3] / learned[0]
-        mean_colour, mean_square = asked[1:3] / asked[0], asked[3] / asked[0]
-        loss = 0.5 * (mean_square - 2 * (answer * mean_colour).sum() + answer.square().sum()).item()
+        loss = loss_of_mean_colour(learned, asked)
         return {"constant_answer": loss, "constant_answer_unweighted": loss}
+
+
+def loss_of_mean_colour(learned: Float[Tensor, " sums"], asked: Float[Tensor, " sums"]) -> float:
+    """Half the mean squared distance of the colours summed up in `asked` to the mean of those in `learned`.
+
+    Args:
+        learned, asked: how many colours, the sum of each channel, and the sum of all squares.
+    """
+    answer = learned[1:-1] / learned[0]
+    mean_colour, mean_square = asked[1:-1] / asked[0], asked[-1] / asked[0]
+    return 0.5 * (mean_square - 2 * (answer * mean_colour).sum() + answer.square().sum()).item()
 
 
 def is_coloured(ab: Float[Tensor, "batch 2 height width"]) -> Bool[Tensor, "batch"]:

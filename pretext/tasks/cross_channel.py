@@ -11,6 +11,7 @@ from torch import Tensor
 from pretext.color.lab import rgb_to_lab
 from pretext.images.image_source import ImageSource
 from pretext.networks.backbone import Backbone
+from pretext.tasks.classification import loss_of_frequencies
 from pretext.tasks.colorization import Colorization
 from pretext.tasks.task import Losses, Task
 
@@ -69,8 +70,7 @@ class LightnessPrediction(Task):
         self, learned: Float[Tensor, " bins"], asked: Float[Tensor, " bins"]
     ) -> dict[str, float]:
         """The loss on `asked` of answering the frequencies of `learned`; an unseen bin has probability 1e-6."""
-        answer = (learned / learned.sum()).clamp_min(1e-6).log()
-        return {"constant_answer": -(asked / asked.sum() * answer).sum().item()}
+        return {"constant_answer": loss_of_frequencies(learned, asked)}
 
 
 class SplitBrain(Task):

@@ -8,7 +8,6 @@ import random
 from functools import cache, partial
 from itertools import permutations
 from math import ceil
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from pretext.images.crops import central_square
+from pretext.images.crops import central_square, own_rng
 from pretext.images.loader import Cut, RandomCut
 from pretext.networks.backbone import Backbone, StageSpec
 from pretext.tasks.classification import ClassificationTask
@@ -88,7 +87,7 @@ class PatchTask(ClassificationTask):
 
     def _cut_in_order(self, square: Cut, side: int, image: Image.Image) -> UInt8[Tensor, " sample"]:
         crop = square(image)
-        return self._sample(crop, side, random.Random(crc32(crop.numpy().tobytes())))
+        return self._sample(crop, side, own_rng(crop))
 
     def _sample(self, crop: Tensor, side: int, rng: random.Random) -> UInt8[Tensor, " sample"]:
         """The pixels of the patches, row by row of the grid, and two bytes of the number that `draw_number` gives."""

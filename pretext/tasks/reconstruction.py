@@ -4,7 +4,6 @@ import random
 from functools import partial
 from math import sqrt
 from typing import Literal
-from zlib import crc32
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pretext.color.lab import rgb_to_lab
-from pretext.images.crops import central_square
+from pretext.images.crops import central_square, own_rng
 from pretext.images.loader import Cut, RandomCut
 from pretext.networks.backbone import Backbone, StageSpec
+from pretext.tasks.colorization import loss_of_mean_colour
 from pretext.tasks.cross_channel import require_input
 from pretext.tasks.task import Losses, Task
 
@@ -55,11 +55,7 @@ class ReconstructionTask(Task):
 
     def constant_answer(self, learned: Float[Tensor, "5"], asked: Float[Tensor, "5"]) -> dict[str, float]:
         """The loss on `asked` of answering everywhere the mean colour of `learned`, both summed statistics."""
-        answer = learned[1:4] / learned[0]
-        mean, mean_square = asked[1:4] / asked[0], asked[4] / asked[0]
-        return {
-            "constant_answer": 0.5 * (mean_square - 2 * (answer * mean).sum() + answer.square().sum()).item()
-        }
+        return {"constant_answer": loss_of_mean_colour(learned, asked)}
 
 
 class Autoencoder(ReconstructionTask):
@@ -129,7 +125,7 @@ class Inpainting(ReconstructionTask):
 
     def _cut_in_order(self, image_size: int, image: Image.Image) -> UInt8[Tensor, "4 side side"]:
         crop = central_square(image, size=image_size)
-        return self._with_mask(crop, random.Random(crc32(crop.numpy().tobytes())))
+        return self._with_mask(crop, own_rng(crop))
 
     def _with_mask(
         self, crop: UInt8[Tensor, "3 side side"], rng: random.Random

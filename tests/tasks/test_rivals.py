@@ -14,13 +14,13 @@ from pretext import training
 from pretext.color.lab import rgb_to_lab
 from pretext.config import ExportConfig
 from pretext.export import export_weights
-from pretext.images.loader import shuffled_batches
 from pretext.images.sample import sample_source
 from pretext.networks import build_network
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.tasks import TASKS, build_task
 from pretext.tasks.patches import Jigsaw, RelativePosition, permutation_set
 from pretext.tasks.reconstruction import Inpainting
+from tests.killed_loader import killed_before
 
 # Task -> its arguments, a network for it, and steps and learning rate after which it has learned something.
 RIVALS = {
@@ -71,14 +71,8 @@ def test_a_killed_training_resumes_to_the_same_bits_exports_and_is_tested(name, 
     options = {"save_every": 1, "log_every": 1, "validate_every": 3}
     train(name, tmp_path / "undisturbed", 3, **options)
 
-    def killed(*args, **loader_options):
-        for number, batch in enumerate(shuffled_batches(*args, **loader_options)):
-            if number == 2:
-                raise KeyboardInterrupt
-            yield batch
-
     with monkeypatch.context() as patched:
-        patched.setattr(training, "shuffled_batches", killed)
+        patched.setattr(training, "shuffled_batches", killed_before(2))
         with pytest.raises(KeyboardInterrupt):
             train(name, tmp_path / "run", 3, **options)
     trained = train(name, tmp_path / "run", 3, **options)

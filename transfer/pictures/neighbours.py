@@ -14,7 +14,6 @@ from transfer.features.files import Features
 from transfer.nearest_neighbours.run import PUBLISHED_TEMPERATURE, count_votes
 from transfer.nearest_neighbours.search import MIB, nearest_neighbours
 
-NUM_VOTES = 20
 MEMORY = 512 * MIB  # of a search
 PERPLEXITY = 30.0
 COMPONENTS = 50  # of the features, from which the plane is made

@@ -133,7 +133,7 @@ def _colours(images: LabelledImages) -> dict[str, int]:
     if not images.classes or images.multi_label:
         return {}
     counts = np.bincount(images.labels, minlength=len(images.classes))
-    frequent = np.argsort(-counts, kind="stable")[: 2 * len(COLOURS)]
+    frequent = np.argsort(-counts, kind="stable")[:NUM_COLOURS]
     return {images.classes[label]: number for number, label in enumerate(sorted(frequent)) if counts[label]}
 
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from pretext import training
-from pretext.images.loader import shuffled_batches
 from pretext.runtime.command_line import parse_config
+from tests.killed_loader import killed_before
 from transfer.__main__ import main
 from transfer.benchmark.config import BenchmarkConfig
 from transfer.benchmark.run import plan, run
@@ -60,14 +60,8 @@ def test_a_benchmark_killed_in_a_training_and_in_a_test_ends_in_the_same_table(
 ):
     out = tmp_path / "whole"
 
-    def killed(*args, **options):
-        for number, batch in enumerate(shuffled_batches(*args, **options)):
-            if number == 2:
-                raise KeyboardInterrupt
-            yield batch
-
     with monkeypatch.context() as patched:
-        patched.setattr(training, "shuffled_batches", killed)
+        patched.setattr(training, "shuffled_batches", killed_before(2))
         with pytest.raises(KeyboardInterrupt):
             run(small(out))
     assert not (out / "results").exists()
