@@ -16,7 +16,12 @@ class Probe(ABC):
     """Something that is measured of a network while it trains, such as what its features are worth.
 
     A probe of your own defines `measure`. Its constructor refuses what cannot be measured, before anything trains.
+
+    Attributes:
+        ylabel: what its numbers are, with their unit, for the curves.
     """
+
+    ylabel: str = ""
 
     @abstractmethod
     def measure(self, network: Backbone) -> Mapping[str, float]:

@@ -368,7 +368,7 @@ def _train(
                     with whole_file(folder.gallery(done)) as file:
                         picture.save(file, format="png")
                     log.write_image(done, "gallery", np.asarray(picture))
-                draw_curves(read_metrics(folder.metrics), folder.curves, task, config.probes)
+                draw_curves(read_metrics(folder.metrics), folder.curves, task, probes)
             logged_step, clock = done, time.perf_counter()
 
         # -------------------------------------------------------------------------- probe
@@ -382,7 +382,7 @@ def _train(
                     continue
                 progress.say(f"{probe.config.name} at step {done}: {probe.describe(row)}")
                 log.write(done, row)
-                draw_curves(read_metrics(folder.metrics), folder.curves, task, config.probes)
+                draw_curves(read_metrics(folder.metrics), folder.curves, task, probes)
                 logged_step, clock = done, time.perf_counter()
 
         # --------------------------------------------------------------------------- save

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pretext.config import ProbeConfig, TrainConfig
+from pretext.config import TrainConfig
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import batches_in_order
 from pretext.networks.backbone import Backbone
+from pretext.probe import OpenedProbe
 from pretext.runtime.distributed import World
 from pretext.tasks import Task
 
@@ -112,14 +113,14 @@ def is_best_so_far(rows: Sequence[dict[str, Any]], name: str, step: int) -> bool
 
 
 def draw_curves(
-    rows: Sequence[dict[str, Any]], path: Path, task: Task, probes: Sequence[ProbeConfig] = ()
+    rows: Sequence[dict[str, Any]], path: Path, task: Task, probes: Sequence[OpenedProbe] = ()
 ) -> None:
     """Training and validation loss beside the constant answer, the task's panel, and what probes say, over the steps.
 
     Args:
         rows: of metrics.jsonl.
         path: the PNG file to write.
-        probes: whose percentages are drawn.
+        probes: whose numbers are drawn, but for seconds and effective ranks.
     """
     # Half a second that the first step should not wait for.
     from matplotlib.figure import Figure
@@ -147,15 +148,16 @@ def draw_curves(
             shown = [
                 key
                 for key in dict.fromkeys(key for row in rows for key in row)
-                if key.startswith(f"{probe.name}_") and not key.endswith(("_seconds", "_effective_rank"))
+                if key.startswith(f"{probe.config.name}_")
+                and not key.endswith(("_seconds", "_effective_rank"))
             ]
             for number, key in enumerate(shown):
                 look = look_of(number)
-                label = key.removeprefix(f"{probe.name}_")
+                label = key.removeprefix(f"{probe.config.name}_")
                 axes.plot(
                     *_series(rows, key), label=label, color=look.colour, linestyle=look.dashes, marker="."
                 )
-            axes.set(xlabel="step", ylabel=probe.name)
+            axes.set(xlabel="step", ylabel=": ".join(filter(None, [probe.config.name, probe.probe.ylabel])))
         for axes in (losses, *others):
             axes.legend()
     save_figure(figure, path.with_suffix(""), pdf=False)

@@ -41,6 +41,8 @@ class FeatureProbe(Probe):
         seed: of the linear probes.
     """
 
+    ylabel = "accuracy (%)"
+
     def __init__(
         self,
         train: str,

@@ -8,6 +8,8 @@ from pretext import Backbone, Probe
 class DeadChannels(Probe):
     """The share of the channels of each stage that are 0 everywhere, in percent."""
 
+    ylabel = "dead channels (%)"
+
     def __init__(self, size: int = 64) -> None:
         self.size = size
 
