@@ -16,6 +16,7 @@ from pretext.pretrained import ACCEPTED_MODELS, SHIPPED_WEIGHTS, load_pretrained
 from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
 from transfer.config import BackboneConfig
+from transfer.initialisation import cluster_layers, draw_gaussian
 from transfer.library_backbones import Weights, open_library_backbone
 from transfer.live_backbone import LiveBackbone
 from transfer.rescaling import absorb_batch_norm, rescale_layers
@@ -87,14 +88,14 @@ def open_backbone(
     *,
     colour_input: bool = False,
 ) -> OpenedBackbone:
-    """Open, build, rescale or copy a backbone; torch's global random state stays as it is.
+    """Open, build, initialise, rescale or copy a backbone; torch's global random state stays as it is.
 
     Args:
         backbone: an address, as `BackboneConfig.model`; a configuration; or a live module, which is copied: a network
             of this project, a `LiveBackbone`, or a module with an attribute `stages` (and `mean` and `std`) as
             `LiveBackbone` takes it.
         seed: for the weights of random:NAME.
-        draw_crops: gives RGB in [0, 1] for `BackboneConfig.rescale`.
+        draw_crops: gives RGB in [0, 1] for `initialisation` and `rescale`, see `BackboneConfig`.
         colour_input: whether a network of this project sees ab too.
 
     Raises:
@@ -131,6 +132,12 @@ def _open_config(
     with torch.random.fork_rng(devices=[]):  # of the CPU alone, where weights are made
         torch.default_generator.manual_seed(seed)
         network = _open(config).eval()
+        if config.initialisation == "gaussian":
+            draw_gaussian(network)
+    if config.initialisation == "kmeans":
+        assert draw_crops is not None
+        assert isinstance(network, PretextBackbone)
+        cluster_layers(network.network, network.network.see(draw_crops()), seed)
     if config.absorb_batch_norm:
         absorb_batch_norm(network)
     if config.rescale:
@@ -203,8 +210,14 @@ def _refuse_meaningless_keys(config: BackboneConfig) -> None:
         raise ValueError(
             f"weights is for torchvision:NAME and timm:NAME, but model is {model!r}; leave weights out"
         )
-    if config.width != 1 and model.removeprefix("random:") not in NETWORKS:
-        raise ValueError(f"width is for random:NAME of this project, but model is {model!r}; leave width out")
+    for key, is_given in (
+        ("width", config.width != 1),
+        ("initialisation", config.initialisation != "kaiming"),
+    ):
+        if is_given and not (model.startswith("random:") and model.removeprefix("random:") in NETWORKS):
+            raise ValueError(
+                f"{key} is for random:NAME of this project, but model is {model!r}; leave {key} out"
+            )
     if config.absorb_batch_norm and "timm:" in model:
         raise ValueError(
             f"absorb_batch_norm is for this project's networks and torchvision's, not for {model!r}"
@@ -218,6 +231,8 @@ def _default_name(config: BackboneConfig) -> str:
         name = config.model.replace(":", " ")
         if config.width != 1:
             name += f" x{config.width:g}"
+        if config.initialisation != "kaiming":
+            name += f", {config.initialisation}"
         if config.weights:
             name += f" {Path(config.weights).stem}"
     elif config.model in SHIPPED_WEIGHTS:

@@ -47,6 +47,9 @@ class BackboneConfig:
         weights: for torchvision:NAME and timm:NAME a weights file, .pth or .safetensors, also nested and
             prefixed as MoCo and DINO save them; null takes the pretrained ones of the library.
         width: for random:NAME of a network of this project, its width.
+        initialisation: for random:NAME of a network of this project, its weights: kaiming, as a training starts;
+            gaussian (deviation 0.01); or kmeans, clusters of patches of the training images, after Krahenbuhl et al.
+            (2016).
         name: what the results table calls it; null makes one of `model`.
         absorb_batch_norm: fold each BatchNorm that follows a convolution into it; the function stays the same.
         rescale: scale the layers of an alexnet so that each has unit variance on the training images, after Krahenbuhl
@@ -56,6 +59,7 @@ class BackboneConfig:
     model: str
     weights: str | None = None
     width: float = 1.0
+    initialisation: Literal["kaiming", "gaussian", "kmeans"] = "kaiming"
     name: str | None = None
     absorb_batch_norm: bool = False
     rescale: bool = False

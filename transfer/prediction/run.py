@@ -125,10 +125,10 @@ class Predictor:
         self.stage = _choose(folder, probes, self.card, stage)
         config = read_yaml(RunDir(folder).config)
         named = BackboneConfig(**config["backbone"])
-        if backbone is None and named.rescale:
+        if backbone is None and (named.rescale or named.initialisation == "kmeans"):
             raise ValueError(
-                f"{folder} tested a backbone that was rescaled on its training images, which cannot be opened again; "
-                "run `transfer linear` without backbone.rescale"
+                f"{folder} tested a backbone whose weights were made on its training images, which cannot be opened "
+                "again; run `transfer linear` without backbone.rescale and kmeans"
             )
         opened = open_backbone(named if backbone is None else backbone, config["seed"])
         if opened.sha256 != self.card.weights:
