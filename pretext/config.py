@@ -110,8 +110,8 @@ class TrainConfig:
 
     Args:
         task: what is learned: colorization (the paper's rebalanced classification), colorization_regression (L2 on ab),
-            lightness_prediction, split_brain, autoencoder, inpainting, rotation, relative_position, jigsaw, or
-            `module:Name` for a task of your own.
+            lightness_prediction, split_brain, autoencoder, inpainting, rotation, relative_position, jigsaw, simclr,
+            vicreg, or `module:Name` for a task of your own.
         task_args: arguments of the task's constructor: for colorization bins, neighbours, sigma, uniform_share and
             temperature.
         run_dir: folder of the run; the same command on the same folder resumes it.

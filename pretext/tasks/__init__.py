@@ -10,6 +10,7 @@ from pretext.tasks.patches import Jigsaw, RelativePosition
 from pretext.tasks.reconstruction import Autoencoder, Inpainting
 from pretext.tasks.rotation import Rotation
 from pretext.tasks.task import Losses, Panel, Task
+from pretext.tasks.views import SimCLR, VICReg
 
 __all__ = ["TASKS", "Colorization", "ColorizationRegression", "Losses", "Panel", "Task", "build_task"]
 
@@ -23,6 +24,8 @@ TASKS: dict[str, type[Task]] = {
     "rotation": Rotation,
     "relative_position": RelativePosition,
     "jigsaw": Jigsaw,
+    "simclr": SimCLR,
+    "vicreg": VICReg,
 }
 
 

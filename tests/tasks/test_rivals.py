@@ -3,7 +3,9 @@
 import json
 import math
 import random
+import sys
 
+import lightly.loss
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,8 @@ RIVALS = {
     "split_brain": ({}, ("split_brain", {"part": "eccv16"}), 200, 1e-3),
     "autoencoder": ({"drop_channels": True}, ("eccv16", {"input": "lab"}), 60, 1e-3),
     "inpainting": ({}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
+    "simclr": ({"hidden": 64, "projected": 16, "strength": 0.5}, ("eccv16", {"input": "rgb"}), 200, 1e-3),
+    "vicreg": ({"hidden": 64, "projected": 16}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
 }
 SIZES = {"image_size": 80, "crop_size": 72}
 
@@ -63,7 +67,8 @@ def test_the_loss_falls_below_that_of_an_answer_that_ignores_the_image(name, tmp
     task, _ = built(name)
     constant = task.constant_answer(state["statistics"], state["statistics"])["constant_answer"]
     assert last < 0.97 * constant
-    assert rows[-1]["validation_constant_answer"] > 0
+    if task.uncounted is None:  # the one validation image has no others to differ from
+        assert rows[-1]["validation_constant_answer"] > 0
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -290,6 +295,63 @@ def test_every_network_takes_every_input_centred(name, sees):
     grey = network.see(torch.full((1, 3, 64, 64), 0.466327))  # L = 50
     assert network.normalise(grey).abs().max() * network.lightness_scale < 4
     assert network.forward_stages(grey, network.stages).keys() == network.stages.keys()
+
+
+# --------------------------------------------------------------------------------------------------------------- views
+@pytest.mark.parametrize("name", ["simclr", "vicreg"])
+def test_the_loss_of_two_views_is_lightly_s_and_has_its_gradient(name):
+    task = build_task(name, {"hidden": 64, "projected": 16})
+    torch.manual_seed(0)
+    output = torch.randn(10, 16, requires_grad=True)
+    losses = task.losses(output, 5)
+    criterion = {"simclr": lightly.loss.NTXentLoss(0.5), "vicreg": lightly.loss.VICRegLoss()}[name]
+    expected = criterion(output[::2], output[1::2])
+    assert torch.equal(losses.optimised, expected.expand(5))
+    (gradient,) = torch.autograd.grad(losses.optimised.sum() / 5, output)
+    (lightly_s,) = torch.autograd.grad(criterion(output[::2], output[1::2]), output)
+    torch.testing.assert_close(gradient, lightly_s)
+
+
+def test_equal_projections_lose_what_the_definitions_say():
+    # Chen et al. (2020), equation 1: one of the 2N - 1 other views of a batch is right. Bardes et al. (2022), equations
+    # 1 and 6: views agree and do not covary, but every feature lacks its whole deviation, but for the square root of
+    # 0.0001, in both views (of which lightly takes the mean), 25 times.
+    for name, expected in (("simclr", math.log(2 * 8 - 1)), ("vicreg", 25 * (1 - 0.01))):
+        task = build_task(name, {})
+        statistics = task.statistics(8) + task.statistics(8)
+        assert task.constant_answer(statistics, statistics)["constant_answer"] == pytest.approx(expected)
+
+
+def test_an_image_alone_does_not_count():
+    task = build_task("vicreg", {"hidden": 8, "projected": 4})
+    losses = task.losses(torch.randn(2, 4), 1)
+    assert losses.optimised.tolist() == [0]
+    assert not losses.counted.any()
+    assert torch.equal(task.statistics(5) + task.statistics(1), task.statistics(5))
+
+
+@pytest.mark.parametrize("name", ["simclr", "vicreg"])
+def test_two_views_of_an_image_differ_and_are_functions_of_its_random_numbers(name):
+    task = build_task(name, {"hidden": 8, "projected": 8})
+    cut = task.cut(96, 64)
+    states = torch.get_rng_state(), np.random.get_state()[1]
+    views = cut(photograph(), random.Random(3))
+    assert views.shape == (2, 3, 64, 64)
+    assert not torch.equal(views[0], views[1])
+    assert torch.equal(views, cut(photograph(), random.Random(3)))
+    assert not torch.equal(views, cut(photograph(), random.Random(4)))
+    in_order = task.cut_in_order(64)
+    assert torch.equal(in_order(photograph()), in_order(photograph()))
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert (states[1] == np.random.get_state()[1]).all()
+
+
+def test_without_lightly_a_task_of_views_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightly", None)
+    with pytest.raises(
+        ValueError, match=r"simclr needs the package lightly.*colorization-benchmark\[lightly\]"
+    ):
+        build_task("simclr", {})
 
 
 # ------------------------------------------------------------------------------------------------------ reconstruction
