@@ -32,7 +32,7 @@ from eval_colorization.results import (
 from eval_colorization.squares import SAME_PICTURE
 from eval_colorization.summarise import standings, summarise
 from pretext.images.labels import Labels
-from pretext.library_weights import NotAvailableError
+from pretext.optional import NotAvailableError
 
 OF_THE_TRUTH = ("rebalancing_weight", "accuracy_incongruent")  # values that all methods share
 PER_IMAGE = ("positions", "grey_truth", "sha256", "bins", *OF_THE_TRUTH)

@@ -12,7 +12,7 @@ from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
 from eval_colorization.metrics.recognition import Classifier, open_classifier
 from eval_colorization.results import NotComputed
 from pretext.images.labels import Labels, labels_from_csv, labels_from_folders
-from pretext.library_weights import NotAvailableError
+from pretext.optional import NotAvailableError
 
 Metric = TypeVar("Metric")
 

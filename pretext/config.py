@@ -54,7 +54,8 @@ class NetworkConfig:
     """What is trained.
 
     Args:
-        name: eccv16, siggraph17, alexnet, resnet50 or split_brain, or `module:Name` for a network of your own.
+        name: eccv16, siggraph17, alexnet, resnet50 or split_brain; `timm:NAME` for a network of timm, as timm
+            initialises it; or `module:Name` for one of your own.
         width: factor on every hidden channel count; 1 is the published network.
         args: further arguments of the network's constructor, such as what it sees: input lightness, ab, lab or rgb.
     """

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from pretext.color.bins import AbBins
 from pretext.config import NetworkConfig
-from pretext.networks import NETWORKS, Backbone, Output, build_network
+from pretext.networks import NETWORKS, TIMM, Backbone, Output, build_network
 from pretext.networks.eccv16 import Eccv16
+from pretext.networks.timm_network import TimmNetwork
 from pretext.outside import arguments_of, name_of
 from pretext.runtime.checkpoint import DamagedFileError, load_checkpoint
 from pretext.runtime.run_dir import RunDir
@@ -60,7 +61,7 @@ class Pretrained:
 
     @property
     def name(self) -> str:
-        """Of the network, in NETWORKS or `module:Name`."""
+        """Of the network, in NETWORKS, `timm:NAME` or `module:Name`."""
         return describe_network(self.network).name
 
     @cached_property
@@ -282,7 +283,9 @@ def describe_network(network: Backbone) -> NetworkConfig:
     defaults = signature(type(network)).parameters
     args = {name: value for name, value in arguments_of(network).items() if value != defaults[name].default}
     args.pop("output", None)
-    return NetworkConfig(name=name_of(type(network), NETWORKS), width=args.pop("width", 1.0), args=args)
+    is_timm = isinstance(network, TimmNetwork)
+    name = TIMM + args.pop("architecture") if is_timm else name_of(type(network), NETWORKS)
+    return NetworkConfig(name=name, width=args.pop("width", 1.0), args=args)
 
 
 def _in_words(network: NetworkConfig) -> str:

@@ -18,14 +18,14 @@ from torchvision import models
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from pretext.library_weights import (
-    NotAvailableError,
     cached_timm_weights,
     downloaded_weights,
-    missing_package,
     named_when_damaged,
 )
 from pretext.networks import StageSpec
-from pretext.spelling import did_you_mean, unknown_name
+from pretext.networks.timm_network import timm_and_config, timm_maps, timm_stages
+from pretext.optional import NotAvailableError
+from pretext.spelling import unknown_name
 from pretext.weights_file import find_weights, flatten_tensors, is_named, read_weights
 from transfer.live_backbone import NormalisingBackbone, find_layout, run_vectors, vectors_of
 from transfer.stages import TransferBackbone
@@ -195,7 +195,7 @@ class TimmMaps(NormalisingBackbone):
 
     def __init__(self, architecture: str, weights: Weights) -> None:
         super().__init__()
-        timm, config = _timm_and_config(architecture)
+        timm, config = timm_and_config(architecture, "backbone")
         try:
             network: Any = timm.create_model(architecture, features_only=True)
         except RuntimeError as error:
@@ -204,14 +204,10 @@ class TimmMaps(NormalisingBackbone):
         self.network = network
         self._set_normalisation(config.mean, config.std)
         self.only_size = config.input_size[1:] if config.fixed_input_size else None
-        info = network.feature_info
-        specs = map(StageSpec, info.channels(), info.reduction())
-        self.stages = dict(zip(_unique(info.module_name()), specs, strict=True))
+        self.stages = timm_stages(network)
 
     def _run_stages(self, normalised: Tensor) -> Iterator[tuple[str, Tensor]]:
-        channels_last = getattr(self.network, "output_fmt", None) == "NHWC"
-        for name, output in zip(self.stages, self.network(normalised), strict=True):
-            yield name, output.movedim(-1, 1) if channels_last else output
+        yield from zip(self.stages, timm_maps(self.network, normalised), strict=True)
 
 
 class TimmTransformer(NormalisingBackbone):
@@ -223,7 +219,7 @@ class TimmTransformer(NormalisingBackbone):
 
     def __init__(self, architecture: str, weights: Weights) -> None:
         super().__init__()
-        timm, config = _timm_and_config(architecture)
+        timm, config = timm_and_config(architecture, "backbone")
         try:
             network: Any = timm.create_model(architecture, num_classes=0, dynamic_img_size=True)
             self.only_size = None
@@ -264,7 +260,7 @@ class TimmTransformer(NormalisingBackbone):
 
 def timm_backbone(architecture: str, weights: Weights) -> NormalisingBackbone:
     """The network in the form that shows most of it."""
-    timm, _ = _timm_and_config(architecture)
+    timm, _ = timm_and_config(architecture, "backbone")
     with torch.device("meta"):
         network = timm.create_model(architecture)
     gives_tokens = (
@@ -273,27 +269,6 @@ def timm_backbone(architecture: str, weights: Weights) -> NormalisingBackbone:
         and "return_prefix_tokens" in signature(network.forward_intermediates).parameters
     )
     return (TimmTransformer if gives_tokens else TimmMaps)(architecture, weights)
-
-
-def _timm_and_config(architecture: str) -> tuple[Any, Any]:
-    """The library, and what it knows of the pretrained network.
-
-    Raises:
-        NotAvailableError: it is not installed.
-        ValueError: it has no such network.
-    """
-    try:
-        import timm
-    except ModuleNotFoundError as error:
-        raise missing_package(f"the backbone timm:{architecture}", error, "timm") from error
-
-    config = timm.models.get_pretrained_cfg(architecture)
-    if config is None:
-        raise ValueError(
-            f"timm has no network {architecture!r}{did_you_mean(architecture, timm.list_models())}; "
-            "timm.list_models() lists them"
-        )
-    return timm, config
 
 
 def _load_timm(network: nn.Module, timm: Any, architecture: str, config: Any, weights: Weights) -> None:
@@ -333,14 +308,6 @@ def _plain_names(features: nn.Module, plain: nn.Module) -> dict[str, str]:
     """Tensor of a `features_only` network -> its name in the plain one: timm prefixes, and writes stem_0 for stem.0."""
     flat = {name.replace("_", "."): name for name in plain.state_dict()}
     return {own: flat[re.sub(r"^(model|body)\.", "", own).replace("_", ".")] for own in features.state_dict()}
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """The names, a repeated one (coat's scales, crossvit's branches) with its number."""
-    repeated = {name for name in names if names.count(name) > 1}
-    return [
-        f"{name}#{names[: i + 1].count(name)}" if name in repeated else name for i, name in enumerate(names)
-    ]
 
 
 def _load_file(network: nn.Module, path: Path) -> None:

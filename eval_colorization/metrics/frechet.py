@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from pretext.library_weights import NotAvailableError
+from pretext.optional import NotAvailableError
 
 # Features are rounded to multiples of 2^-16 (an Inception feature is about 0.4). Products of two are then multiples
 # of 2^-32, which float64 adds up without rounding to a sum of 2^21: millions of images.

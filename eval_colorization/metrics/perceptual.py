@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from pretext.library_weights import downloaded_weights, missing_package, named_when_damaged
+from pretext.library_weights import downloaded_weights, named_when_damaged
+from pretext.optional import missing_package
 
 
 class Lpips:

@@ -15,9 +15,9 @@ from torchvision.transforms import v2
 from pretext.library_weights import (
     cached_timm_weights,
     downloaded_weights,
-    missing_package,
     named_when_damaged,
 )
+from pretext.optional import missing_package
 from pretext.spelling import did_you_mean
 from pretext.weights_file import find_weights, flatten_tensors, is_named, read_weights
 

@@ -1,4 +1,4 @@
-"""The networks, by name. A new one is a file in this folder and a line in NETWORKS, or `module:Name`."""
+"""The networks, by name. A new one is a file in this folder and a line in NETWORKS, `timm:NAME`, or `module:Name`."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -10,9 +10,12 @@ from pretext.networks.eccv16 import Eccv16
 from pretext.networks.resnet import ResNet50
 from pretext.networks.siggraph17 import Siggraph17
 from pretext.networks.split_brain import SplitBrainNetwork
+from pretext.networks.timm_network import TimmNetwork
 from pretext.outside import construct, look_up
 
-__all__ = ["NETWORKS", "Backbone", "Output", "StageSpec", "build_network", "output_layer"]
+__all__ = ["NETWORKS", "TIMM", "Backbone", "Output", "StageSpec", "build_network", "output_layer"]
+
+TIMM = "timm:"
 
 NETWORKS: dict[str, type[Backbone]] = {
     "eccv16": Eccv16,
@@ -29,7 +32,7 @@ def build_network(
     """A freshly initialised network.
 
     Args:
-        name: in NETWORKS, or `module:Name` of your own.
+        name: in NETWORKS, `timm:NAME`, or `module:Name` of your own.
         output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
         width: factor on every hidden channel count; a network without this argument has only the width 1.
         args: further arguments of the network's constructor, such as what it sees: input `lightness`, `ab`, `lab` or
@@ -38,6 +41,13 @@ def build_network(
     Raises:
         ValueError: there is no network of that name, or it does not take these arguments.
     """
-    cls = look_up("network", name, NETWORKS)
+    args = args or {}
+    cls: type[Backbone]
+    if name.startswith(TIMM):
+        cls, args = TimmNetwork, {"architecture": name.removeprefix(TIMM), **args}
+    elif name.startswith("torchvision:"):
+        raise ValueError(f"{name} is not trained here; timm has torchvision's networks: give {TIMM}NAME")
+    else:
+        cls = look_up("network", name, NETWORKS)
     sizes = {"width": width} if width != 1 or "width" in signature(cls).parameters else {}
-    return construct("network", name, cls, {"output": output, **sizes, **(args or {})})
+    return construct("network", name, cls, {"output": output, **sizes, **args})

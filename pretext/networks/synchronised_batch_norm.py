@@ -15,6 +15,9 @@ def synchronise_batch_norm(network: nn.Module) -> None:
     Parameters, buffers and their names stay the same objects, so an optimiser built before stays valid, and
     checkpoints load either way. Call it with the network on its device, before compiling or wrapping it. On GPUs
     the layers become `nn.SyncBatchNorm`, which runs on GPUs only; on the CPU `SynchronisedBatchNorm2d`.
+
+    Raises:
+        ValueError: a layer is of a kind of BatchNorm that cannot be synchronised, as some of timm's are.
     """
     for parent in list(network.modules()):
         for name, layer in parent.named_children():
@@ -24,6 +27,11 @@ def synchronise_batch_norm(network: nn.Module) -> None:
                     nn.SyncBatchNorm.convert_sync_batchnorm(layer)
                     if layer.weight.is_cuda
                     else SynchronisedBatchNorm2d.from_layer(layer),
+                )
+            elif isinstance(layer, nn.BatchNorm2d) and not isinstance(layer, SynchronisedBatchNorm2d):
+                raise ValueError(
+                    f"the network's {type(layer).__name__} cannot take its statistics over several processes; train on "
+                    "one, or choose a network with torch.nn.BatchNorm2d"
                 )
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from pretext.images.crops import central_square, own_rng
 from pretext.images.loader import Cut, RandomCut
-from pretext.library_weights import missing_package
 from pretext.networks.backbone import Backbone, StageSpec
+from pretext.optional import missing_package
 from pretext.tasks.task import Losses, Task
 
 NUM_VIEWS = 2

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from eval_colorization.metrics.frechet import GaussianStatistics, frechet_distance
-from pretext.library_weights import NotAvailableError
+from pretext.optional import NotAvailableError
 
 
 def features(num: int, seed: int, width: int = 24) -> Tensor:

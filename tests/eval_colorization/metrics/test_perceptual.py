@@ -12,7 +12,7 @@ from torchmetrics.functional.image import learned_perceptual_image_patch_similar
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from eval_colorization.metrics.perceptual import InceptionFeatures, Lpips
-from pretext.library_weights import NotAvailableError
+from pretext.optional import NotAvailableError
 from tests.eval_colorization.learned_weights import ALEXNET, INCEPTION
 from tests.eval_colorization.metrics.photographs import colorized_and_truth, photographs
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import to_pil_image
 
 from eval_colorization.metrics.recognition import open_classifier
-from pretext.library_weights import NotAvailableError
+from pretext.optional import NotAvailableError
 from tests.eval_colorization.metrics.photographs import photographs
 
 CPU = torch.device("cpu")
