@@ -52,6 +52,9 @@ COMMANDS = {
         config=BenchmarkConfig,
         run="transfer.benchmark.run:run",
         help="train networks on several tasks, test them all, and put the results into one table",
+        folder="out",
+        saved="t*/**/*",  # of training/ and tests/ in the folder of a run
+        parts="transfer.benchmark.run:parts",
     ),
     "table": Command(
         config=TableConfig,

@@ -24,6 +24,7 @@ from pretext.cluster.job import Job, JobFolder, run_command_line
 from pretext.cluster.profile import ClusterProfile, split_launch_options
 from pretext.cluster.snapshot import outside_modules, snapshot_code
 from pretext.cluster.states import accounted_states, states_in_queue
+from pretext.outside import function_at
 from pretext.runtime.command_line import Command, parse_config
 
 # Reasons for which a cluster that does not enforce its partitions' limits keeps a job in the queue for ever.
@@ -60,7 +61,7 @@ def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
     if command.folder is None:
         raise ValueError("this command is quick and runs on this machine only; leave out --cluster")
     runs = plan_runs(command, argv, options.combinations())
-    launched = JobFolder(runs[0].run_dir.parent if options.sweep else runs[0].run_dir)
+    launched = JobFolder(Path(getattr(command.parse(argv), command.folder)))
     parameters = slurm_parameters(profile, f"{prog} {name}", launched.code, options.after)
     if options.dry_run:
         _print_plan(runs, profile, parameters, launched)
@@ -94,14 +95,14 @@ def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
     _print_submitted(submitted, profile)
     if options.wait:
         status = follow(submitted, on_slurm=profile.cluster == "slurm")
-        if options.sweep:
+        if len(runs) > 1:
             print(sweep_table(submitted))
         if status:
             sys.exit(status)
 
 
 def plan_runs(command: Command, argv: Sequence[str], combinations: Sequence[Mapping[str, str]]) -> list[Run]:
-    """The run of `argv`, or those of a sweep, each in a directory of its own below that of `argv`.
+    """The run of `argv`, or its parts, or those of a sweep, each in a directory of its own below that of `argv`.
 
     Args:
         combinations: of each run of the sweep, key -> value; a single empty one where there is no sweep.
@@ -109,13 +110,19 @@ def plan_runs(command: Command, argv: Sequence[str], combinations: Sequence[Mapp
     assert command.folder
     config = command.parse(argv)
     run_dir = Path(getattr(config, command.folder))
-    if not any(combinations):
+    if any(combinations):
+        of_runs = {
+            ",".join(f"{key}={value}" for key, value in values.items()).replace("/", "_"): dict(values)
+            for values in combinations
+        }
+        of_runs = {name: values | {command.folder: str(run_dir / name)} for name, values in of_runs.items()}
+    elif command.parts:
+        of_runs = function_at(command.parts)(config)
+    else:
         return [Run(name=str(run_dir), argv=list(argv), config=config, run_dir=run_dir)]
     runs = []
-    for values in combinations:
-        name = ",".join(f"{key}={value}" for key, value in values.items()).replace("/", "_")
-        own = [word for key, value in values.items() for word in (f"--{key}", value)]
-        run_argv = [*argv, *own, f"--{command.folder}", str(run_dir / name)]
+    for name, values in of_runs.items():
+        run_argv = [*argv, *(word for key, value in values.items() for word in (f"--{key}", value))]
         runs.append(Run(name=name, argv=run_argv, config=command.parse(run_argv), run_dir=run_dir / name))
     return runs
 

@@ -52,6 +52,8 @@ class Command:
         folder: the key that names the folder which it writes and resumes; None for a quick command, which runs on this
             machine only.
         saved: pattern of the files in there that change when it saves its progress.
+        parts: `module:function` that splits a configuration into the jobs of an array: name of a folder in `folder` ->
+            flags that make the command line that of one job. None is one job.
     """
 
     config: type[Any]
@@ -60,6 +62,7 @@ class Command:
     words: str | None = None
     folder: str | None = None
     saved: str = ""
+    parts: str | None = None
 
     def parse(self, argv: Sequence[str], prog: str = "") -> Any:
         """The configuration that a command line gives; see `parse_config`."""

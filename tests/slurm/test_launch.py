@@ -79,6 +79,24 @@ def test_a_sweep_is_one_array_of_two_at_a_time_and_names_the_run_that_fails_whil
         assert Path(config["run_dir"]).name == f"optim.lr={value}"
 
 
+def test_a_benchmark_is_one_array_of_its_runs_and_ends_in_the_table_of_one_machine(to_cluster, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    keys = yaml.safe_load((ROOT / "configs" / "transfer" / "benchmark_sample.yaml").read_text())
+    keys["train"] |= {"steps": 3, "device": "cpu"}
+    for test in keys["tests"].values():
+        test["device"] = "cpu"
+    config = tmp_path / "benchmark.yaml"
+    config.write_text(yaml.safe_dump(keys, sort_keys=False))
+    argv, launcher = ["benchmark", str(config)], (sys.executable, "-m", "transfer")
+    output = finish([*argv, "--out", str(there), *to_cluster, "--wait"], launcher=launcher)
+    runs = [f"{name}_{seed}" for seed in (0, 1) for name in ("colorization", "rotation", "random")]
+    assert re.findall(r"^(\w+_\d) +(\d+) ", output, re.MULTILINE) == [(name, "0") for name in runs]
+    jobs = slurm("sacct", "-X", "--noheader", "--parsable2", "--format=JobID", "-j", job_id(output)).split()
+    assert sorted(jobs) == [f"{job_id(output)}_{index}" for index in range(len(runs))]
+    finish([*argv, "--out", str(here)], launcher=launcher)
+    assert (there / "table" / "table.md").read_text() == (here / "table" / "table.md").read_text()
+
+
 def test_a_report_waits_for_the_training_that_it_is_of(to_cluster, tmp_path):
     training = job_id(finish([*small(tmp_path / "run", steps=2), *to_cluster]))
     options = ["--data", "sample", "--max_images", "2", "--image_size", "32", "--resamples", "10"]

@@ -1,7 +1,6 @@
 """The keys of `transfer benchmark`."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 
@@ -9,10 +8,11 @@ from typing import Any
 class BenchmarkConfig:
     """Train networks on several tasks, test what each has learned, over seeds, and put all of it into one table.
 
-    What is finished is not done again: the same command on the same folder resumes.
+    What is finished is not done again: the same command on the same folder resumes. On a cluster each run is a job
+    of an array.
 
     Args:
-        out: folder of everything: configs/, runs/, results/ and table/.
+        out: folder of everything: for each run and seed NAME_SEED/training and NAME_SEED/tests, and table/.
         seeds: of trainings, random networks and tests; each is done once for each.
         train: keys of `pretext train` that all runs share, nested as in its files.
         runs: name -> further keys of `pretext train`; or `backbone` alone, with the keys of `transfer`'s backbone, for
@@ -21,7 +21,7 @@ class BenchmarkConfig:
             its keys.
     """
 
-    out: Path
+    out: str
     seeds: list[int] = field(default_factory=lambda: [0])
     train: dict[str, Any] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]]

@@ -1,6 +1,9 @@
 """`transfer benchmark`: train -> test -> table, each of them a command of its own that can be given alone."""
 
-from collections.abc import Mapping
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +43,7 @@ class Step:
 
 
 def run(config: BenchmarkConfig) -> None:
-    """Do all that is not done, and make the table.
+    """Do all that is not done, run by run, and make the table of what there is.
 
     Raises:
         ValueError: the configuration names an unknown task, network, test or key; nothing was trained then.
@@ -52,7 +55,22 @@ def run(config: BenchmarkConfig) -> None:
         print(f"{number}/{len(steps)}  {step.words} {step.file}", flush=True)
         if step.results is None or not step.results.exists():
             step.command(step.config)
-    make_table(TableConfig(results=[config.out / "results"], out=config.out / "table"))
+    out = Path(config.out)
+    with _only_one(out / "table.lock"):
+        make_table(TableConfig(results=[out], out=out / "table"))
+
+
+def parts(config: BenchmarkConfig) -> dict[str, dict[str, str]]:
+    """The jobs of an array that do together what `run` does: name -> flags of each; raises ValueError as `run`.
+
+    Each makes the table anew when it ends, so that of the last one has everything.
+    """
+    plan(config)
+    return {
+        f"{name}_{seed}": {"runs": json.dumps({name: keys}), "seeds": json.dumps([seed])}
+        for seed in config.seeds
+        for name, keys in config.runs.items()
+    }
 
 
 def plan(config: BenchmarkConfig) -> list[Step]:
@@ -68,67 +86,67 @@ def plan(config: BenchmarkConfig) -> list[Step]:
             raise ValueError(
                 f"{name!r} names folders of a benchmark; give it letters, digits and underscores"
             )
-    trainings: list[Step] = []
-    tests: list[Step] = []
-    for seed in config.seeds:
-        for name, keys in config.runs.items():
-            backbone = _backbone(config, name, keys, seed, trainings)
-            for test, test_keys in config.tests.items():
-                tests.append(_test(config, test, test_keys, f"{name}_{seed}", backbone, seed))
-    return [*trainings, *tests]
+    return [
+        step
+        for seed in config.seeds
+        for name, keys in config.runs.items()
+        for step in _steps(config, name, keys, seed)
+    ]
 
 
-def _backbone(
-    config: BenchmarkConfig, name: str, keys: Mapping[str, Any], seed: int, trainings: list[Step]
-) -> dict[str, Any]:
-    """What the tests call the network of a run; the training that makes it is added to `trainings`."""
+def _steps(config: BenchmarkConfig, name: str, keys: Mapping[str, Any], seed: int) -> Iterator[Step]:
+    """The training of a run, if there is one, and all tests."""
+    folder = Path(config.out, f"{name}_{seed}")
     if "backbone" in keys:
         if len(keys) > 1:
             others = ", ".join(key for key in keys if key != "backbone")
             raise ValueError(f"run {name} has a backbone, which is not trained, and {others}; leave one out")
-        return {"name": name, **keys["backbone"]}
-    folder = config.out / "runs" / f"{name}_{seed}"
-    whole = _merged(config.train, keys) | {"seed": seed, "run_dir": str(folder)}
-    training = _step(
-        config.out, f"train_{name}_{seed}", f"run {name}", "pretext train", PRETEXT["train"], whole
-    )
-    try:
-        check(training.config)
-    except ValueError as error:
-        raise ValueError(f"run {name}: {error}") from error
-    trainings.append(training)
-    return {"model": str(folder), "name": name}
-
-
-def _test(
-    config: BenchmarkConfig,
-    name: str,
-    keys: Mapping[str, Any],
-    run: str,
-    backbone: Mapping[str, Any],
-    seed: int,
-) -> Step:
-    if "test" not in keys:
-        raise ValueError(f"test {name} does not say which it is; give test: linear, knn, ...")
-    command = _command(keys["test"])
-    whole = {key: value for key, value in keys.items() if key != "test"}
-    whole |= {"backbone": dict(backbone), "seed": seed, "out": str(config.out / "results" / name / run)}
-    return _step(config.out, f"{name}_{run}", f"test {name}", f"transfer {keys['test']}", command, whole)
+        backbone = {"name": name, **keys["backbone"]}
+    else:
+        training = folder / "training"
+        whole = _merged(config.train, keys) | {"seed": seed, "run_dir": str(training)}
+        step = _step(training, f"run {name}", "pretext train", PRETEXT["train"], whole)
+        try:
+            check(step.config)
+        except ValueError as error:
+            raise ValueError(f"run {name}: {error}") from error
+        yield step
+        backbone = {"model": str(training), "name": name}
+    for test, test_keys in config.tests.items():
+        if "test" not in test_keys:
+            raise ValueError(f"test {test} does not say which it is; give test: linear, knn, ...")
+        command, out = _command(test_keys["test"]), folder / "tests" / test
+        whole = {key: value for key, value in test_keys.items() if key != "test"}
+        whole |= {"backbone": backbone, "seed": seed, "out": str(out)}
+        yield _step(out, f"test {test}", f"transfer {test_keys['test']}", command, whole, out / FILE)
 
 
 def _step(
-    out: Path, file_name: str, what: str, words: str, command: Command, keys: Mapping[str, Any]
+    folder: Path,
+    what: str,
+    words: str,
+    command: Command,
+    keys: Mapping[str, Any],
+    results: Path | None = None,
 ) -> Step:
-    """Write the configuration, and read it as the command does."""
-    file = out / "configs" / f"{file_name}.yaml"
+    """Write the configuration beside the folder, and read it as the command does."""
+    file = folder.with_suffix(".yaml")
     make_folder(file.parent)
     write_whole(file, yaml.safe_dump(dict(keys), sort_keys=False))
     try:
         config = command.parse([str(file)], words)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
-    results = Path(config.out) / FILE if words.startswith("transfer ") else None
     return Step(file=file, words=words, command=command, config=config, results=results)
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Let other jobs wait that would do the same, on a file system with locks."""
+    with path.open("w") as file:
+        with suppress(OSError):
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
 
 
 def _command(test: str) -> Command:
