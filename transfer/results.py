@@ -144,11 +144,24 @@ def _mean_and_deviation(values: Sequence[float]) -> str:
 def read_records(paths: Iterable[Path]) -> list[Record]:
     """The records in these files, and in every results.jsonl below those that are folders; each number once.
 
+    Raises as `read_results`.
+    """
+    return distinct(read_results(paths))
+
+
+def distinct(results: Mapping[Path, Mapping[str, Record]]) -> list[Record]:
+    """The records of `read_results`, each number once."""
+    return list({line: record for of_file in results.values() for line, record in of_file.items()}.values())
+
+
+def read_results(paths: Iterable[Path]) -> dict[Path, dict[str, Record]]:
+    """File -> line -> record, of these files and of every results.jsonl below those that are folders.
+
     Raises:
         FileNotFoundError: a path is not there.
         ValueError: a folder holds no records, or a line is not one; file and line are named.
     """
-    records: dict[str, Record] = {}
+    results: dict[Path, dict[str, Record]] = {}
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"there are no results at {path}")
@@ -156,6 +169,7 @@ def read_records(paths: Iterable[Path]) -> list[Record]:
         if not files:
             raise ValueError(f"no {FILE} in {path} or below; give the --out folder of a transfer command")
         for file in files:
+            records = results.setdefault(file, {})
             for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
                 try:
                     records[line] = Record(**json.loads(line))
@@ -163,4 +177,4 @@ def read_records(paths: Iterable[Path]) -> list[Record]:
                     raise ValueError(
                         f"{file}, line {number} is not a result record ({error}); delete the line"
                     ) from error
-    return list(records.values())
+    return results

@@ -12,6 +12,7 @@ lock               locked while a process works in here (see run_lock)
 """
 
 import json
+import os
 import platform
 import sys
 from collections.abc import Collection, Mapping
@@ -53,6 +54,17 @@ class RunDir:
         """The file of the pictures drawn after `step`."""
         return self.samples / f"step_{step:07d}.png"
 
+    def read_environment(self) -> dict[str, Any]:
+        """What `describe_environment` said when the run was last begun or resumed; nothing where that is missing.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        environment: dict[str, Any] = (
+            json.loads(self.environment.read_text()) if self.environment.exists() else {}
+        )
+        return environment
+
     def prepare(
         self,
         config: Mapping[str, Any],
@@ -93,7 +105,7 @@ class RunDir:
     ) -> None:
         try:
             stored = flatten(read_yaml(self.config))
-            environment = json.loads(self.environment.read_text()) if self.environment.exists() else {}
+            environment = self.read_environment()
         except ValueError as error:
             raise ValueError(
                 f"{self.config} or {self.environment.name} beside it is damaged ({error}); restore it, or choose "
@@ -169,4 +181,5 @@ def describe_environment() -> dict[str, Any]:
         "cuda": torch.version.cuda if torch.cuda.is_available() else None,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cpu_threads": torch.get_num_threads(),
+        "processes": int(os.environ.get("WORLD_SIZE", 1)),
     }

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -16,6 +14,7 @@ from transfer.table import words
 from transfer.table.comparison import Table
 from transfer.table.figure import figure_names, looks
 from transfer.table.overview import MEASURE, SUBJECT, Overview
+from transfer.table.provenance import Provenance
 from transfer.table.published import PASCAL_SIDE_BY_SIDE
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,6 +25,7 @@ def render_page(
     overview: Overview | None,
     figures: Mapping[str, Figure],
     records: Sequence[Record],
+    provenance: Sequence[Provenance],
 ) -> str:
     """The overview, if there is one, and the tables as one HTML file that loads nothing and runs no script.
 
@@ -33,6 +33,7 @@ def render_page(
         tables: in the order of `make_tables`.
         figures: file name -> figure, of `figure_names`.
         records: those that the tables are made of.
+        provenance: of the networks.
     """
     return render_template(
         TEMPLATES / "table.html",
@@ -54,26 +55,9 @@ def render_page(
         words=words,
         looks=looks,
         records=records,
-        weights=_weights(records),
+        provenance=provenance,
         versions=_versions(records),
     )
-
-
-def _weights(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Each network that was tested: its name, its weights, the seeds of its runs, and how many records it has."""
-    networks: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
-        networks.setdefault((record.backbone, record.weights), []).append(record)
-    rows = [
-        {
-            "backbone": backbone,
-            "weights": weights,
-            "seeds": sorted({record.seed for record in of_network}),
-            "records": len(of_network),
-        }
-        for (backbone, weights), of_network in networks.items()
-    ]
-    return sorted(rows, key=itemgetter("backbone", "seeds"))
 
 
 def _versions(records: Sequence[Record]) -> dict[str, list[str]]:

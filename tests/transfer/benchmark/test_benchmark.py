@@ -1,5 +1,6 @@
 """`transfer benchmark`: several tasks, tests and seeds by one command, which may be killed, and one table."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -52,7 +53,16 @@ def test_every_run_has_every_test_and_a_row_of_the_table(finished):
     table = (finished / "table" / "table.md").read_text()
     for backbone in ("colorization", "rotation", "random"):
         assert f"| {backbone} " in table
-    assert (finished / "table" / "index.html").exists()
+
+
+def test_the_page_links_what_each_network_was_trained_and_tested_with(finished):
+    table = finished / "table"
+    links = re.findall(r'<a href="([^#"]+)">([^<]+)</a>', (table / "index.html").read_text())
+    words = ["configuration", "log", "curves", "weights"]
+    tests = ["linear on sample", "knn on sample"]
+    assert sorted(word for _, word in links) == sorted(2 * words + 3 * tests)
+    assert all((table / address).exists() for address, _ in links)
+    assert "4 steps of 9 images" in (table / "index.html").read_text()
 
 
 def test_a_benchmark_killed_in_a_training_and_in_a_test_ends_in_the_same_table(

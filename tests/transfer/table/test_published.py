@@ -158,7 +158,7 @@ def test_the_note_on_memory_stands_wherever_a_number_is_marked(task, protocol, m
     for text, sign in (
         (markdown(tables), "†"),
         (latex(tables), r"$^\dagger$"),
-        (render_page(tables, None, {}, [record(task=task)]), "†"),
+        (render_page(tables, None, {}, [record(task=task)], []), "†"),
     ):
         assert "Quoted from memory: no readable source was at hand." in text
         assert text.count(sign) == marked + 2  # in the source and in the note
