@@ -23,6 +23,7 @@ from pretext.tasks import TASKS, build_task
 from pretext.tasks.patches import Jigsaw, RelativePosition, permutation_set
 from pretext.tasks.reconstruction import Inpainting
 from tests.killed_loader import killed_before
+from tests.transfer.small_voc import write_small_voc
 
 # Task -> its arguments, a network for it, and steps and learning rate after which it has learned something.
 RIVALS = {
@@ -101,6 +102,27 @@ def test_a_killed_training_resumes_to_the_same_bits_exports_and_is_tested(name, 
         num_workers=0,
     )
     assert [record.stage for record in records if record.metric == "top1"] == list(exported.network.stages)
+
+
+@pytest.fixture(scope="module")
+def voc(tmp_path_factory):
+    return write_small_voc(tmp_path_factory.mktemp("data") / "VOC2012")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RIVALS)
+def test_its_backbone_detects_and_segments(name, voc, tmp_path):
+    pytest.importorskip("detectron2", reason="install Detectron2: make detection")
+    pytest.importorskip("mmseg", reason="install mmsegmentation: make segmentation")
+    train(name, tmp_path / "run", 1)
+    splits = {"train": f"voc:{voc}:train", "test": f"voc:{voc}:val"}
+    common = {"steps": 1, "batch_size": 2, "num_workers": 0, "device": "cpu"}
+    sizes = {"image_sizes": [64], "test_image_size": 64}
+    boxes = transfer.detect(str(tmp_path / "run"), **splits, **common, **sizes, out=str(tmp_path / "boxes"))
+    assert "AP50" in {record.metric for record in boxes}
+    sizes = {"image_size": (80, 60), "crop_size": 32}
+    masks = transfer.segment(str(tmp_path / "run"), **splits, **common, **sizes, out=str(tmp_path / "masks"))
+    assert "mIoU" in {record.metric for record in masks}
 
 
 def photograph(size=120):
