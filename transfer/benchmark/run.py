@@ -137,6 +137,13 @@ def _step(
         config = command.parse([str(file)], words)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from error
+    for key in ("train", "validation", "test"):
+        address = getattr(getattr(config, "data", None), key, None) or "sample"
+        is_folder = address != "sample" and ":" not in address and ".tar" not in address
+        if (
+            is_folder and not Path(address).expanduser().is_dir()
+        ):  # which it would find out when its turn comes
+            raise ValueError(f"{what}: data.{key}: there is no folder {address}")
     return Step(file=file, words=words, command=command, config=config, results=results)
 
 

@@ -142,13 +142,17 @@ def test_a_task_of_ones_own_is_in_the_same_table(tmp_path, monkeypatch):
         ({"tests": {"y": {"test": "linaer"}}}, "no downstream test 'linaer' .did you mean 'linear'"),
         ({"tests": {"y": {"epochs": 3}}}, "test y does not say which it is"),
         ({"tests": {"y": {"test": "knn", "epochs": 3}}}, "test y: .*unknown configuration key 'epochs'"),
+        (
+            {"tests": {"y": {"test": "knn", "data": {"train": "sample", "test": "phtoos"}}}},
+            "test y: data.test: there is no folder phtoos",
+        ),
         ({"seeds": []}, "a benchmark needs seeds, runs and tests"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_trains(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         run(small(tmp_path / "out", **changes))
-    assert not (tmp_path / "out" / "runs").exists()
+    assert not list((tmp_path / "out").glob("*/training/"))
 
 
 @pytest.mark.slow
