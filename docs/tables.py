@@ -1,4 +1,4 @@
-"""Write the tables of README.md, docs/weights.md and docs/transfer.md from the records beside them.
+"""Write the tables of README.md and of the pages in docs from the records beside them.
 
     python docs/tables.py
 
@@ -16,6 +16,7 @@ from safetensors import safe_open
 
 from eval_colorization.published import CTEST10K
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
+from pretext.runtime.command_line import read_yaml
 from pretext.runtime.metrics_log import read_metrics
 from transfer.results import read_records
 from transfer.table.comparison import Row, Table, make_tables
@@ -37,8 +38,11 @@ METHODS = {
 }
 
 
+PAGES = ("README.md", "docs/weights.md", "docs/transfer.md", "docs/benchmark.md")
+
+
 def main() -> None:
-    for page in ("README.md", "docs/weights.md", "docs/transfer.md"):
+    for page in PAGES:
         path = ROOT / page
         path.write_text(with_tables(path.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -169,16 +173,18 @@ def recognised() -> str:
 
 # --------------------------------------------------------------------------------------------------------------- study
 @cache
-def study() -> list[Table]:
-    return make_tables(read_records([DOCS / "transfer"]))
+def study(folder: str = "transfer") -> list[Table]:
+    return make_tables(read_records([DOCS / folder]))
 
 
-def found(task: str, data: str, metric: str, *, with_masks: bool = False) -> list[Table]:
+def found(
+    task: str, data: str, metric: str, *, with_masks: bool = False, folder: str = "transfer"
+) -> list[Table]:
     """The study's tables of this task, data set and metric: one for each protocol, of Mask R-CNN or of all others."""
     asked = (task, data, metric, None, with_masks)
     tables = [
         of
-        for of in study()
+        for of in study(folder)
         if (of.task, of.data, of.metric, of.chosen_on, "Mask R-CNN" in of.protocol) == asked
     ]
     assert tables, f"no records of {task} on {data}"
@@ -198,10 +204,18 @@ def label(row: Row) -> str:
     return ", ".join((row.backbone, *(of for of in row.variant if " = " not in of)))
 
 
-def by_column(task: str, data: str, metric: str) -> str:
+def by_column(
+    task: str,
+    data: str,
+    metric: str,
+    *,
+    folder: str = "transfer",
+    backbones: Callable[[], Sequence[str]] = lambda: BACKBONES,
+) -> str:
     """Backbones by stages (or shots); a table of its own for backbones that share no stage with the first."""
-    rows = [(of, row) for of in found(task, data, metric) for row in of.rows]
-    rows.sort(key=lambda entry: BACKBONES.index(entry[1].backbone))
+    order = backbones()
+    rows = [(of, row) for of in found(task, data, metric, folder=folder) for row in of.rows]
+    rows.sort(key=lambda entry: order.index(entry[1].backbone))
     blocks = []
     while rows:
         columns = set(rows[0][1].cells)
@@ -282,6 +296,66 @@ def chosen() -> str:
         )
     head = ["", "chosen on held-out images", "on the test images", "gap, mean of stages", "largest"]
     return table(head, lines)
+
+
+# ----------------------------------------------------------------------------------------------------------- benchmark
+# Run of the benchmark -> row of the papers' table of linear probes on ImageNet.
+PUBLISHED_ROWS = {
+    "gaussian": "random",
+    "kmeans": "k-means initialisation",
+    "colorization": "colorization",
+    "colorization_regression": "L → ab (reg)",
+    "split_brain": "split-brain",
+    "lightness_prediction": "ab → L (cl)",
+    "autoencoder": "autoencoder",
+    "inpainting": "inpainting",
+    "relative_position": "context",
+    "jigsaw": "Jigsaw",
+}
+
+
+@cache
+def benchmark_runs() -> list[str]:
+    """The runs of the benchmark on photographs, in the order of its file, of which there are records."""
+    named = read_yaml(ROOT / "configs" / "transfer" / "benchmark_photographs.yaml")["runs"]
+    return [name for name in named if (DOCS / "benchmark" / f"{name}_0").exists()]
+
+
+def benchmark_by_column(task: str, metric: str) -> str:
+    return by_column(task, "imagenette", metric, folder="benchmark", backbones=benchmark_runs)
+
+
+def benchmark_trainings() -> str:
+    """How far each training came: its loss on unseen photographs against that of an answer that ignores them."""
+    rows = []
+    for name in benchmark_runs():
+        metrics = read_metrics(DOCS / "benchmark" / f"{name}_0" / "training" / "metrics.jsonl")
+        if not metrics:
+            continue
+        last = [row for row in metrics if "validation_loss" in row][-1]
+        speed = max(row["images_per_second"] for row in metrics if "images_per_second" in row)
+        loss, constant = last["validation_loss"], last["validation_constant_answer"]
+        rows.append(
+            [name, f"{loss:.3f}", f"{constant:.3f}", f"{100 * (1 - loss / constant):.0f}", f"{speed:.0f}"]
+        )
+    head = ["", "loss", "of an answer that ignores the image", "lower by, %", "images a second"]
+    return table(head, rows)
+
+
+def benchmark_order() -> str:
+    """The best stage of each run beside the published one of its task."""
+    (of,) = found("linear", "imagenette", "top1", folder="benchmark")
+    ours = {row.backbone: max(row.cells.items(), key=lambda entry: entry[1].mean) for row in of.rows}
+    rows = []
+    for name in sorted(ours, key=lambda name: -ours[name][1].mean):
+        stage, number = ours[name]
+        published = PUBLISHED_PROBES.rows.get(PUBLISHED_ROWS.get(name, ""))
+        theirs = ["", ""]
+        if published:
+            best, layer = max(zip(published, PUBLISHED_PROBES.columns, strict=True))
+            theirs = [published_number(best), layer]
+        rows.append([name, f"{number.mean:.1f}", stage, *theirs])
+    return table(["", "this benchmark", "at", "the papers, AlexNet on ImageNet", "at"], rows)
 
 
 # ------------------------------------------------------------------------------------------------------------ headlines
@@ -375,6 +449,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "segment": partial(by_column, "segment", "CamVid", "mIoU"),
     "masks": masks,
     "detect": partial(by_column, "detect", "Penn-Fudan", "AP50"),
+    "benchmark-trainings": benchmark_trainings,
+    "benchmark-linear": partial(benchmark_by_column, "linear", "top1"),
+    "benchmark-knn": partial(benchmark_by_column, "knn", "top1"),
+    "benchmark-low-shot": partial(benchmark_by_column, "low_shot_svm", "mAP"),
+    "benchmark-order": benchmark_order,
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Colorizing pictures, and for `pretext colorize` files and folders."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,10 @@ from PIL import Image
 
 from pretext.colorizer import Colorizer
 from pretext.config import DEFAULT_WEIGHTS, ColorizeConfig, Decoding
+from pretext.film.colorize import colorize_film
+from pretext.film.container import film_target, is_film
+from pretext.film.frames import FrameSequence, in_order
+from pretext.film.smoothing import ColourSmoother
 from pretext.images.folder import FolderSource, listing
 from pretext.images.image_file import BrokenImageError, OpenedImage, on_white, open_image
 from pretext.pretrained import Pretrained, load_pretrained
@@ -66,6 +70,8 @@ def colorize(
 def colorize_files(config: ColorizeConfig) -> None:
     """Colorize every image of `config.images` (files, and folders with all below them) into the folder `config.out`.
 
+    A file that is a film becomes a film, see `colorize_film`.
+
     Names and the structure of folders are kept; a format that cannot hold RGB becomes PNG, its name with .png
     behind. The colorized file is sRGB and keeps transparency, resolution and EXIF as far as its format holds them. What
     a file holds beside the picture that was colorized, and what was left out of a folder, is printed. A file that
@@ -77,23 +83,47 @@ def colorize_files(config: ColorizeConfig) -> None:
         RunFailedError: after all others were colorized, the files that could not be.
     """
     targets, left_out = plan_outputs(config.images, config.out)
+    if config.frames:
+        targets = dict(sorted(targets.items(), key=lambda item: in_order(str(item[1]))))
+        if films := [str(source) for source in targets.values() if is_film(source)]:
+            raise ValueError(f"{films[0]} is a film and no frame of one; leave out --frames")
     pretrained = load_pretrained(config.weights)
     colorizer = _colorizer(pretrained, config.decoding, config.temperature, config.top_k, config.size)
     pretrained.network.to(choose_device(config.device))
+    described: dict[str, object] = {
+        "weights": pretrained.sha256,
+        "decoding": [colorizer.decoding, colorizer.temperature, colorizer.top_k],
+        "size": colorizer.size,
+        "smoothing": config.smoothing,
+    }
+    frames = None
+    if config.frames:
+        described["frames"] = list(map(str, targets.values()))
+        smoother = ColourSmoother(config.smoothing)
+        frames = FrameSequence(colorizer, smoother, config.out / "frames.parts", described)
+    num_done = frames.num_done if frames else 0
     failures = []
-    with Progress(len(targets), unit="image") as progress:
+    with Progress(len(targets), initial=num_done, unit="image") as progress:
         if left_out:
             progress.say(f"left out, as no images that Pillow reads: {listing(left_out)}")
-        for target, source in targets.items():
+        for target, source in list(targets.items())[num_done:]:
             try:
-                for remark in _colorize_file(colorizer, source, target):
+                for remark in (
+                    colorize_film(colorizer, ColourSmoother(config.smoothing), source, target, described)
+                    if is_film(source)
+                    else _colorize_file(frames or colorizer, source, target)
+                ):
                     progress.say(f"{source}: {remark}")
             except (BrokenImageError, OSError, ValueError, MemoryError, RuntimeError) as error:
                 failures.append(f"{source}: {_reason(error)}")
                 progress.say(f"not colorized: {failures[-1]}")
+            if frames:
+                frames.record()
             progress.advance()
-    num_done = len(targets) - len(failures)
-    print(f"{num_done} of {len(targets)} images colorized by {config.weights} -> {config.out}")
+    if frames:
+        print(frames.finish())
+    num_colorized = len(targets) - len(failures)
+    print(f"{num_colorized} of {len(targets)} images colorized by {config.weights} -> {config.out}")
     if failures:
         raise RunFailedError(
             f"{len(failures)} of {len(targets)} images were not colorized: {'; '.join(failures)}"
@@ -112,7 +142,9 @@ def plan_outputs(images: Sequence[Path], out: Path) -> tuple[dict[Path, Path], C
     for path in images:
         for source, relative in _inputs(path, out, left_out):
             target = out / relative
-            if target.suffix.lower() not in SAVE_OPTIONS:
+            if is_film(source):
+                target = film_target(target)
+            elif target.suffix.lower() not in SAVE_OPTIONS:
                 target = target.with_name(target.name + ".png")
             if target in targets:
                 raise ValueError(
@@ -151,7 +183,9 @@ def _inputs(path: Path, out: Path, left_out: Counter[str]) -> Iterator[tuple[Pat
         yield source, Path(folder.name(index))
 
 
-def _colorize_file(colorizer: Colorizer, source: Path, target: Path) -> tuple[str, ...]:
+def _colorize_file(
+    colorizer: Callable[[Image.Image], Image.Image], source: Path, target: Path
+) -> tuple[str, ...]:
     """`OpenedImage.remarks`. A function, so that no picture is held while the next one is opened."""
     opened = open_image(source)
     _save_colorized(colorizer(opened.image), opened, target)
@@ -209,6 +243,6 @@ def _reason(error: Exception) -> str:
     # PyTorch and the libraries below it have no exception of their own for this on a CPU.
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in message):
         return "not enough memory for it"
-    if isinstance(error, RuntimeError):
+    if isinstance(error, RuntimeError) and not isinstance(error, RunFailedError):
         raise error
     return message

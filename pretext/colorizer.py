@@ -111,13 +111,13 @@ class Colorizer:
         narrow = torch.empty(1, 1, image.height, columns, device=next(self.network.parameters()).device)
         for top, bottom in strips:
             lightness = self._lightness(on_white(_strip(image, top, bottom)))
-            narrow[:, :, top:bottom] = _resize(lightness, (bottom - top, columns))
-        output = self.network(_resize(narrow, (rows, columns)))
+            narrow[:, :, top:bottom] = resized(lightness, (bottom - top, columns))
+        output = self.network(resized(narrow, (rows, columns)))
         ab = self.ab_from_output(output, (rows, columns))
         result = Image.new(image.mode, image.size)
         for top, bottom in strips:
             strip = _strip(image, top, bottom)
-            rgb = _with_ab(self._lightness(strip), ab, top, image.height)[0]
+            rgb = with_ab(self._lightness(strip), ab, top, image.height)[0]
             colorized = Image.fromarray(rgb.permute(1, 2, 0).cpu().numpy())
             if image.mode == "RGBA":
                 colorized.putalpha(strip.getchannel("A"))
@@ -129,7 +129,7 @@ class Colorizer:
         self, lightness: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """The network's answer to images of any size, looked at in copies of `network_size`."""
-        return self.network(_resize(lightness, self.network_size(*lightness.shape[-2:])))
+        return self.network(resized(lightness, self.network_size(*lightness.shape[-2:])))
 
     @torch.inference_mode()
     def colorize(
@@ -139,7 +139,7 @@ class Colorizer:
     ) -> UInt8[Tensor, "batch 3 height width"]:
         """RGB in 0..255 of images whose `network_output` is `output`."""
         height, width = lightness.shape[-2:]
-        return _with_ab(lightness, self.ab_from_output(output, self.network_size(height, width)), 0, height)
+        return with_ab(lightness, self.ab_from_output(output, self.network_size(height, width)), 0, height)
 
     def network_size(self, height: int, width: int) -> tuple[int, int]:
         """Sides near size x size in area and height : width in proportion, in multiples that the network takes."""
@@ -168,13 +168,14 @@ def _strip(image: Image.Image, top: int, bottom: int) -> Image.Image:
     return image.crop((0, top, image.width, bottom))
 
 
-def _resize(
+def resized(
     lightness: Float[Tensor, "batch 1 height width"], size: tuple[int, int]
 ) -> Float[Tensor, "batch 1 rows columns"]:
+    """The lightness at the size at which the network sees it."""
     return F.interpolate(lightness, size=size, mode="bilinear", antialias=True)
 
 
-def _with_ab(
+def with_ab(
     lightness: Float[Tensor, "batch 1 height width"],
     ab: Float[Tensor, "batch 2 rows columns"],
     top: int,

@@ -201,16 +201,19 @@ class PriorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ColorizeConfig:
-    """Colorize images at full resolution, their lightness kept.
+    """Colorize images and films at full resolution, their lightness kept.
 
     Args:
-        images: files or folders.
+        images: files or folders; files may be films.
         out: folder for the colorized images.
         weights: shipped network, run directory, checkpoint, .safetensors or published .pth.
         decoding: of a distribution into a colour; null takes annealed_mean.
         temperature: of the annealed mean; null takes the run's, else 0.38.
         top_k: bins of top_k_mean; null takes 5.
         size: pixels at which colours are predicted; null takes the image_size of the training, else 256.
+        smoothing: share of the colours of the frame before that a frame of a film keeps where its lightness is the
+            same, against flicker; 0 is off.
+        frames: the images are numbered frames of a film, to be smoothed in the order of their names.
         device: auto takes a GPU where there is one.
     """
 
@@ -221,6 +224,8 @@ class ColorizeConfig:
     temperature: float | None = None
     top_k: int | None = None
     size: int | None = None
+    smoothing: float = 0.8
+    frames: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 

@@ -30,6 +30,7 @@ ADAPTERS = {
     "detectron2": tuple(
         f"transfer.detection.{name}" for name in ("adapter", "loading", "evaluation", "trainer", "run")
     ),
+    "av": ("pretext.film.container",),
     "lightly": ("pretext.tasks.views",),
     "pycocotools": ("transfer.detection.masks",),
     "mmseg": tuple(f"transfer.segmentation.{name}" for name in ("adapter", "evaluation", "runner")),
