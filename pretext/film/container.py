@@ -38,7 +38,7 @@ KEPT_SUFFIXES = frozenset(
 # No frame refers to a later one, so that segments follow each other without overlap; and a fixed number of threads, on
 # which the bits depend.
 ENCODER = {"crf": "16", "preset": "medium", "bf": "0", "x264-params": "threads=4"}
-# Transfer characteristics of H.273 that are no display's of standard range: PQ and HLG.
+# Transfer characteristics of H.273, beyond the standard range of displays.
 HIGH_DYNAMIC_RANGE = {16: "PQ", 18: "HLG"}
 
 

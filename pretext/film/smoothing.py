@@ -74,7 +74,7 @@ class ColourSmoother:
         return (predicted / count, smoothed / count) if count else (0.0, 0.0)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What another smoother needs to go on with the next frame, to the same bits."""
+        """What another smoother needs to treat the next frame as this one would, to the same bits."""
         state = {"num_shots": np.array(self.num_shots), "changes": self._changes}
         if self._lightness is not None:
             maps = {"lightness": self._lightness, "predicted": self._predicted, "smoothed": self._smoothed}
