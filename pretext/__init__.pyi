@@ -1,4 +1,5 @@
 from .colorize_files import colorize as colorize
+from .hints import Hint as Hint
 from .images.image_file import BrokenImageError as BrokenImageError
 from .images.image_file import open_rgb as open_rgb
 from .images.image_source import ImageSource as ImageSource

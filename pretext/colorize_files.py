@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from pretext.colorizer import Colorizer
+from pretext.colorizer import Colorizer, require_hints
 from pretext.config import DEFAULT_WEIGHTS, ColorizeConfig, Decoding
 from pretext.film.colorize import colorize_film
 from pretext.film.container import film_target, is_film
 from pretext.film.frames import FrameSequence, in_order
 from pretext.film.smoothing import ColourSmoother
+from pretext.hints import Hint, read_hints
 from pretext.images.folder import FolderSource, listing
 from pretext.images.image_file import BrokenImageError, OpenedImage, on_white, open_image
 from pretext.pretrained import Pretrained, load_pretrained
@@ -43,6 +45,7 @@ def colorize(
     temperature: float | None = None,
     top_k: int | None = None,
     size: int | None = None,
+    hints: Sequence[Sequence[Hint]] | None = None,
     device: str = "auto",
 ) -> list[Image.Image]:
     """Each of `images`, pictures or files, colorized: same size, its lightness kept, its own colours not looked at.
@@ -52,6 +55,7 @@ def colorize(
         decoding, temperature, top_k: see `Colorizer`; None takes annealed_mean at the temperature that belongs to the
             weights, and 5 bins.
         size: pixels at which colours are predicted; None takes those of the images that the network was trained on.
+        hints: those of each image, for a network that takes hints.
         device: auto takes a GPU where there is one.
 
     Raises:
@@ -64,7 +68,8 @@ def colorize(
     colorizer = _colorizer(pretrained, decoding, temperature, top_k, size)
     pretrained.network.to(choose_device(device))
     opened = (image if isinstance(image, Image.Image) else open_image(Path(image)).image for image in images)
-    return [colorizer(image) for image in opened]
+    given = [()] * len(images) if hints is None else hints
+    return [colorizer(image, of_image) for image, of_image in zip(opened, given, strict=True)]
 
 
 def colorize_files(config: ColorizeConfig) -> None:
@@ -96,6 +101,14 @@ def colorize_files(config: ColorizeConfig) -> None:
         "size": colorizer.size,
         "smoothing": config.smoothing,
     }
+    hints = {}
+    if config.hints:
+        if config.frames or any(map(is_film, targets.values())):
+            raise ValueError(
+                "--hints are for pictures, not for films and their frames; leave one of them out"
+            )
+        require_hints(pretrained.network)
+        hints = read_hints(config.hints, list(targets.values()))
     frames = None
     if config.frames:
         described["frames"] = list(map(str, targets.values()))
@@ -111,7 +124,9 @@ def colorize_files(config: ColorizeConfig) -> None:
                 for remark in (
                     colorize_film(colorizer, ColourSmoother(config.smoothing), source, target, described)
                     if is_film(source)
-                    else _colorize_file(frames or colorizer, source, target)
+                    else _colorize_file(
+                        frames or partial(colorizer, hints=hints.get(source, ())), source, target
+                    )
                 ):
                     progress.say(f"{source}: {remark}")
             except (BrokenImageError, OSError, ValueError, MemoryError, RuntimeError) as error:

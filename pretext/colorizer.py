@@ -15,6 +15,7 @@ from pretext.color.bins import AbBins
 from pretext.color.decoding import annealed_mean, mode, top_k_mean
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.config import Decoding
+from pretext.hints import Hint, hint_map
 from pretext.images.image_file import on_white
 from pretext.networks.backbone import AB_SCALE, Backbone
 from pretext.spelling import unknown_name
@@ -95,13 +96,21 @@ class Colorizer:
         return F.interpolate(ab, size=list(size), mode="bilinear")
 
     @torch.inference_mode()
-    def __call__(self, image: Image.Image) -> Image.Image:
+    def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:
         """Colorize `image` (RGB or RGBA): same size and mode, lightness kept to the rounding of 8 bits, alpha kept.
 
         Only its lightness is looked at; the network sees transparency laid on white. Colours that sRGB cannot show at
         a pixel's lightness lose chroma, not lightness or hue. Beside the image and its result it takes memory for a
         strip of rows, whatever their size: 50 MB at 256 pixels.
+
+        Args:
+            hints: colours at places of the image.
+
+        Raises:
+            ValueError: there are hints, but the network takes none, or one lies outside of the image.
         """
+        if hints:
+            require_hints(self.network)
         if image.mode not in ("RGB", "RGBA"):
             image = image.convert("RGB")
         strips = _strips(image.height, image.width)
@@ -112,7 +121,11 @@ class Colorizer:
         for top, bottom in strips:
             lightness = self._lightness(on_white(_strip(image, top, bottom)))
             narrow[:, :, top:bottom] = resized(lightness, (bottom - top, columns))
-        output = self.network(resized(narrow, (rows, columns)))
+        seen = resized(narrow, (rows, columns))
+        if hints:
+            given = hint_map(hints, (image.height, image.width), (rows, columns))
+            seen = torch.cat([seen, given.to(seen.device)], dim=1)
+        output = self.network(seen)
         ab = self.ab_from_output(output, (rows, columns))
         result = Image.new(image.mode, image.size)
         for top, bottom in strips:
@@ -151,6 +164,15 @@ class Colorizer:
     def _lightness(self, image: Image.Image) -> Float[Tensor, "1 1 height width"]:
         pixels = torch.from_numpy(np.array(image)).to(next(self.network.parameters()).device)
         return rgb_to_lab(pixels[..., :3].permute(2, 0, 1)[None] / 255)[:, :1]
+
+
+def require_hints(network: Backbone) -> None:
+    """Raises ValueError if a network takes no hints."""
+    if not network.takes_hints:
+        raise ValueError(
+            f"{type(network).__name__} takes no hints; siggraph17 does: give the published weights, or those of a run "
+            "with task hinted_colorization"
+        )
 
 
 def to_8_bits(rgb: Float[Tensor, "*batch 3 height width"]) -> UInt8[Tensor, "*batch 3 height width"]:

@@ -111,6 +111,7 @@ class TrainConfig:
 
     Args:
         task: what is learned: colorization (the paper's rebalanced classification), colorization_regression (L2 on ab),
+            hinted_colorization (with a user's hints, of siggraph17),
             lightness_prediction, split_brain, autoencoder, inpainting, rotation, relative_position, jigsaw, simclr,
             vicreg, or `module:Name` for a task of your own.
         task_args: arguments of the task's constructor: for colorization bins, neighbours, sigma, uniform_share and
@@ -213,6 +214,8 @@ class ColorizeConfig:
         size: pixels at which colours are predicted; null takes the image_size of the training, else 256.
         smoothing: share of the colours of the frame before that a frame of a film keeps where its lightness is the
             same, against flicker; 0 is off.
+        hints: YAML file of colours at places of the images, for a network that takes hints (siggraph17):
+            `beach.jpg: [{x: 120, y: 40, colour: "#3a6ea5", size: 9}]`, in pixels.
         frames: the images are numbered frames of a film, to be smoothed in the order of their names.
         device: auto takes a GPU where there is one.
     """
@@ -225,6 +228,7 @@ class ColorizeConfig:
     top_k: int | None = None
     size: int | None = None
     smoothing: float = 0.8
+    hints: Path | None = None
     frames: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -54,6 +54,8 @@ class Backbone(nn.Module, ABC):
             unless a network says otherwise.
         normalisation: what it does to its input first, for those who use the weights elsewhere.
         lightness_scale: by what that divides L - 50.
+        takes_hints: whether its input may have three more channels: ab at the places of a user's hints, and a mask of
+            these.
     """
 
     input: Input = "lightness"
@@ -63,6 +65,7 @@ class Backbone(nn.Module, ABC):
     input_multiple: int = 1
     normalisation: str = "its own"
     lightness_scale: float = 1.0
+    takes_hints: bool = False
 
     @property
     def output_stride(self) -> int:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer, scale_channels
+from pretext.networks.backbone import AB_SCALE, Backbone, Output, StageSpec, output_layer, scale_channels
 from pretext.networks.eccv16 import conv_block
 from pretext.networks.initialisation import initialise
 
@@ -16,7 +17,7 @@ class Siggraph17(Backbone):
     """A U-Net: the eight blocks of eccv16, two more up to full resolution, a shortcut into each upsampling.
 
     The parameter names are the published ones: such a file (`siggraph17`) loads strictly, whichever output is
-    used. It sees (L - 50) / 100, and zeros in place of the user's colour hints and their mask.
+    used. It sees (L - 50) / 100, and the user's colour hints, ab / 110, and their mask, or zeros in place of these.
 
     Stages conv1..conv9 are the outputs of the blocks, after the BatchNorm that ends each and before the
     subsampling to the next; conv10 is the last LeakyReLU. A shortcut adds maps of two depths, so conv8 and
@@ -33,6 +34,7 @@ class Siggraph17(Backbone):
     normalisation = "(L - 50) / 100"
     lightness_scale = 100.0
     input_multiple = 8
+    takes_hints = True
 
     def __init__(self, output: Output = PUBLISHED_NUM_BINS, width: float = 1.0) -> None:
         super().__init__()
@@ -85,9 +87,11 @@ class Siggraph17(Backbone):
         return [*ninth, *tenth, *([self.model_class] if self.output is None else [])]
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
-        mask = torch.zeros_like(x)
-        hints = torch.cat([mask, mask], dim=1)
-        conv1 = self.model1(torch.cat([(x - 50) / self.lightness_scale, hints, mask], dim=1))
+        if x.shape[1] == 1:
+            x = F.pad(x, (0, 0, 0, 0, 0, 3))
+        lightness, hints, mask = x.split([1, 2, 1], dim=1)
+        seen = [(lightness - 50) / self.lightness_scale, hints / AB_SCALE, mask]
+        conv1 = self.model1(torch.cat(seen, dim=1))
         yield "conv1", conv1
         conv2 = self.model2(conv1[:, :, ::2, ::2])
         yield "conv2", conv2

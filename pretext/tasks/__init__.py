@@ -6,6 +6,7 @@ from typing import Any
 from pretext.outside import construct, look_up
 from pretext.tasks.colorization import Colorization, ColorizationRegression
 from pretext.tasks.cross_channel import LightnessPrediction, SplitBrain
+from pretext.tasks.hinted_colorization import HintedColorization
 from pretext.tasks.patches import Jigsaw, RelativePosition
 from pretext.tasks.reconstruction import Autoencoder, Inpainting
 from pretext.tasks.rotation import Rotation
@@ -17,6 +18,7 @@ __all__ = ["TASKS", "Colorization", "ColorizationRegression", "Losses", "Panel",
 TASKS: dict[str, type[Task]] = {
     "colorization": Colorization,
     "colorization_regression": ColorizationRegression,
+    "hinted_colorization": HintedColorization,
     "lightness_prediction": LightnessPrediction,
     "split_brain": SplitBrain,
     "autoencoder": Autoencoder,
