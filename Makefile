@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check bench bench-gpu detection segmentation
+.PHONY: help demo test test-all check bench bench-gpu detection segmentation peers
 help:
 	@echo "make demo    set up, train on bundled photographs, colorize unseen ones with the result and with the shipped network"
 	@echo "make test    set up, then run all but the slow tests: at most 6 minutes on two cores"
@@ -29,6 +29,11 @@ detection: .venv/.installed
 
 segmentation: .venv/.installed
 	MMCV_WITH_OPS=0 $(INSTALL) --editable '.[segmentation]'
+
+# Other systems' own code, which tests compare with; what deoldify asks for beside it is of its time.
+peers: .venv/.installed-dev
+	$(INSTALL) fastprogress pandas requests
+	$(INSTALL) --no-deps deoldify
 
 demo: .venv/.installed
 	$(BIN)/pretext train configs/pretext/sample.yaml

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from eval_colorization.methods import Canvas, TrainedNetwork
+from eval_colorization.methods import Canvas, DecodedNetwork
 from eval_colorization.metrics.auc import auc, error_counts, rebalancing_weights
 from eval_colorization.results import NetworkResult, SweepPoint
 from pretext.color.bins import AbBins
@@ -32,7 +32,7 @@ class DistributionStatistics:
         weighing: the bins whose prior rebalances the AuC, whatever the network's own are.
     """
 
-    def __init__(self, trained: TrainedNetwork, device: torch.device, weighing: AbBins) -> None:
+    def __init__(self, trained: DecodedNetwork, device: torch.device, weighing: AbBins) -> None:
         bins = trained.colorizer.bins
         assert bins is not None
         self._trained = trained

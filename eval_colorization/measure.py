@@ -12,7 +12,7 @@ from torch import Tensor
 from eval_colorization.distribution import DistributionStatistics
 from eval_colorization.images import ImageBatch
 from eval_colorization.learned import Learned
-from eval_colorization.methods import Canvas, Method, is_grey
+from eval_colorization.methods import Canvas, DecodedNetwork, Method, is_grey
 from eval_colorization.metrics.auc import auc, error_counts, nearest_bins, rebalancing_weights
 from eval_colorization.metrics.diagnosticity import incongruent_colours
 from eval_colorization.metrics.metric import Metric, Pictures, measure_images
@@ -46,8 +46,12 @@ class Measurer:
     bins: AbBins = field(default_factory=AbBins.published)
 
     def __post_init__(self) -> None:
-        trained = dict.fromkeys(method.network for method in self.methods.values() if method.network)
-        self.networks = [network for network in trained if network.colorizer.bins is not None]
+        trained = dict.fromkeys(method.network for method in self.methods.values())
+        self.networks = [
+            network
+            for network in trained
+            if isinstance(network, DecodedNetwork) and network.colorizer.bins is not None
+        ]
         self._statistics = [
             DistributionStatistics(network, self.device, self.bins) for network in self.networks
         ]

@@ -18,7 +18,7 @@ from eval_colorization.results import CONTROLS, Kind
 from pretext.color.lab import fit_chroma_to_gamut, lab_to_rgb, rgb_to_lab
 from pretext.colorizer import Colorizer, to_8_bits
 from pretext.pretrained import SHIPPED_WEIGHTS, Pretrained, load_pretrained, state_hash
-from pretext.tasks.colorization import GREY_LIMIT
+from pretext.tasks.colorization import GREY_LIMIT, ColorizationTask
 
 Colorize = Callable[[Image.Image], Image.Image]
 LiveMethod = Pretrained | Colorizer | Colorize
@@ -37,7 +37,7 @@ class Canvas:
         self.batch = batch
         self.truth: UInt8[Tensor, "batch 3 height width"] = batch.truth.to(device)
         self.pictures = Pictures(self.truth)
-        self.outputs: dict[TrainedNetwork, Tensor] = {}
+        self.outputs: dict[DecodedNetwork, Tensor] = {}
 
     @property
     def lab(self) -> Float[Tensor, "batch 3 height width"]:
@@ -57,19 +57,28 @@ def is_grey(canvas: Canvas) -> Bool[Tensor, "batch"]:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrainedNetwork:
-    """A network that several methods decode.
+    """A network behind one method or several.
 
     Attributes:
-        colorizer: of its network and bins, at the size at which it predicts colours.
-        name: of the network, in descriptions.
+        name: in descriptions.
         weights: SHA-256 of its weights, as in every record of them.
         origin: of the weights: a name or a file; None where they are in memory only.
     """
 
-    colorizer: Colorizer
     name: str
     weights: str
     origin: str | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DecodedNetwork(TrainedNetwork):
+    """A network that answers ab or bins of it, which several methods decode.
+
+    Attributes:
+        colorizer: of its network and bins, at the size at which it predicts colours.
+    """
+
+    colorizer: Colorizer
 
     def output(self, canvas: Canvas) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """Its output for the lightness of `canvas`."""
@@ -86,7 +95,7 @@ class Method:
         kind: see `Kind`.
         description: one line: where its images come from.
         colorize: the colorized images of a canvas, RGB in 0..255.
-        network: what it decodes, of a method of kind network.
+        network: of a method of kind network.
     """
 
     kind: Kind
@@ -149,7 +158,7 @@ def _function(name: str, function: Colorize) -> Method:
     return Method(kind="function", description=f"function {qualified_name}", colorize=colorize)
 
 
-def _network(trained: TrainedNetwork, colorizer: Colorizer) -> Method:
+def _network(trained: DecodedNetwork, colorizer: Colorizer) -> Method:
     """The network with one way of decoding its output."""
     return Method(
         kind="network",
@@ -177,19 +186,19 @@ def open_methods(methods: Mapping[str, MethodConfig | LiveMethod], device: torch
     """
     opened: dict[str, Method] = {}
     pretrained: dict[str, Pretrained] = {}
-    trained: dict[tuple[str, int | None], TrainedNetwork] = {}
+    trained: dict[tuple[str, int | None], DecodedNetwork] = {}
     for name, method in methods.items():
         if name in CONTROLS:
             if method != MethodConfig():
                 raise ValueError(f"{name!r} is the name of a control; give your method another")
             opened[name] = CONTROL_METHODS[name]
         elif isinstance(method, Pretrained):
-            opened[name] = _decoded(method, _on_device(method, MethodConfig(), device), MethodConfig())
+            opened[name] = _opened_network(method, MethodConfig(), device, trained)
         elif isinstance(method, Colorizer):
             method.network.to(device)
             label, weights = f"{type(method.network).__name__} in memory", state_hash(method.network)
             opened[name] = _network(
-                TrainedNetwork(colorizer=method, name=label, weights=weights, origin=None), method
+                DecodedNetwork(colorizer=method, name=label, weights=weights, origin=None), method
             )
         elif not isinstance(method, MethodConfig):
             opened[name] = _function(name, method)
@@ -200,30 +209,57 @@ def open_methods(methods: Mapping[str, MethodConfig | LiveMethod], device: torch
         elif method.model is not None:
             if method.model not in pretrained:
                 pretrained[method.model] = load_pretrained(method.model)
-            network, key = pretrained[method.model], (method.model, method.size)
-            if key not in trained:
-                trained[key] = _on_device(network, method, device)
-            if network.bins is None and method.decoding != "annealed_mean":
+            network = pretrained[method.model]
+            answers_bins = isinstance(network.colorizing, ColorizationTask) and network.bins is not None
+            if not answers_bins and method.decoding != "annealed_mean":
                 raise ValueError(
                     f"method {name!r}: {method.model} is a regression network, which has no distribution to decode by "
                     f"{method.decoding}; leave decoding out"
                 )
-            opened[name] = _decoded(network, trained[key], method)
+            opened[name] = _opened_network(network, method, device, trained)
     return opened
 
 
-def _on_device(pretrained: Pretrained, config: MethodConfig, device: torch.device) -> TrainedNetwork:
-    step = "" if pretrained.step is None else f" at step {pretrained.step}"
+def _opened_network(
+    pretrained: Pretrained,
+    config: MethodConfig,
+    device: torch.device,
+    opened: dict[tuple[str, int | None], DecodedNetwork],
+) -> Method:
+    """A network of any colorization task, on `device`; what several methods decode is in `opened` once."""
+    if isinstance(pretrained.colorizing, ColorizationTask):
+        key = (config.model or pretrained.sha256, config.size)
+        if key not in opened:
+            opened[key] = _on_device(pretrained, config, device)
+        return _decoded(pretrained, opened[key], config)
     size = config.size or pretrained.image_size
-    return TrainedNetwork(
-        colorizer=Colorizer(pretrained.network.to(device), pretrained.bins, size=size),
-        name=f"{pretrained.name} of {config.model or pretrained.origin}{step}",
-        weights=pretrained.sha256,
-        origin=pretrained.origin,
+    colorizer = pretrained.colorizing.colorizer(pretrained.network.to(device), size)
+    trained = TrainedNetwork(**_identity(pretrained, config))
+    return replace(
+        _function(trained.name, colorizer),
+        kind="network",
+        description=f"{trained.name}, {colorizer.decoding}, predicted at {colorizer.size} px",
+        network=trained,
     )
 
 
-def _decoded(pretrained: Pretrained, trained: TrainedNetwork, config: MethodConfig) -> Method:
+def _on_device(pretrained: Pretrained, config: MethodConfig, device: torch.device) -> DecodedNetwork:
+    size = config.size or pretrained.image_size
+    colorizer = Colorizer(pretrained.network.to(device), pretrained.bins, size=size)
+    return DecodedNetwork(colorizer=colorizer, **_identity(pretrained, config))
+
+
+def _identity(pretrained: Pretrained, config: MethodConfig) -> dict[str, str]:
+    """Name, weights and origin of a network."""
+    step = "" if pretrained.step is None else f" at step {pretrained.step}"
+    return {
+        "name": f"{pretrained.name} of {config.model or pretrained.origin}{step}",
+        "weights": pretrained.sha256,
+        "origin": pretrained.origin,
+    }
+
+
+def _decoded(pretrained: Pretrained, trained: DecodedNetwork, config: MethodConfig) -> Method:
     colorizer = Colorizer(
         pretrained.network,
         pretrained.bins,

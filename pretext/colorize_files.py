@@ -23,6 +23,8 @@ from pretext.runtime.distributed import choose_device
 from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
 from pretext.runtime.whole_file import whole_file
+from pretext.tasks.colorization import ColorizationTask
+from pretext.tasks.colorizing import PictureColorizer
 
 # Formats that hold 8-bit RGB, with what keeps them near what was computed; any other is written as PNG.
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -97,7 +99,7 @@ def colorize_files(config: ColorizeConfig) -> None:
     pretrained.network.to(choose_device(config.device))
     described: dict[str, object] = {
         "weights": pretrained.sha256,
-        "decoding": [colorizer.decoding, colorizer.temperature, colorizer.top_k],
+        "decoding": [config.decoding, config.temperature, config.top_k],
         "size": colorizer.size,
         "smoothing": config.smoothing,
     }
@@ -228,8 +230,15 @@ def _colorizer(
     temperature: float | None,
     top_k: int | None,
     size: int | None,
-) -> Colorizer:
+) -> PictureColorizer:
     """The colorizer that these options ask for; raises ValueError for one that has no effect."""
+    if not isinstance(pretrained.colorizing, ColorizationTask):
+        for name, value in (("decoding", decoding), ("temperature", temperature), ("top_k", top_k)):
+            if value is not None:
+                raise ValueError(
+                    f"{pretrained.origin} answers RGB, which has no distribution to decode; leave out --{name}"
+                )
+        return pretrained.colorizing.colorizer(pretrained.network, size or pretrained.image_size)
     chosen = decoding or "annealed_mean"
     needed = {"temperature": "annealed_mean", "top_k": "top_k_mean"}
     given = {"decoding": decoding, "temperature": temperature, "top_k": top_k}

@@ -138,6 +138,15 @@ class Colorizer:
         return result
 
     @torch.inference_mode()
+    def look(
+        self, frames: UInt8[np.ndarray, "frames height width 3"]
+    ) -> tuple[Float[Tensor, "frames 1 rows columns"], Float[Tensor, "frames 2 rows columns"]]:
+        """Lightness and ab of some pictures where their colours are predicted."""
+        size = self.network_size(*frames.shape[1:3])
+        seen = torch.cat([resized(self._lightness(Image.fromarray(frame)), size) for frame in frames])
+        return seen, self.ab_from_output(self.network(seen), size)
+
+    @torch.inference_mode()
     def network_output(
         self, lightness: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch outputs grid_height grid_width"]:

@@ -24,10 +24,12 @@ from pretext.runtime.run_dir import RunDir
 from pretext.spelling import did_you_mean
 from pretext.tasks import Task, build_task
 from pretext.tasks.colorization import ColorizationTask
+from pretext.tasks.colorizing import ColorizingTask
 from pretext.weights_file import find_weights, flatten_tensors, is_named, read_safetensors
 
 # Name -> file inside the package; the card of each is docs/weights.md.
 SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "eccv16-photographs.safetensors"}
+ANSWER_AB = "eccv16, siggraph17, alexnet or resnet50"
 ACCEPTED_MODELS = (
     "a shipped network ({}), a run directory, a checkpoint, a file of `pretext export`, or a published .pth"
 ).format(", ".join(SHIPPED_WEIGHTS))
@@ -72,14 +74,21 @@ class Pretrained:
         return task
 
     @property
-    def colorization(self) -> ColorizationTask:
+    def colorizing(self) -> ColorizingTask:
         """The task of a network that colorizes. Raises ValueError if this one was trained for something else."""
-        if not isinstance(self.task, ColorizationTask):
+        if not isinstance(self.task, ColorizingTask):
             raise ValueError(
                 f"{self.origin} was trained for {self.task_name}, so it does not colorize; give weights of a "
                 f"colorization task, such as {next(iter(SHIPPED_WEIGHTS))}"
             )
         return self.task
+
+    @property
+    def colorization(self) -> ColorizationTask:
+        """The task of a network that answers ab. Raises ValueError if this one was trained for something else."""
+        if not isinstance(self.colorizing, ColorizationTask):
+            raise ValueError(f"{self.origin} answers RGB, not ab or bins of it; give weights of {ANSWER_AB}")
+        return self.colorizing
 
     @property
     def bins(self) -> AbBins | None:
@@ -200,10 +209,12 @@ def _from_published(path: Path, contents: Mapping[str, Any]) -> Pretrained:
     if any(is_named(name, "model_class.0.weight") for name in names):
         siggraph17 = NetworkConfig(name="siggraph17")
         return _assemble(path, contents, siggraph17, **_colorization(None, temperature=1.0))
+    if any(is_named(name, "layers.10.layers.0.0.weight_orig") for name in names):
+        return _deoldify(path, contents)
     if not any(is_named(name, "model_out.weight") for name in names):
         raise ValueError(
-            f"{path} is neither of `pretext train` or `pretext export` nor the published weights of eccv16 or "
-            f"siggraph17; its first keys are {', '.join(map(str, list(names or contents)[:3]))}"
+            f"{path} is neither of `pretext train` or `pretext export` nor the published weights of eccv16, "
+            f"siggraph17 or DeOldify; its first keys are {', '.join(map(str, list(names or contents)[:3]))}"
         )
     bins = AbBins.published()
     eccv16 = NetworkConfig(name="eccv16")
@@ -244,6 +255,16 @@ def _assemble(
         sha256=state_hash(network),
         path=path,
     )
+
+
+def _deoldify(path: Path, contents: Mapping[str, Any]) -> Pretrained:
+    """DeOldify's published generators: on ResNet-34 those of `artistic`, on ResNet-101 `stable` and `video`."""
+    (deepest,) = (
+        tensor for name, tensor in flatten_tensors(contents) if is_named(name, "layers.1.running_mean")
+    )
+    variant = "artistic" if len(deepest) == 512 else "stable"
+    network = NetworkConfig(name="deoldify", args={} if variant == "artistic" else {"variant": variant})
+    return _assemble(path, contents, network, output="rgb", task_name="rgb_colorization", image_size=560)
 
 
 def start_from(network: Backbone, init: str, task: Task) -> str:

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from transfer.stages import TransferBackbone
 
 LIBRARIES = ("torchvision:", "timm:")
 FORMS = ("random:", *LIBRARIES)
-NUM_BINS = 313  # of a random network's output layer, which no test looks at
+NUM_BINS = 313  # of a random network's output layer, which no test looks at, unless it answers RGB
 
 
 class PretextBackbone(TransferBackbone):
@@ -190,7 +191,9 @@ def _open(config: BackboneConfig) -> TransferBackbone:
         chosen: Weights = Path(config.weights) if config.weights else "pretrained"
         return open_library_backbone(name, "random" if name != model else chosen)
     if name != model:
-        return PretextBackbone(build_network(name, output=NUM_BINS, width=config.width))
+        usual = signature(NETWORKS[name]).parameters["output"].default if name in NETWORKS else None
+        output = usual if usual == "rgb" else NUM_BINS
+        return PretextBackbone(build_network(name, output=output, width=config.width))
     if model not in SHIPPED_WEIGHTS and not Path(model).exists():
         valid = [
             *SHIPPED_WEIGHTS,

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from pretext.colorizer import Colorizer
 from pretext.film.container import Film, Frame
 from pretext.film.progress import describe_flicker, load_progress, open_record, save_progress
 from pretext.film.smoothing import ColourSmoother, colorized_in_order
 from pretext.images.image_file import file_stamp
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.progress import Progress
+from pretext.tasks.colorizing import PictureColorizer
 
 SEGMENT = 240  # frames
 AT_ONCE = 8  # frames that the network sees together
 
 
 def colorize_film(
-    colorizer: Colorizer,
+    colorizer: PictureColorizer,
     smoother: ColourSmoother,
     source: Path,
     target: Path,
@@ -66,7 +66,10 @@ def colorize_film(
 
 
 def _colorized(
-    colorizer: Colorizer, smoother: ColourSmoother, frames: Iterator[Frame], advance: Callable[[int], None]
+    colorizer: PictureColorizer,
+    smoother: ColourSmoother,
+    frames: Iterator[Frame],
+    advance: Callable[[int], None],
 ) -> Iterator[Frame]:
     while batch := list(itertools.islice(frames, AT_ONCE)):
         pixels = np.stack([frame.rgb for frame in batch])

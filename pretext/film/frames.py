@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pretext.colorizer import Colorizer
 from pretext.film.progress import describe_flicker, load_progress, open_record, save_progress
 from pretext.film.smoothing import ColourSmoother, colorized_in_order
 from pretext.images.image_file import on_white
+from pretext.tasks.colorizing import PictureColorizer
 
 
 class FrameSequence:
@@ -32,7 +32,7 @@ class FrameSequence:
 
     def __init__(
         self,
-        colorizer: Colorizer,
+        colorizer: PictureColorizer,
         smoother: ColourSmoother,
         parts: Path,
         described: Mapping[str, object],

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pretext.colorizer import Colorizer
 from pretext.film.smoothing import ColourSmoother
 from pretext.runtime.whole_file import make_folder, whole_file, write_whole
+from pretext.tasks.colorizing import PictureColorizer
 
 
 def open_record(parts: Path, described: Mapping[str, object]) -> None:
@@ -37,7 +37,7 @@ def save_progress(path: Path, num_frames: int, smoother: ColourSmoother) -> None
         np.savez(file, allow_pickle=False, frames=num_frames, **smoother.state())
 
 
-def load_progress(path: Path, smoother: ColourSmoother, colorizer: Colorizer) -> int:
+def load_progress(path: Path, smoother: ColourSmoother, colorizer: PictureColorizer) -> int:
     """How many frames were done, after giving `smoother` what the next one needs."""
     with np.load(path) as state:
         smoother.load_state(state, next(colorizer.network.parameters()).device)

@@ -8,7 +8,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from pretext.color.lab import rgb_to_lab
-from pretext.colorizer import Colorizer, resized, with_ab
+from pretext.colorizer import with_ab
+from pretext.tasks.colorizing import PictureColorizer
 
 CUT = 12.0  # mean change of lightness from one frame to the next above which another shot begins
 TOLERANCE = 2.0  # deviation of the change of lightness that grain and compression make
@@ -92,22 +93,16 @@ class ColourSmoother:
 
 @torch.inference_mode()
 def colorized_in_order(
-    colorizer: Colorizer, smoother: ColourSmoother, frames: UInt8[np.ndarray, "frames height width 3"]
+    colorizer: PictureColorizer, smoother: ColourSmoother, frames: UInt8[np.ndarray, "frames height width 3"]
 ) -> list[UInt8[np.ndarray, "height width 3"]]:
     """Each of some successive frames, in 0..255, colorized.
 
     The network sees them together; colours are smoothed where it predicts them.
     """
     device = next(colorizer.network.parameters()).device
-    height, width = frames.shape[1:3]
-    size = colorizer.network_size(height, width)
-    lightness = [
-        rgb_to_lab(torch.from_numpy(frame).to(device).permute(2, 0, 1)[None] / 255)[:, :1] for frame in frames
-    ]
-    seen = torch.cat([resized(of_frame, size) for of_frame in lightness])
-    predicted = colorizer.ab_from_output(colorizer.network(seen), size)
-    colorized = [
-        with_ab(of_frame, smoother(ab[None], small[None]), 0, height)[0]
-        for of_frame, small, ab in zip(lightness, seen, predicted, strict=True)
-    ]
-    return [rgb.permute(1, 2, 0).cpu().numpy() for rgb in colorized]
+    colorized = []
+    for frame, lightness, ab in zip(frames, *colorizer.look(frames), strict=True):
+        smoothed = smoother(ab[None], lightness[None])
+        full = rgb_to_lab(torch.from_numpy(frame).to(device).permute(2, 0, 1)[None] / 255)[:, :1]
+        colorized.append(with_ab(full, smoothed, 0, len(frame))[0].permute(1, 2, 0).cpu().numpy())
+    return colorized

@@ -6,6 +6,7 @@ from typing import Any
 
 from pretext.networks.alexnet import AlexNet
 from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer
+from pretext.networks.deoldify import DeOldify
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.resnet import ResNet50
 from pretext.networks.siggraph17 import Siggraph17
@@ -23,6 +24,7 @@ NETWORKS: dict[str, type[Backbone]] = {
     "alexnet": AlexNet,
     "resnet50": ResNet50,
     "split_brain": SplitBrainNetwork,
+    "deoldify": DeOldify,
 }
 
 

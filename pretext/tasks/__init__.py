@@ -9,6 +9,7 @@ from pretext.tasks.cross_channel import LightnessPrediction, SplitBrain
 from pretext.tasks.hinted_colorization import HintedColorization
 from pretext.tasks.patches import Jigsaw, RelativePosition
 from pretext.tasks.reconstruction import Autoencoder, Inpainting
+from pretext.tasks.rgb_colorization import RgbColorization
 from pretext.tasks.rotation import Rotation
 from pretext.tasks.task import Losses, Panel, Task
 from pretext.tasks.views import SimCLR, VICReg
@@ -19,6 +20,7 @@ TASKS: dict[str, type[Task]] = {
     "colorization": Colorization,
     "colorization_regression": ColorizationRegression,
     "hinted_colorization": HintedColorization,
+    "rgb_colorization": RgbColorization,
     "lightness_prediction": LightnessPrediction,
     "split_brain": SplitBrain,
     "autoencoder": Autoencoder,

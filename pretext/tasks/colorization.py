@@ -22,6 +22,7 @@ from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
 from pretext.networks.backbone import AB_SCALE, Backbone, Output
 from pretext.prior import load_bins, measure_colours
+from pretext.tasks.colorizing import ColorizingTask
 from pretext.tasks.gallery import draw_gallery
 from pretext.tasks.sparse_cross_entropy import SparseCrossEntropy
 from pretext.tasks.task import Losses, Panel, Task
@@ -30,7 +31,7 @@ GREY_LIMIT = 5.0
 COLOUR_SOUGHT_IN = 1000  # images
 
 
-class ColorizationTask(Task):
+class ColorizationTask(ColorizingTask):
     """What both ways of learning to colorize share: what the network sees, and what validation shows.
 
     Losses are means over the positions of the output. An image without colour does not count: it has loss and gradient
@@ -54,9 +55,9 @@ class ColorizationTask(Task):
     def ab_bins(self) -> AbBins | None:
         """The bins over which the network answers; None where it answers ab / 110."""
 
-    def colorizer(self, network: Backbone) -> Colorizer:
-        """`network` as this task decodes it."""
-        return Colorizer(network, self.ab_bins, temperature=self.temperature)
+    def colorizer(self, network: Backbone, size: int | None = None) -> Colorizer:
+        size = 256 if size is None else size
+        return Colorizer(network, self.ab_bins, size=size, temperature=self.temperature)
 
     def prepare(
         self, images: ImageSource, *, name: str, image_size: int, num_workers: int, visible: bool

@@ -4,7 +4,7 @@ import torch
 
 from eval_colorization.distribution import TEMPERATURES, DistributionStatistics, network_result
 from eval_colorization.measure import to_host
-from eval_colorization.methods import TrainedNetwork
+from eval_colorization.methods import DecodedNetwork
 from pretext.color.bins import AbBins
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import Colorizer
@@ -15,7 +15,7 @@ from tests.eval_colorization.test_methods import CPU, canvas_of
 SIZE = 64
 
 
-class Answers(TrainedNetwork):
+class Answers(DecodedNetwork):
     """A network whose logits are given."""
 
     def __init__(self, pretrained, logits_of):
@@ -28,7 +28,7 @@ class Answers(TrainedNetwork):
 
 
 def trained_network(pretrained):
-    """The arguments of a TrainedNetwork."""
+    """The arguments of a DecodedNetwork."""
     colorizer = Colorizer(pretrained.network, pretrained.bins, size=SIZE)
     return {"colorizer": colorizer, "name": "run", "weights": pretrained.sha256, "origin": None}
 
@@ -45,7 +45,7 @@ def result(trained, canvas):
 
 def test_the_cross_entropy_is_the_unweighted_loss_of_training(canvas, run):
     pretrained = load_pretrained(run)
-    per_image, _ = result(TrainedNetwork(**trained_network(pretrained)), canvas)
+    per_image, _ = result(DecodedNetwork(**trained_network(pretrained)), canvas)
     lab = rgb_to_lab(canvas.truth / 255)
     stride = pretrained.network.output_stride
     losses = pretrained.task.losses(pretrained.network(lab[:, :1]), lab[:, 1:, ::stride, ::stride])
@@ -96,10 +96,10 @@ def test_calibration_is_that_of_a_constructed_answer(canvas, run):
 
 
 def test_a_lower_temperature_is_more_vivid(canvas, run):
-    trained = TrainedNetwork(**trained_network(load_pretrained(run)))
+    trained = DecodedNetwork(**trained_network(load_pretrained(run)))
     output = trained.output
 
-    class Sharper(TrainedNetwork):
+    class Sharper(DecodedNetwork):
         def output(self, canvas):
             noise = torch.randn(4, 313, SIZE // 4, SIZE // 4, generator=torch.Generator().manual_seed(0))
             return output(canvas) + 3 * noise

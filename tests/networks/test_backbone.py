@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from pretext.networks import NETWORKS, Backbone, Output, build_network
 
 EVERY_NETWORK = pytest.mark.parametrize(
-    "name", [name for name in NETWORKS if name != "split_brain"]
-)  # it sees no lightness alone
+    "name", [name for name in NETWORKS if name not in ("split_brain", "deoldify")]
+)  # which see other things than lightness alone
 EVERY_OUTPUT = pytest.mark.parametrize("output", [7, "ab", None])
 
 # Where a stage's output appears inside the network: the module of the same name, unless it is listed here.

@@ -36,6 +36,7 @@ RIVALS = {
     "inpainting": ({}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
     "simclr": ({"hidden": 64, "projected": 16, "strength": 0.5}, ("eccv16", {"input": "rgb"}), 200, 1e-3),
     "hinted_colorization": ({}, ("siggraph17", {}), 100, 1e-3),
+    "rgb_colorization": ({}, ("deoldify", {}), 60, 2e-3),
     "vicreg": ({"hidden": 64, "projected": 16}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
 }
 SIZES = {"image_size": 80, "crop_size": 72}
