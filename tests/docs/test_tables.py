@@ -12,6 +12,7 @@ import yaml
 from eval_colorization.published import CTEST10K
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
 from pretext.quoted import NOTE, mark
+from pretext.runtime.command_line import read_yaml
 from pretext.runtime.metrics_log import read_metrics
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
@@ -25,7 +26,7 @@ tables = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tables)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/weights.md", "docs/transfer.md"])
+@pytest.mark.parametrize("page", tables.PAGES)
 def test_a_page_shows_what_its_records_say(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert text.count("<!-- begin ") == text.count("<!-- end ") > 0
@@ -33,9 +34,7 @@ def test_a_page_shows_what_its_records_say(page):
 
 
 def test_every_table_is_on_a_page():
-    pages = "".join(
-        (ROOT / page).read_text() for page in ("README.md", "docs/weights.md", "docs/transfer.md")
-    )
+    pages = "".join((ROOT / page).read_text() for page in tables.PAGES)
     for name in tables.TABLES:
         assert f"<!-- begin {name} -->" in pages
 
@@ -98,3 +97,30 @@ def test_its_best_stage_beats_the_best_of_three_random_networks_by_fifteen_point
     best_random = max(value for cell in random.cells.values() for value in cell.values)
     assert all(len(cell.values) == 3 for cell in random.cells.values())
     assert max(cell.mean for cell in shipped.cells.values()) - best_random >= 15
+
+
+def test_the_benchmark_s_claims_are_those_of_its_records():
+    def best(task, metric, run):
+        rows = [row for of in tables.found(task, "imagenette", metric, folder="benchmark") for row in of.rows]
+        return max(cell.mean for row in rows if row.backbone == run for cell in row.cells.values())
+
+    for test in (("linear", "top1"), ("knn", "top1"), ("low_shot_svm", "mAP")):
+        order = [best(*test, run) for run in ("split_brain", "colorization", "kaiming", "gaussian")]
+        assert order == sorted(order, reverse=True)
+        assert best(*test, "kmeans") > best(*test, "kaiming")
+        assert best(*test, "colorization_regression") > best(*test, "kaiming")
+    (linear,) = tables.found("linear", "imagenette", "top1", folder="benchmark")
+    rows = {row.backbone: row.cells for row in linear.rows}
+    trained = rows.keys() - {"kaiming", "gaussian", "kmeans"}
+    assert len(trained) >= 3
+    assert all(rows[run]["conv5"].mean > rows["kmeans"]["conv5"].mean for run in trained)
+    assert {max(cells, key=lambda stage: cells[stage].mean) for cells in rows.values()} <= {
+        "conv1",
+        "conv2",
+        "conv3",
+    }
+    config = read_yaml(ROOT / "configs" / "transfer" / "benchmark_photographs.yaml")
+    for folder in (ROOT / "docs" / "benchmark").glob("*/training"):
+        ran = read_yaml(folder / "config.yaml")
+        assert (ran["steps"], ran["batch_size"]) == (config["train"]["steps"], config["train"]["batch_size"])
+        assert read_metrics(folder / "metrics.jsonl")[-1]["step"] == ran["steps"]
