@@ -236,7 +236,7 @@ def _colorizer(
         for name, value in (("decoding", decoding), ("temperature", temperature), ("top_k", top_k)):
             if value is not None:
                 raise ValueError(
-                    f"{pretrained.origin} answers RGB, which has no distribution to decode; leave out --{name}"
+                    f"{pretrained.origin} answers colours, no distribution to decode; leave out --{name}"
                 )
         return pretrained.colorizing.colorizer(pretrained.network, size or pretrained.image_size)
     chosen = decoding or "annealed_mean"

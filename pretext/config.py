@@ -54,8 +54,8 @@ class NetworkConfig:
     """What is trained.
 
     Args:
-        name: eccv16, siggraph17, alexnet, resnet50, split_brain or deoldify; `timm:NAME` for a network of timm, as timm
-            initialises it; or `module:Name` for one of your own.
+        name: eccv16, siggraph17, alexnet, resnet50, split_brain, deoldify, dahl or larsson; `timm:NAME` for a network
+            of timm, as timm initialises it; or `module:Name` for one of your own.
         width: factor on every hidden channel count; 1 is the published network.
         args: further arguments of the network's constructor, such as what it sees: input lightness, ab, lab or rgb.
     """
@@ -112,6 +112,8 @@ class TrainConfig:
     Args:
         task: what is learned: colorization (the paper's rebalanced classification), colorization_regression (L2 on ab),
             hinted_colorization (with a user's hints, of siggraph17), rgb_colorization (L1 on RGB, of deoldify),
+            uv_colorization (L2 on blurred U and V, of dahl),
+            hue_chroma_colorization (distributions over hue and chroma, of larsson),
             lightness_prediction, split_brain, autoencoder, inpainting, rotation, relative_position, jigsaw, simclr,
             vicreg, or `module:Name` for a task of your own.
         task_args: arguments of the task's constructor: for colorization bins, neighbours, sigma, uniform_share and

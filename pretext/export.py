@@ -14,6 +14,7 @@ from pretext.runtime.whole_file import whole_file
 INPUTS = {
     "lightness": "L in [0, 100], shape (batch, 1, height, width), D65",
     "luma": "Y of ITU-R 601 in [0, 1], of sRGB, shape (batch, 1, height, width)",
+    "intensity": "mean of R, G and B in [0, 1], of sRGB, shape (batch, 1, height, width)",
     "ab": "ab in ab units, shape (batch, 2, height, width), D65",
     "lab": "Lab, L in [0, 100] and ab in ab units, shape (batch, 3, height, width), D65",
     "rgb": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",

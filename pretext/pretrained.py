@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from pretext.color.bins import AbBins
 from pretext.config import NetworkConfig
 from pretext.networks import NETWORKS, TIMM, Backbone, Output, build_network
+from pretext.networks.dahl import Dahl
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.timm_network import TimmNetwork
+from pretext.optional import missing_package
 from pretext.outside import arguments_of, name_of
 from pretext.runtime.checkpoint import DamagedFileError, load_checkpoint
 from pretext.runtime.run_dir import RunDir
-from pretext.spelling import did_you_mean
+from pretext.spelling import did_you_mean, first_few
 from pretext.tasks import Task, build_task
 from pretext.tasks.colorization import ColorizationTask
 from pretext.tasks.colorizing import ColorizingTask
@@ -87,7 +89,10 @@ class Pretrained:
     def colorization(self) -> ColorizationTask:
         """The task of a network that answers ab. Raises ValueError if this one was trained for something else."""
         if not isinstance(self.colorizing, ColorizationTask):
-            raise ValueError(f"{self.origin} answers RGB, not ab or bins of it; give weights of {ANSWER_AB}")
+            raise ValueError(
+                f"{self.origin} was trained for {self.task_name} and answers neither ab nor bins of it; give weights "
+                f"of {ANSWER_AB}"
+            )
         return self.colorizing
 
     @property
@@ -111,8 +116,9 @@ def load_pretrained(model: str | Path) -> Pretrained:
 
     Args:
         model: a name in SHIPPED_WEIGHTS (./NAME is a file of that name), a run directory, one of its checkpoints, a
-            file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16, with temperature 1)
-            or `siggraph17-*.pth` (its regression output); see `find_weights`.
+            file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16, with temperature 1),
+            `siggraph17-*.pth` (its regression output), DeOldify's `Colorize*_gen.pth`, or Larsson's
+            `autocolorize.caffemodel.h5`; see `find_weights`.
 
     Raises:
         FileNotFoundError: nothing there; the names and forms that are accepted are listed.
@@ -134,6 +140,8 @@ def load_pretrained(model: str | Path) -> Pretrained:
             raise ValueError(f"{folder} holds no checkpoints/last.pt; train it first, or name a weights file")
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
+    if path.suffix == ".h5":
+        return _from_caffe(path)
     state = load_checkpoint(path)
     if not {"config", "network", "step"} <= state.keys():
         return _from_published(path, state)
@@ -257,6 +265,43 @@ def _assemble(
     )
 
 
+def _from_caffe(path: Path) -> Pretrained:
+    """Larsson's published `autocolorize.caffemodel.h5`: /data/LAYER/0 are the weights of a layer, 1 its biases.
+
+    Raises ValueError where h5py is not installed, or the file is of something else.
+    """
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise ValueError(str(missing_package(f"the Caffe file {path}", error, "caffe"))) from error
+    try:
+        with h5py.File(path) as file:
+            layers = list(file.get("data", {}))
+            contents = {
+                f"{layer}.{kind}": torch.from_numpy(blobs[number][()])
+                for layer, blobs in file.get("data", {}).items()
+                for number, kind in (("0", "weight"), ("1", "bias"))
+                if number in blobs
+            }
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as HDF5: {' '.join(str(error).split())}") from error
+    if "h_fc1.weight" not in contents:
+        raise ValueError(
+            f"{path} does not hold the weights of larsson; its layers are {first_few(layers, 4) or 'none'}"
+        )
+    network = NetworkConfig(name="larsson", width=len(contents["conv1_1.weight"]) / 64)
+    output = 2 * len(contents["prediction_h.weight"])
+    return _assemble(
+        path,
+        contents,
+        network,
+        output=output,
+        task_name="hue_chroma_colorization",
+        task_args={"bins": output // 2},
+        image_size=512,
+    )
+
+
 def _deoldify(path: Path, contents: Mapping[str, Any]) -> Pretrained:
     """DeOldify's published generators: on ResNet-34 those of `artistic`, on ResNet-101 `stable` and `video`."""
     (deepest,) = (
@@ -274,12 +319,20 @@ def start_from(network: Backbone, init: str, task: Task) -> str:
 
     Args:
         network: made for `task`.
-        init: what `load_pretrained` takes.
+        init: what `load_pretrained` takes; for dahl also torchvision's file of a VGG-16.
 
     Raises:
         FileNotFoundError: there are no such weights.
         ValueError: they are unusable, or of another network.
     """
+    if isinstance(network, Dahl) and (path := Path(init)).suffix == ".pth" and path.is_file():
+        contents = load_checkpoint(path)
+        if any(is_named(name, "features.0.weight") for name, _ in flatten_tensors(contents)):
+            weights = find_weights(
+                path, contents, network.features.state_dict(prefix="features."), "a VGG-16"
+            )
+            network.load_state_dict(weights, strict=False)
+            return f"its VGG-16 starts from the weights of {init}"
     trained = load_pretrained(init)
     theirs, ours = describe_network(trained.network), describe_network(network)
     if theirs != ours:

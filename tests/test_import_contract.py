@@ -30,6 +30,7 @@ ADAPTERS = {
     "detectron2": tuple(
         f"transfer.detection.{name}" for name in ("adapter", "loading", "evaluation", "trainer", "run")
     ),
+    "h5py": ("pretext.pretrained",),
     "av": ("pretext.film.container",),
     "lightly": ("pretext.tasks.views",),
     "pycocotools": ("transfer.detection.masks",),

@@ -25,7 +25,7 @@ from transfer.stages import TransferBackbone
 
 LIBRARIES = ("torchvision:", "timm:")
 FORMS = ("random:", *LIBRARIES)
-NUM_BINS = 313  # of a random network's output layer, which no test looks at, unless it answers RGB
+NUM_BINS = 313  # of the output layer of a random network of the user's own, which no test looks at
 
 
 class PretextBackbone(TransferBackbone):
@@ -191,8 +191,7 @@ def _open(config: BackboneConfig) -> TransferBackbone:
         chosen: Weights = Path(config.weights) if config.weights else "pretrained"
         return open_library_backbone(name, "random" if name != model else chosen)
     if name != model:
-        usual = signature(NETWORKS[name]).parameters["output"].default if name in NETWORKS else None
-        output = usual if usual == "rgb" else NUM_BINS
+        output = signature(NETWORKS[name]).parameters["output"].default if name in NETWORKS else NUM_BINS
         return PretextBackbone(build_network(name, output=output, width=config.width))
     if model not in SHIPPED_WEIGHTS and not Path(model).exists():
         valid = [

@@ -6,8 +6,10 @@ from typing import Any
 
 from pretext.networks.alexnet import AlexNet
 from pretext.networks.backbone import Backbone, Output, StageSpec, output_layer
+from pretext.networks.dahl import Dahl
 from pretext.networks.deoldify import DeOldify
 from pretext.networks.eccv16 import Eccv16
+from pretext.networks.larsson import Larsson
 from pretext.networks.resnet import ResNet50
 from pretext.networks.siggraph17 import Siggraph17
 from pretext.networks.split_brain import SplitBrainNetwork
@@ -25,6 +27,8 @@ NETWORKS: dict[str, type[Backbone]] = {
     "resnet50": ResNet50,
     "split_brain": SplitBrainNetwork,
     "deoldify": DeOldify,
+    "dahl": Dahl,
+    "larsson": Larsson,
 }
 
 

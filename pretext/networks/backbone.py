@@ -16,17 +16,18 @@ AB_SCALE = 110.0  # a regression network answers ab in units of this, as the pub
 
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 
-Output = int | Literal["ab", "rgb"] | None
-"""What a network answers: logits over that many ab bins, ab / 110, RGB, or (None) its deepest stage as it is."""
+Output = int | Literal["ab", "rgb", "uv"] | None
+"""What a network answers: logits over that many ab bins, ab / 110, RGB, U and V, or (None) its deepest stage."""
 
 
-Input = Literal["lightness", "luma", "ab", "lab", "rgb"]
+Input = Literal["lightness", "luma", "intensity", "ab", "lab", "rgb"]
 """What a network sees of an image."""
 
 # Input -> its channels, and what `normalise` does to it, with the network's `lightness_scale` for the %.
 INPUTS: dict[str, tuple[int, str]] = {
     "lightness": (1, "(L - 50) / %g"),
     "luma": (1, "100 (Y - 0.5) / %g"),
+    "intensity": (1, "100 (I - 0.5) / %g"),
     "ab": (2, "ab / %g"),
     "lab": (3, "(L - 50, a, b) / %g"),
     "rgb": (3, "100 (RGB - 0.5) / %g"),
@@ -48,8 +49,8 @@ class Backbone(nn.Module, ABC):
     so that a checkpoint can say how it is constructed. Every network normalises its input itself.
 
     Attributes:
-        input: what it sees: `lightness`, L in [0, 100]; `luma`, that of ITU-R 601 in [0, 1]; `ab`, in ab units; `lab`,
-            both; or `rgb`, in [0, 1].
+        input: what it sees: `lightness`, L in [0, 100]; `luma`, that of ITU-R 601 in [0, 1]; `intensity`, the
+            mean of R, G and B in [0, 1]; `ab`, in ab units; `lab`, L and ab; or `rgb`, in [0, 1].
         output: what `forward` answers.
         stages: name -> channels and stride, in order of depth.
         output_stride: the output lies on the grid of every n-th pixel; its targets are `ab[:, :, ::n, ::n]`. The stride
@@ -94,6 +95,8 @@ class Backbone(nn.Module, ABC):
         """What this network sees of images in RGB in [0, 1]: the argument of `forward` and `forward_stages`."""
         if self.input == "rgb":
             return rgb
+        if self.input == "intensity":
+            return rgb.mean(dim=1, keepdim=True)
         if self.input == "luma":
             return torch.einsum("bchw,c->bhw", rgb, rgb.new_tensor(LUMA))[:, None]
         lab = rgb_to_lab(rgb)

@@ -7,11 +7,13 @@ from pretext.outside import construct, look_up
 from pretext.tasks.colorization import Colorization, ColorizationRegression
 from pretext.tasks.cross_channel import LightnessPrediction, SplitBrain
 from pretext.tasks.hinted_colorization import HintedColorization
+from pretext.tasks.hue_chroma_colorization import HueChromaColorization
 from pretext.tasks.patches import Jigsaw, RelativePosition
 from pretext.tasks.reconstruction import Autoencoder, Inpainting
 from pretext.tasks.rgb_colorization import RgbColorization
 from pretext.tasks.rotation import Rotation
 from pretext.tasks.task import Losses, Panel, Task
+from pretext.tasks.uv_colorization import UvColorization
 from pretext.tasks.views import SimCLR, VICReg
 
 __all__ = ["TASKS", "Colorization", "ColorizationRegression", "Losses", "Panel", "Task", "build_task"]
@@ -21,6 +23,8 @@ TASKS: dict[str, type[Task]] = {
     "colorization_regression": ColorizationRegression,
     "hinted_colorization": HintedColorization,
     "rgb_colorization": RgbColorization,
+    "uv_colorization": UvColorization,
+    "hue_chroma_colorization": HueChromaColorization,
     "lightness_prediction": LightnessPrediction,
     "split_brain": SplitBrain,
     "autoencoder": Autoencoder,

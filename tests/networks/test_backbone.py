@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from pretext.networks import NETWORKS, Backbone, Output, build_network
 
 EVERY_NETWORK = pytest.mark.parametrize(
-    "name", [name for name in NETWORKS if name not in ("split_brain", "deoldify")]
+    "name", [name for name in NETWORKS if name not in ("split_brain", "deoldify", "dahl", "larsson")]
 )  # which see other things than lightness alone
 EVERY_OUTPUT = pytest.mark.parametrize("output", [7, "ab", None])
 

@@ -198,7 +198,5 @@ def test_a_trained_one_beats_the_best_single_colour_and_is_reported_and_tested(r
 
 
 def test_options_of_bins_are_refused(run):
-    with pytest.raises(
-        ValueError, match="answers RGB, which has no distribution to decode; leave out --decoding"
-    ):
+    with pytest.raises(ValueError, match="answers colours, no distribution to decode; leave out --decoding"):
         pretext.colorize([Image.new("RGB", (8, 8))], run, decoding="mode")

@@ -36,6 +36,8 @@ RIVALS = {
     "inpainting": ({}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
     "simclr": ({"hidden": 64, "projected": 16, "strength": 0.5}, ("eccv16", {"input": "rgb"}), 200, 1e-3),
     "hinted_colorization": ({}, ("siggraph17", {}), 100, 1e-3),
+    "hue_chroma_colorization": ({"bins": 8}, ("larsson", {}), 150, 1e-3),
+    "uv_colorization": ({}, ("dahl", {}), 150, 3e-3),
     "rgb_colorization": ({}, ("deoldify", {}), 60, 2e-3),
     "vicreg": ({"hidden": 64, "projected": 16}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
 }
