@@ -1,5 +1,6 @@
 """Opening, hashing and freezing backbones."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
