@@ -86,6 +86,30 @@ def test_a_film_killed_in_the_middle_and_resumed_is_identical(
     assert not parts.exists()
 
 
+def test_no_more_frames_are_held_than_the_network_sees_together(tmp_path, monkeypatch):
+    film = make_film(tmp_path / "film.mp4", seconds=5, sound=False)
+    held, most = 0, 0
+
+    def read(self, frame):
+        nonlocal held, most
+        held += 1
+        most = max(most, held)
+        return read_frame(self, frame)
+
+    def written(*args):
+        nonlocal held
+        for frame in colorized_frames(*args):
+            held -= 1
+            yield frame
+
+    read_frame, colorized_frames = Film._read, film_colorize._colorized
+    monkeypatch.setattr(Film, "_read", read)
+    monkeypatch.setattr(film_colorize, "_colorized", written)
+    assert colorize(film, out=tmp_path / "out") == 0
+    assert held == 0
+    assert most == film_colorize.AT_ONCE
+
+
 def test_a_film_of_whole_segments_has_all_its_frames(tmp_path):
     film = make_film(tmp_path / "film.mkv", seconds=24, sound=False)
     assert colorize(film, out=tmp_path / "out") == 0
