@@ -43,6 +43,7 @@ def colorized(half_a_minute, tmp_path_factory):
     return out / "film.mp4"
 
 
+@pytest.mark.slow
 def test_half_a_minute_with_sound_keeps_length_times_size_lightness_and_sound(half_a_minute, colorized):
     frames, times, sound, length = read_film(half_a_minute)
     new_frames, new_times, new_sound, new_length = read_film(colorized)
@@ -56,6 +57,7 @@ def test_half_a_minute_with_sound_keeps_length_times_size_lightness_and_sound(ha
     assert [path.name for path in colorized.parent.iterdir()] == ["film.mp4"]
 
 
+@pytest.mark.slow
 def test_a_film_killed_in_the_middle_and_resumed_is_identical(
     half_a_minute, colorized, tmp_path, monkeypatch
 ):
@@ -110,6 +112,7 @@ def test_no_more_frames_are_held_than_the_network_sees_together(tmp_path, monkey
     assert most == film_colorize.AT_ONCE
 
 
+@pytest.mark.slow
 def test_a_film_of_whole_segments_has_all_its_frames(tmp_path):
     film = make_film(tmp_path / "film.mkv", seconds=24, sound=False)
     assert colorize(film, out=tmp_path / "out") == 0

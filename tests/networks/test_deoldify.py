@@ -173,6 +173,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_trained_one_beats_the_best_single_colour_and_is_reported_and_tested(run, tmp_path):
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     last = [row for row in rows if "validation_loss" in row][-1]
@@ -197,6 +198,7 @@ def test_a_trained_one_beats_the_best_single_colour_and_is_reported_and_tested(r
     assert main([*words, "--frames", "true", "--out", str(tmp_path / "frames")]) == 0
 
 
+@pytest.mark.slow
 def test_options_of_bins_are_refused(run):
     with pytest.raises(ValueError, match="answers colours, no distribution to decode; leave out --decoding"):
         pretext.colorize([Image.new("RGB", (8, 8))], run, decoding="mode")

@@ -146,6 +146,7 @@ def weights(tmp_path_factory):
     return folder / "hinted.safetensors"
 
 
+@pytest.mark.slow
 def test_a_hint_changes_the_colours_around_it_towards_its_own(weights, tmp_path):
     photograph = sample_source("train").open(0).resize((96, 96))
     hint = Hint(x=30, y=30, colour="#5070b0", size=30)
@@ -170,6 +171,7 @@ def test_a_hint_changes_the_colours_around_it_towards_its_own(weights, tmp_path)
     assert np.array_equal(np.array(Image.open(tmp_path / "out" / "photograph.png")), np.array(hinted))
 
 
+@pytest.mark.slow
 def test_published_weights_take_hints_and_start_a_training_with_them(weights):
     network = load_pretrained(weights).network
     assert network.takes_hints

@@ -68,6 +68,7 @@ def test_the_clusters_of_patches_answer_to_edges_and_to_each_other_s_patches_lea
     assert likeness.abs().max() < 0.9
 
 
+@pytest.mark.slow
 def test_clusters_are_those_of_the_seed_and_the_images():
     def weights(seed, images):
         torch.manual_seed(7)
