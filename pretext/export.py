@@ -20,6 +20,13 @@ INPUTS = {
     "rgb": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",
 }
 
+OUTPUTS = {
+    None: "the deepest stage",
+    "ab": "ab / 110",
+    "rgb": "RGB, in [0, 1] and a little beyond",
+    "uv": "U and V of Y'UV, squashed into [0, 1]",
+}
+
 
 def export_weights(config: ExportConfig) -> Path:
     """Write the weights of a run, or of one of its checkpoints, with task, bins, prior and normalisation as metadata.
@@ -45,11 +52,7 @@ def export_weights(config: ExportConfig) -> Path:
         "network_output": json.dumps(network.output),
         "input": f"{INPUTS[network.input]}; the network normalises it itself",
         "normalisation": network.normalisation,
-        "output": "ab / 110"
-        if network.output == "ab"
-        else "logits over the bins"
-        if network.output
-        else "the deepest stage",
+        "output": OUTPUTS.get(network.output, "logits over the bins"),
         "output_stride": str(network.output_stride),
         "task": pretrained.task_name,
         "task_args": json.dumps(dict(pretrained.task_args)),

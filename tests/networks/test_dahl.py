@@ -11,12 +11,15 @@ from torchvision import models
 import eval_colorization
 import pretext
 from pretext.__main__ import main
+from pretext.config import ExportConfig
+from pretext.export import export_weights
 from pretext.images.sample import sample_source
 from pretext.networks import build_network
 from pretext.pretrained import load_pretrained, start_from
 from pretext.tasks import build_task
 from pretext.tasks.uv_colorization import BLURS
 from pretext.uv_colorizer import UvColorizer, rgb_to_uv, uv_to_rgb
+from pretext.weights_file import read_safetensors
 
 
 def built(width=0.125):
@@ -139,5 +142,8 @@ def test_a_trained_one_colorizes_and_is_reported(tmp_path):
         {"dahl": load_pretrained(run)}, "sample", image_size=48, resamples=10, num_workers=0, device="cpu"
     )
     assert 5 < results.summaries["dahl"]["psnr"].value < 60
+    exported = export_weights(ExportConfig(model=str(run)))
+    assert read_safetensors(exported)[1]["output"] == "U and V of Y'UV, squashed into [0, 1]"
+    assert load_pretrained(exported).sha256 == load_pretrained(run).sha256
     (picture,) = pretext.colorize([sample_source("train").open(0).resize((40, 30))], run, device="cpu")
     assert picture.size == (40, 30)
