@@ -8,6 +8,7 @@ import yaml
 from safetensors.torch import save_file
 
 from pretext.config import ExportConfig
+from pretext.networks.backbone import Output
 from pretext.pretrained import content_hash, describe_network, load_pretrained
 from pretext.runtime.whole_file import whole_file
 
@@ -20,7 +21,7 @@ INPUTS = {
     "rgb": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",
 }
 
-OUTPUTS = {
+OUTPUTS: dict[Output, str] = {
     None: "the deepest stage",
     "ab": "ab / 110",
     "rgb": "RGB, in [0, 1] and a little beyond",

@@ -41,8 +41,8 @@ def build_network(
         name: in NETWORKS, `timm:NAME`, or `module:Name` of your own.
         output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
         width: factor on every hidden channel count; a network without this argument has only the width 1.
-        args: further arguments of the network's constructor, such as what it sees: input `lightness`, `ab`, `lab` or
-            `rgb`.
+        args: further arguments of the network's constructor, such as what it sees: input `lightness`, `luma`,
+            `intensity`, `ab`, `lab` or `rgb`.
 
     Raises:
         ValueError: there is no network of that name, or it does not take these arguments.

@@ -315,7 +315,7 @@ def test_a_network_that_sees_something_else_is_named(name, network, message):
 
 
 @pytest.mark.parametrize("name", ["alexnet", "eccv16", "resnet50"])
-@pytest.mark.parametrize("sees", ["lightness", "ab", "lab", "rgb"])
+@pytest.mark.parametrize("sees", ["lightness", "luma", "intensity", "ab", "lab", "rgb"])
 def test_every_network_takes_every_input_centred(name, sees):
     network = build_network(name, output=None, width=0.125, args={"input": sees}).eval()
     grey = network.see(torch.full((1, 3, 64, 64), 0.466327))  # L = 50
