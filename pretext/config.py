@@ -57,8 +57,8 @@ class NetworkConfig:
         name: eccv16, siggraph17, alexnet, resnet50, split_brain, deoldify, dahl or larsson; `timm:NAME` for a network
             of timm, as timm initialises it; or `module:Name` for one of your own.
         width: factor on every hidden channel count; 1 is the published network.
-        args: further arguments of the network's constructor, such as what it sees: input lightness, luma, intensity, ab,
-            lab or rgb.
+        args: further arguments of the network's constructor, such as what it sees: input lightness, luma, intensity,
+            ab, lab or rgb.
     """
 
     name: str = "eccv16"
