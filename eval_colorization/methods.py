@@ -186,14 +186,14 @@ def open_methods(methods: Mapping[str, MethodConfig | LiveMethod], device: torch
     """
     opened: dict[str, Method] = {}
     pretrained: dict[str, Pretrained] = {}
-    trained: dict[tuple[str, int | None], DecodedNetwork] = {}
+    trained: dict[tuple[str | None, int | None], DecodedNetwork] = {}
     for name, method in methods.items():
         if name in CONTROLS:
             if method != MethodConfig():
                 raise ValueError(f"{name!r} is the name of a control; give your method another")
             opened[name] = CONTROL_METHODS[name]
         elif isinstance(method, Pretrained):
-            opened[name] = _opened_network(method, MethodConfig(), device, trained)
+            opened[name] = _opened_network(method, MethodConfig(), device, {})
         elif isinstance(method, Colorizer):
             method.network.to(device)
             label, weights = f"{type(method.network).__name__} in memory", state_hash(method.network)
@@ -224,11 +224,11 @@ def _opened_network(
     pretrained: Pretrained,
     config: MethodConfig,
     device: torch.device,
-    opened: dict[tuple[str, int | None], DecodedNetwork],
+    opened: dict[tuple[str | None, int | None], DecodedNetwork],
 ) -> Method:
     """A network of any colorization task, on `device`; what several methods decode is in `opened` once."""
     if isinstance(pretrained.colorizing, ColorizationTask):
-        key = (config.model or pretrained.sha256, config.size)
+        key = (config.model, config.size)
         if key not in opened:
             opened[key] = _on_device(pretrained, config, device)
         return _decoded(pretrained, opened[key], config)

@@ -17,6 +17,7 @@ from pretext.film.smoothing import ColourSmoother
 from pretext.hints import Hint, read_hints
 from pretext.images.folder import FolderSource, listing
 from pretext.images.image_file import BrokenImageError, OpenedImage, on_white, open_image
+from pretext.picture_colorizer import PictureColorizer
 from pretext.pretrained import Pretrained, load_pretrained
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.distributed import choose_device
@@ -24,7 +25,6 @@ from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir
 from pretext.runtime.whole_file import whole_file
 from pretext.tasks.colorization import ColorizationTask
-from pretext.tasks.colorizing import PictureColorizer
 
 # Formats that hold 8-bit RGB, with what keeps them near what was computed; any other is written as PNG.
 SAVE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -111,10 +111,9 @@ def colorize_files(config: ColorizeConfig) -> None:
             )
         require_hints(pretrained.network)
         hints = read_hints(config.hints, list(targets.values()))
-    frames = None
+    frames, smoother = None, ColourSmoother(config.smoothing)
     if config.frames:
         described["frames"] = list(map(str, targets.values()))
-        smoother = ColourSmoother(config.smoothing)
         frames = FrameSequence(colorizer, smoother, config.out / "frames.parts", described)
     num_done = frames.num_done if frames else 0
     failures = []

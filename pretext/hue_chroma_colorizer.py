@@ -1,7 +1,5 @@
 """Intensity in, distributions over hue and chroma out: the way of Larsson et al. (2016)."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,17 +9,14 @@ from torch import Tensor
 
 from pretext.color.hue_chroma import colorized, decode_chroma, hue_directions
 from pretext.color.lab import rgb_to_lab
-from pretext.colorizer import require_hints, to_8_bits
-from pretext.hints import Hint
-from pretext.images.image_file import on_white
-from pretext.networks.backbone import Backbone
+from pretext.colorizer import to_8_bits
 from pretext.networks.larsson import HYPERCOLUMN_STRIDE, upsampled
+from pretext.picture_colorizer import WholePictureColorizer, as_picture
 
-MULTIPLE = 32  # of which the square's side is one
 BORDER = 12  # pixels of the square that a picture leaves free
 
 
-class HueChromaColorizer:
+class HueChromaColorizer(WholePictureColorizer):
     """Colorizes pictures with a network from intensity to hue and chroma.
 
     A picture is made smaller, so that its short side is half of a square's, and laid into its middle, on black. Hue is
@@ -29,39 +24,16 @@ class HueChromaColorizer:
     each pixel to its own intensity.
 
     Args:
-        network: in evaluation mode, on the device where it shall run.
-        size: side of the square, of which the nearest multiple of 32 is taken; 512 in the released code.
-
-    Raises:
-        ValueError: a size below 1.
+        network, size: see `WholePictureColorizer`; the side of the square is 512 in the released code.
     """
 
     decoding = "mean hue with fading, median chroma"
 
-    def __init__(self, network: Backbone, *, size: int = 512) -> None:
-        if size < 1:
-            raise ValueError(
-                f"the size at which colours are predicted must be at least 1 pixel but is {size}"
-            )
-        self.network, self.size = network, max(1, round(size / MULTIPLE)) * MULTIPLE
+    multiple = 32
 
-    @torch.inference_mode()
-    def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:
-        """Colorize `image` (RGB or RGBA): same size and mode, the mean of R, G and B kept, alpha kept.
-
-        Raises:
-            ValueError: there are hints, which such a network does not take.
-        """
-        if hints:
-            require_hints(self.network)
-        if image.mode not in ("RGB", "RGBA"):
-            image = image.convert("RGB")
-        intensity, _, directions, chroma = self._predict(np.array(on_white(image))[None])
-        rgb = to_8_bits(colorized(directions, chroma, intensity))[0]
-        result = Image.fromarray(rgb.permute(1, 2, 0).cpu().numpy())
-        if image.mode == "RGBA":
-            result.putalpha(image.getchannel("A"))
-        return result
+    def colorized(self, image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+        intensity, _, directions, chroma = self._predict(np.array(image)[None])
+        return as_picture(to_8_bits(colorized(directions, chroma, intensity)))
 
     @torch.inference_mode()
     def look(
@@ -81,8 +53,7 @@ class HueChromaColorizer:
         Float[Tensor, "batch rows columns"],
     ]:
         """Intensity, the same as it is seen, and there the mean directions of hue and the chroma."""
-        rgb = torch.from_numpy(pictures).to(next(self.network.parameters()).device).permute(0, 3, 1, 2) / 255
-        intensity = self.network.see(rgb)
+        intensity = self.network.see(self.as_tensor(pictures))
         sides = intensity.shape[-2:]
         scale = min(1.0, self.size / 2 / min(sides), max(1, self.size - BORDER) / max(sides))
         rows, columns = (max(1, round(side * scale)) for side in sides)

@@ -1,7 +1,5 @@
 """Grey in, RGB out, of which only the colours are taken: the way of DeOldify."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int32, UInt8
@@ -9,62 +7,29 @@ from PIL import Image
 from torch import Tensor
 
 from pretext.color.lab import rgb_to_lab
-from pretext.colorizer import require_hints
-from pretext.hints import Hint
-from pretext.images.image_file import on_white
-from pretext.networks.backbone import Backbone
+from pretext.picture_colorizer import WholePictureColorizer
 
 MULTIPLE = 16  # of which a size is a multiple: DeOldify counts in these, as its render factor
 USUAL_SIZE = 35 * MULTIPLE
 
 
-class RgbColorizer:
+class RgbColorizer(WholePictureColorizer):
     """Colorizes pictures with a network from luma to RGB.
 
     A picture is stretched to a square, colorized, and stretched back; its own Y of Y'UV is kept, in 8 bits throughout.
     The numbers are those of DeOldify's `ColorizerFilter`.
 
     Args:
-        network: in evaluation mode, on the device where it shall run.
-        size: side of the square, of which the nearest multiple of 16 is taken: DeOldify's render factor times that.
-
-    Raises:
-        ValueError: a size below 1.
+        network, size: see `WholePictureColorizer`; the side of the square is DeOldify's render factor times 16.
     """
 
-    bins = None
+    multiple = MULTIPLE
+    decoding = "RGB, with the luma of the original"
 
-    def __init__(self, network: Backbone, *, size: int = USUAL_SIZE) -> None:
-        if size < 1:
-            raise ValueError(
-                f"the size at which colours are predicted must be at least 1 pixel but is {size}"
-            )
-        self.network, self.size = network, max(1, round(size / MULTIPLE)) * MULTIPLE
-
-    @property
-    def decoding(self) -> str:
-        """How colours come about, for descriptions."""
-        return "RGB, with the luma of the original"
-
-    def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:
-        """Colorize `image` (RGB or RGBA): same size and mode, its luma kept, alpha kept.
-
-        Raises:
-            ValueError: there are hints, which such a network does not take.
-        """
-        if hints:
-            require_hints(self.network)
-        if image.mode not in ("RGB", "RGBA"):
-            image = image.convert("RGB")
-        original = on_white(image)
-        square = Image.fromarray(self._predict(self._seen(original))[0])
-        colours = rgb_to_yuv(np.array(square.resize(image.size, Image.Resampling.BILINEAR)))
-        result = Image.fromarray(
-            yuv_to_rgb(np.concatenate([rgb_to_yuv(np.array(original))[..., :1], colours[..., 1:]], axis=-1))
-        )
-        if image.mode == "RGBA":
-            result.putalpha(image.getchannel("A"))
-        return result
+    def colorized(self, image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+        square = Image.fromarray(self._predict(self._seen(image))[0])
+        answer = np.array(square.resize(image.size, Image.Resampling.BILINEAR))
+        return with_luma_of(np.array(image), answer)
 
     def look(
         self, frames: UInt8[np.ndarray, "frames height width 3"]
@@ -115,3 +80,12 @@ def yuv_to_rgb(yuv: UInt8[np.ndarray, "*picture 3"]) -> UInt8[np.ndarray, "*pict
 
 def _descaled(value: Int32[np.ndarray, "*picture"]) -> Int32[np.ndarray, "*picture"]:
     return (value + (1 << (_SHIFT - 1))) >> _SHIFT
+
+
+def with_luma_of(
+    image: UInt8[np.ndarray, "*picture 3"], answer: UInt8[np.ndarray, "*picture 3"] | None
+) -> UInt8[np.ndarray, "*picture 3"]:
+    """The answer's U and V, or none, beside the image's Y."""
+    yuv = rgb_to_yuv(image)
+    yuv[..., 1:] = 128 if answer is None else rgb_to_yuv(answer)[..., 1:]
+    return yuv_to_rgb(yuv)

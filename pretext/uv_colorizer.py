@@ -1,7 +1,6 @@
 """Luma in, U and V out."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,10 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from pretext.color.lab import rgb_to_lab
-from pretext.colorizer import require_hints, to_8_bits
-from pretext.hints import Hint
-from pretext.images.image_file import on_white
-from pretext.networks.backbone import LUMA, Backbone
+from pretext.colorizer import to_8_bits
+from pretext.networks.backbone import LUMA
+from pretext.picture_colorizer import WholePictureColorizer, as_picture
 
 # U = 0.492 (B - Y) and V = 0.877 (R - Y), and the largest that sRGB has of each.
 FACTORS = {"u": 0.492, "v": 0.877}
@@ -40,45 +38,22 @@ def uv_to_rgb(
     return torch.stack([red, green, blue], dim=1).clamp(0, 1)
 
 
-class UvColorizer:
-    """Colorizes pictures with a network from luma to U and V.
+class UvColorizer(WholePictureColorizer):
+    """Colorizes pictures with a network from luma to U and V, their luma kept where sRGB has the colours.
+
+    Colours are predicted on a copy of about size x size pixels in the picture's own proportions, and brought to full
+    resolution bilinearly.
 
     Args:
-        network: in evaluation mode, on the device where it shall run.
-        size: colours are predicted on a copy of about size x size pixels in the picture's own proportions, and brought
-            to full resolution bilinearly.
-
-    Raises:
-        ValueError: a size below 1.
+        network, size: see `WholePictureColorizer`.
     """
 
     decoding = "U and V, with the luma of the original"
 
-    def __init__(self, network: Backbone, *, size: int = 224) -> None:
-        if size < 1:
-            raise ValueError(
-                f"the size at which colours are predicted must be at least 1 pixel but is {size}"
-            )
-        self.network, self.size = network, size
-
-    @torch.inference_mode()
-    def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:
-        """Colorize `image` (RGB or RGBA): same size and mode, its luma kept where sRGB has the colours, alpha kept.
-
-        Raises:
-            ValueError: there are hints, which such a network does not take.
-        """
-        if hints:
-            require_hints(self.network)
-        if image.mode not in ("RGB", "RGBA"):
-            image = image.convert("RGB")
-        luma, small = self._luma(np.array(on_white(image))[None])
+    def colorized(self, image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+        luma, small = self._luma(np.array(image)[None])
         uv = F.interpolate(self.network(small), size=luma.shape[-2:], mode="bilinear")
-        rgb = to_8_bits(uv_to_rgb(luma, uv))[0]
-        result = Image.fromarray(rgb.permute(1, 2, 0).cpu().numpy())
-        if image.mode == "RGBA":
-            result.putalpha(image.getchannel("A"))
-        return result
+        return as_picture(to_8_bits(uv_to_rgb(luma, uv)))
 
     @torch.inference_mode()
     def look(
@@ -94,8 +69,7 @@ class UvColorizer:
         self, pictures: UInt8[np.ndarray, "batch height width 3"]
     ) -> tuple[Float[Tensor, "batch 1 height width"], Float[Tensor, "batch 1 rows columns"]]:
         """The luma, and at the size at which the network sees it."""
-        rgb = torch.from_numpy(pictures).to(next(self.network.parameters()).device).permute(0, 3, 1, 2) / 255
-        luma = self.network.see(rgb)
+        luma = self.network.see(self.as_tensor(pictures))
         height, width = luma.shape[-2:]
         scale = self.size / math.sqrt(height * width)
         size = [max(8, round(side * scale)) for side in (height, width)]

@@ -12,9 +12,9 @@ from pretext.film.container import Film, Frame
 from pretext.film.progress import describe_flicker, load_progress, open_record, save_progress
 from pretext.film.smoothing import ColourSmoother, colorized_in_order
 from pretext.images.image_file import file_stamp
+from pretext.picture_colorizer import PictureColorizer
 from pretext.runtime.command_line import RunFailedError
 from pretext.runtime.progress import Progress
-from pretext.tasks.colorizing import PictureColorizer
 
 SEGMENT = 240  # frames
 AT_ONCE = 8  # frames that the network sees together

@@ -11,7 +11,7 @@ from PIL import Image
 from pretext.film.progress import describe_flicker, load_progress, open_record, save_progress
 from pretext.film.smoothing import ColourSmoother, colorized_in_order
 from pretext.images.image_file import on_white
-from pretext.tasks.colorizing import PictureColorizer
+from pretext.picture_colorizer import PictureColorizer
 
 
 class FrameSequence:

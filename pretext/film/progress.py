@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from pretext.film.smoothing import ColourSmoother
+from pretext.picture_colorizer import PictureColorizer
 from pretext.runtime.whole_file import make_folder, whole_file, write_whole
-from pretext.tasks.colorizing import PictureColorizer
 
 
 def open_record(parts: Path, described: Mapping[str, object]) -> None:

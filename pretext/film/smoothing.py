@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import with_ab
-from pretext.tasks.colorizing import PictureColorizer
+from pretext.picture_colorizer import PictureColorizer
 
 CUT = 12.0  # mean change of lightness from one frame to the next above which another shot begins
 TOLERANCE = 2.0  # deviation of the change of lightness that grain and compression make

@@ -14,6 +14,7 @@ from pretext.spelling import unknown_name
 
 AB_SCALE = 110.0  # a regression network answers ab in units of this, as the published weights do
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 
 Output = int | Literal["ab", "rgb", "uv"] | None

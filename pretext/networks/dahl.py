@@ -8,10 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, Output, StageSpec, scale_channels
+from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Output, StageSpec, scale_channels
 from pretext.networks.initialisation import initialise
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
 # Convolutions of VGG-16 between two poolings -> their channels, up to the fourth pooling.
 BLOCKS = {"conv1_2": (64, 64), "conv2_2": (128, 128), "conv3_3": (256, 256, 256), "conv4_3": (512, 512, 512)}
 
@@ -74,7 +73,7 @@ class Dahl(Backbone):
             self.output_layer = nn.Sequential(convolution, normalise)
         initialise(self, nn.Identity())
         self.features.requires_grad_(False)
-        for name, values in (("mean", MEAN), ("std", STD)):
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, Output, StageSpec, scale_channels
+from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Output, StageSpec, scale_channels
 from pretext.spelling import unknown_name
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
 RANGE = 3.0  # of the answer, in these deviations
 ENCODERS = {
     "artistic": ("basic", (3, 4, 6, 3)),
@@ -89,7 +88,7 @@ class DeOldify(Backbone):
             f"layer{number}": StageSpec(of, 2 ** (number + 1)) for number, of in enumerate(channels[1:], 1)
         }
         self.stages |= {f"up{number}": StageSpec(of, 32 >> number) for number, of in enumerate(ups, 1)}
-        for name, values in (("mean", MEAN), ("std", STD)):
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from math import nan
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,10 @@ from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
 from pretext.networks.backbone import AB_SCALE, Backbone, Output
 from pretext.prior import load_bins, measure_colours
-from pretext.tasks.colorizing import ColorizingTask
+from pretext.tasks.colorizing import ColorizingTask, as_pictures
 from pretext.tasks.gallery import draw_gallery
 from pretext.tasks.sparse_cross_entropy import SparseCrossEntropy
-from pretext.tasks.task import Losses, Panel, Task
+from pretext.tasks.task import Losses, Task
 
 GREY_LIMIT = 5.0
 COLOUR_SOUGHT_IN = 1000  # images
@@ -44,10 +43,6 @@ class ColorizationTask(ColorizingTask):
     loss_names = ("loss", "loss_unweighted")
     uncounted = "grey_images"
     constant_answer_name = "answering the training prior"
-    panel = Panel(
-        "validation PSNR in RGB (dB)",
-        {"validation_psnr": "colorized", "validation_psnr_grey": "left grey"},
-    )
     temperature: float = 1.0
 
     @property
@@ -107,24 +102,17 @@ class ColorizationTask(ColorizingTask):
         lab = rgb_to_lab(images / 255)
         return lab[:, :1], lab[:, 1:, :: network.output_stride, :: network.output_stride]
 
-    def measure(
+    def as_rgb(
         self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
-    ) -> dict[str, Float[Tensor, "batch"]]:
-        """PSNR in dB, in RGB, of the colorized images, and of leaving them grey."""
-        rgb = images / 255
-        lab = rgb_to_lab(rgb)
-        lightness, ab = lab[:, :1], lab[:, 1:]
-        predicted = self.colorizer(network).ab_from_output(output, rgb.shape[-2:])
-        colorized = lab_to_rgb(torch.cat([lightness, predicted], dim=1))
-        grey = lab_to_rgb(torch.cat([lightness, torch.zeros_like(ab)], dim=1))
-        return {"psnr": psnr(colorized, rgb), "psnr_grey": psnr(grey, rgb)}
+    ) -> Float[Tensor, "batch 3 height width"]:
+        predicted = self.colorizer(network).ab_from_output(output, images.shape[-2:])
+        return lab_to_rgb(torch.cat([rgb_to_lab(images / 255)[:, :1], predicted], dim=1))
 
-    def describe(self, row: Mapping[str, float]) -> str:
-        return (
-            f"loss {row.get('validation_loss', nan):.3f} (answering the training prior: "
-            f"{row.get('validation_constant_answer', nan):.3f}), PSNR {row['validation_psnr']:.2f} dB "
-            f"(left grey: {row['validation_psnr_grey']:.2f})"
-        )
+    def left_grey(
+        self, images: UInt8[Tensor, "batch 3 height width"], network: Backbone
+    ) -> Float[Tensor, "batch 3 height width"]:
+        lab = rgb_to_lab(images / 255)
+        return lab_to_rgb(torch.cat([lab[:, :1], torch.zeros_like(lab[:, 1:])], dim=1))
 
     def draw(
         self,
@@ -134,7 +122,7 @@ class ColorizationTask(ColorizingTask):
         network: Backbone,
         head: nn.Module | None,
     ) -> Image.Image:
-        """grey | colorized | truth for each image."""
+        """grey | colorized | truth for each image, their chroma fitted into sRGB at their lightness."""
         device = next(network.parameters()).device
         lab = rgb_to_lab(images / 255)
         lightness, colorizer = lab[:, :1], self.colorizer(network)
@@ -339,18 +327,11 @@ def is_coloured(ab: Float[Tensor, "batch 2 height width"]) -> Bool[Tensor, "batc
     return ab.abs().amax(dim=(1, 2, 3)) > GREY_LIMIT
 
 
-def psnr(
-    image: Float[Tensor, "batch 3 height width"], truth: Float[Tensor, "batch 3 height width"]
-) -> Float[Tensor, " batch"]:
-    """Peak signal-to-noise ratio in dB of RGB in [0, 1], for each image; at most 100 (equal images)."""
-    return -10 * (image - truth).square().mean(dim=(1, 2, 3)).clamp_min(1e-10).log10()
-
-
 def _pictures(
     lightness: Float[Tensor, "batch 1 height width"], ab: Float[Tensor, "batch 2 height width"]
 ) -> list[Image.Image]:
     rgb = to_8_bits(lab_to_rgb(fit_chroma_to_gamut(torch.cat([lightness, ab], dim=1))))
-    return [Image.fromarray(pixels) for pixels in rgb.permute(0, 2, 3, 1).numpy()]
+    return as_pictures(rgb)
 
 
 def _check_shape(output: Tensor, ab: Tensor, channels: int) -> None:

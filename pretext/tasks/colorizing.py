@@ -1,49 +1,98 @@
 """What all tasks have in common whose networks colorize, in whichever colours they answer."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from math import nan
 
-import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from pretext.hints import Hint
+from pretext.colorizer import to_8_bits
 from pretext.networks.backbone import Backbone
-from pretext.tasks.task import Task
-
-
-@runtime_checkable
-class PictureColorizer(Protocol):
-    """Colorizes pictures of any size.
-
-    Attributes:
-        network: which does it.
-        size: at which colours are predicted, in pixels.
-        decoding: how colours come about, for descriptions.
-    """
-
-    network: Backbone
-    size: int
-
-    @property
-    def decoding(self) -> str: ...
-
-    def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:
-        """Colorize `image` (RGB or RGBA): same size and mode. Raises ValueError for hints that are not taken."""
-        ...
-
-    def look(
-        self, frames: UInt8[np.ndarray, "frames height width 3"]
-    ) -> tuple[Float[Tensor, "frames 1 rows columns"], Float[Tensor, "frames 2 rows columns"]]:
-        """Lightness and ab of some pictures where their colours are predicted."""
-        ...
+from pretext.picture_colorizer import PictureColorizer
+from pretext.tasks.gallery import draw_gallery
+from pretext.tasks.task import Panel, Task
 
 
 class ColorizingTask(Task):
-    """A task whose network colorizes."""
+    """A task whose network colorizes.
+
+    Attributes:
+        loss_digits: of the losses, behind the point, in the line of text about a validation.
+    """
+
+    panel = Panel(
+        "validation PSNR in RGB (dB)",
+        {"validation_psnr": "colorized", "validation_psnr_grey": "left grey"},
+    )
+    loss_digits: int = 3
 
     @abstractmethod
     def colorizer(self, network: Backbone, size: int | None = None) -> PictureColorizer:
         """What colorizes pictures with `network`, as this task decodes its answers; None takes the usual size."""
+
+    @abstractmethod
+    def as_rgb(
+        self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """RGB in [0, 1] of images of which the network answers `output`."""
+
+    @abstractmethod
+    def left_grey(
+        self, images: UInt8[Tensor, "batch 3 height width"], network: Backbone
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """RGB in [0, 1] of images without their colours."""
+
+    def measure(
+        self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
+    ) -> dict[str, Float[Tensor, "batch"]]:
+        """PSNR in dB, in RGB, of the colorized images, and of leaving them grey."""
+        rgb = images / 255
+        return {
+            "psnr": psnr(self.as_rgb(images, output, network), rgb),
+            "psnr_grey": psnr(self.left_grey(images, network), rgb),
+        }
+
+    def describe(self, row: Mapping[str, float]) -> str:
+        losses = (row.get(f"validation_{name}", nan) for name in ("loss", "constant_answer"))
+        loss, constant_answer = (f"{of:.{self.loss_digits}f}" for of in losses)
+        return (
+            f"loss {loss} ({self.constant_answer_name}: {constant_answer}), PSNR {row['validation_psnr']:.2f} dB "
+            f"(left grey: {row['validation_psnr_grey']:.2f})"
+        )
+
+    def draw(
+        self,
+        images: UInt8[Tensor, "batch 3 height width"],
+        names: Sequence[str],
+        title: str,
+        network: Backbone,
+        head: nn.Module | None,
+    ) -> Image.Image:
+        """grey | colorized | truth for each image."""
+        device = next(network.parameters()).device
+        colorized = []
+        for part in images.split(8):
+            there = part.to(device)
+            output = network(network.see(there / 255))
+            colorized.append(to_8_bits(self.as_rgb(there, output, network)).cpu())
+        columns = {
+            "grey": to_8_bits(self.left_grey(images, network)),
+            "colorized": torch.cat(colorized),
+            "truth": images,
+        }
+        return draw_gallery({name: as_pictures(rgb) for name, rgb in columns.items()}, names, title)
+
+
+def as_pictures(rgb: UInt8[Tensor, "batch 3 height width"]) -> list[Image.Image]:
+    """Images as PIL's."""
+    return [Image.fromarray(pixels) for pixels in rgb.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+
+
+def psnr(
+    image: Float[Tensor, "batch 3 height width"], truth: Float[Tensor, "batch 3 height width"]
+) -> Float[Tensor, " batch"]:
+    """Peak signal-to-noise ratio in dB of RGB in [0, 1], for each image; at most 100 (equal images)."""
+    return -10 * (image - truth).square().mean(dim=(1, 2, 3)).clamp_min(1e-10).log10()

@@ -1,23 +1,16 @@
 """Colorization as distributions over hue and chroma: Larsson, Maire and Shakhnarovich (2016)."""
 
-from collections.abc import Mapping, Sequence
-from math import nan
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from pretext.color.hue_chroma import colorized, decode_chroma, hue_directions, rgb_to_hue_chroma
-from pretext.colorizer import to_8_bits
 from pretext.hue_chroma_colorizer import HueChromaColorizer
 from pretext.networks.backbone import Backbone, Output
-from pretext.tasks.colorization import psnr
 from pretext.tasks.colorizing import ColorizingTask
-from pretext.tasks.gallery import draw_gallery
-from pretext.tasks.task import Losses, Panel
+from pretext.tasks.task import Losses
 
 
 class HueChromaTargets(NamedTuple):
@@ -53,10 +46,6 @@ class HueChromaColorization(ColorizingTask):
     """
 
     constant_answer_name = "answering the training distributions"
-    panel = Panel(
-        "validation PSNR in RGB (dB)",
-        {"validation_psnr": "colorized", "validation_psnr_grey": "left grey"},
-    )
 
     def __init__(self, bins: int = 32, window: int = 7, places: int = 128, hue_weight: float = 5.0) -> None:
         super().__init__()
@@ -113,26 +102,28 @@ class HueChromaColorization(ColorizingTask):
         intensity = rgb.mean(dim=1)
         near_grey = torch.minimum(3 * torch.minimum(intensity, 1 - intensity), torch.ones_like(intensity))
 
-        def at(maps: Tensor) -> Tensor:
-            flat = maps.flatten(-2)
-            index = places if flat.ndim == 2 else places[:, None].expand(-1, flat.shape[1], -1)
-            return flat.gather(-1, index)
-
         return HueChromaTargets(
-            hue=at(self._histograms(hue)),
-            chroma=at(self._histograms(chroma)),
-            hue_weight=self.hue_weight * at(chroma),
-            chroma_weight=at(near_grey),
+            hue=self._histograms(hue, places),
+            chroma=self._histograms(chroma, places),
+            hue_weight=self.hue_weight * chroma.flatten(1).gather(1, places),
+            chroma_weight=near_grey.flatten(1).gather(1, places),
         )
 
     def _histograms(
-        self, values: Float[Tensor, "batch height width"]
-    ) -> Float[Tensor, "batch bins height width"]:
-        """Around each pixel, of values in [0, 1]; windows are clipped at the border."""
-        number = (values * self.bins).long().clamp(max=self.bins - 1)
-        one_hot = F.one_hot(number, self.bins).permute(0, 3, 1, 2).to(values.dtype)
-        reach = self.window // 2
-        return F.avg_pool2d(one_hot, self.window, stride=1, padding=reach, count_include_pad=False)
+        self, values: Float[Tensor, "batch height width"], places: Int64[Tensor, "batch places"]
+    ) -> Float[Tensor, "batch bins places"]:
+        """Around each place, of values in [0, 1]; windows are clipped at the border."""
+        height, width = values.shape[1:]
+        number = (values * self.bins).long().clamp(max=self.bins - 1).flatten(1)
+        offsets = torch.arange(self.window, device=values.device) - self.window // 2
+        rows = (places // width)[:, :, None, None] + offsets[:, None]
+        columns = (places % width)[:, :, None, None] + offsets
+        inside = ((rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)).flatten(2)
+        index = (rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)).flatten(2)
+        found = number.gather(1, index.flatten(1)).view_as(index)
+        weight = inside / inside.sum(dim=2, keepdim=True)
+        histograms = values.new_zeros(*places.shape, self.bins).scatter_add_(2, found, weight)
+        return histograms.transpose(1, 2)
 
     def losses(
         self, output: Float[Tensor, "batch outputs rows columns"], targets: HueChromaTargets
@@ -164,58 +155,16 @@ class HueChromaColorization(ColorizingTask):
         crossed = asked[2:] * torch.cat(answers).clamp_min(1e-6).log()
         return {"constant_answer": ((asked[1] - crossed.sum()) / asked[0]).item()}
 
-    def measure(
+    def as_rgb(
         self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
-    ) -> dict[str, Float[Tensor, "batch"]]:
-        """PSNR in dB, in RGB, of the colorized images, and of leaving them grey."""
-        rgb = images / 255
-        intensity = network.see(rgb)
-        return {
-            "psnr": psnr(_colorized(output, intensity), rgb),
-            "psnr_grey": psnr(intensity.expand(-1, 3, -1, -1), rgb),
-        }
+    ) -> Float[Tensor, "batch 3 height width"]:
+        hue, chroma = (of.softmax(dim=1) for of in output.float().chunk(2, dim=1))
+        return colorized(hue_directions(hue), decode_chroma(chroma), network.see(images / 255))
 
-    def describe(self, row: Mapping[str, float]) -> str:
-        return (
-            f"loss {row.get('validation_loss', nan):.3f} (answering the training distributions: "
-            f"{row.get('validation_constant_answer', nan):.3f}), PSNR {row['validation_psnr']:.2f} dB "
-            f"(left grey: {row['validation_psnr_grey']:.2f})"
-        )
-
-    def draw(
-        self,
-        images: UInt8[Tensor, "batch 3 height width"],
-        names: Sequence[str],
-        title: str,
-        network: Backbone,
-        head: nn.Module | None,
-    ) -> Image.Image:
-        """grey | colorized | truth for each image."""
-        device = next(network.parameters()).device
-        intensity = network.see(images / 255)
-        pictures = [
-            _colorized(network(part.to(device)), part.to(device)).cpu() for part in intensity.split(8)
-        ]
-        columns = {
-            "grey": to_8_bits(intensity.expand(-1, 3, -1, -1)),
-            "colorized": to_8_bits(torch.cat(pictures)),
-            "truth": images,
-        }
-        return draw_gallery(
-            {
-                name: [Image.fromarray(of) for of in rgb.permute(0, 2, 3, 1).contiguous().numpy()]
-                for name, rgb in columns.items()
-            },
-            names,
-            title,
-        )
-
-
-def _colorized(
-    output: Float[Tensor, "batch outputs rows columns"], intensity: Float[Tensor, "batch 1 height width"]
-) -> Float[Tensor, "batch 3 height width"]:
-    hue, chroma = (of.softmax(dim=1) for of in output.float().chunk(2, dim=1))
-    return colorized(hue_directions(hue), decode_chroma(chroma), intensity)
+    def left_grey(
+        self, images: UInt8[Tensor, "batch 3 height width"], network: Backbone
+    ) -> Float[Tensor, "batch 3 height width"]:
+        return network.see(images / 255).expand(-1, 3, -1, -1)
 
 
 def _divergence(

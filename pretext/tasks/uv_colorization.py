@@ -1,21 +1,13 @@
 """Colorization into U and V, with a distance that looks at them blurred too: Dahl (2016)."""
 
-from collections.abc import Mapping, Sequence
-from math import nan
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from pretext.colorizer import to_8_bits
 from pretext.networks.backbone import Backbone, Output
-from pretext.tasks.colorization import psnr
 from pretext.tasks.colorizing import ColorizingTask
-from pretext.tasks.gallery import draw_gallery
-from pretext.tasks.task import Losses, Panel
+from pretext.tasks.task import Losses
 from pretext.uv_colorizer import UvColorizer, rgb_to_uv, uv_to_rgb
 
 BLURS = (
@@ -34,10 +26,7 @@ class UvColorization(ColorizingTask):
 
     output: Output = "uv"
     constant_answer_name = "the best single colour"
-    panel = Panel(
-        "validation PSNR in RGB (dB)",
-        {"validation_psnr": "colorized", "validation_psnr_grey": "left grey"},
-    )
+    loss_digits = 4
 
     def colorizer(self, network: Backbone, size: int | None = None) -> UvColorizer:
         return UvColorizer(network, size=224 if size is None else size)
@@ -78,49 +67,15 @@ class UvColorization(ColorizingTask):
         answer, mean, square = learned[1:3] / learned[0], asked[1:3] / asked[0], asked[3] / asked[0]
         return {"constant_answer": (square - 2 * (answer * mean).sum() + answer.square().sum()).item()}
 
-    def measure(
+    def as_rgb(
         self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
-    ) -> dict[str, Float[Tensor, "batch"]]:
-        """PSNR in dB, in RGB, of the colorized images, and of leaving them grey."""
-        rgb = images / 255
-        luma = network.see(rgb)
-        return {
-            "psnr": psnr(uv_to_rgb(luma, output.float()), rgb),
-            "psnr_grey": psnr(luma.expand(-1, 3, -1, -1), rgb),
-        }
+    ) -> Float[Tensor, "batch 3 height width"]:
+        return uv_to_rgb(network.see(images / 255), output.float())
 
-    def describe(self, row: Mapping[str, float]) -> str:
-        return (
-            f"loss {row.get('validation_loss', nan):.4f} (the best single colour: "
-            f"{row.get('validation_constant_answer', nan):.4f}), PSNR {row['validation_psnr']:.2f} dB "
-            f"(left grey: {row['validation_psnr_grey']:.2f})"
-        )
-
-    def draw(
-        self,
-        images: UInt8[Tensor, "batch 3 height width"],
-        names: Sequence[str],
-        title: str,
-        network: Backbone,
-        head: nn.Module | None,
-    ) -> Image.Image:
-        """grey | colorized | truth for each image."""
-        device = next(network.parameters()).device
-        luma = network.see(images / 255)
-        uv = torch.cat([network(part.to(device)).cpu() for part in luma.split(8)])
-        columns = {
-            "grey": to_8_bits(luma.expand(-1, 3, -1, -1)),
-            "colorized": to_8_bits(uv_to_rgb(luma, uv)),
-            "truth": images,
-        }
-        return draw_gallery(
-            {
-                name: [Image.fromarray(np.ascontiguousarray(of)) for of in rgb.permute(0, 2, 3, 1).numpy()]
-                for name, rgb in columns.items()
-            },
-            names,
-            title,
-        )
+    def left_grey(
+        self, images: UInt8[Tensor, "batch 3 height width"], network: Backbone
+    ) -> Float[Tensor, "batch 3 height width"]:
+        return network.see(images / 255).expand(-1, 3, -1, -1)
 
 
 def _blurred(maps: Float[Tensor, "batch 2 height width"]) -> list[Float[Tensor, "batch 2 height width"]]:

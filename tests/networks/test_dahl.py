@@ -3,23 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy.ndimage import convolve
 from torch import nn
 from torchvision import models
 
-import eval_colorization
-import pretext
-from pretext.__main__ import main
-from pretext.config import ExportConfig
-from pretext.export import export_weights
-from pretext.images.sample import sample_source
 from pretext.networks import build_network
-from pretext.pretrained import load_pretrained, start_from
+from pretext.pretrained import start_from
 from pretext.tasks import build_task
 from pretext.tasks.uv_colorization import BLURS
-from pretext.uv_colorizer import UvColorizer, rgb_to_uv, uv_to_rgb
-from pretext.weights_file import read_safetensors
+from pretext.uv_colorizer import rgb_to_uv, uv_to_rgb
 
 
 def built(width=0.125):
@@ -115,35 +107,6 @@ def test_colours_come_back_from_u_and_v():
     assert red[1].item() == pytest.approx(1, abs=1e-3)
 
 
-def test_a_picture_keeps_its_size_its_luma_and_its_transparency():
-    picture = sample_source("train").open(0).resize((70, 50))
-    picture.putalpha(Image.linear_gradient("L").resize((70, 50)))
-    colorized = UvColorizer(built(), size=40)(picture)
-    assert (colorized.mode, colorized.size) == ("RGBA", (70, 50))
-    assert np.array_equal(np.array(colorized)[..., 3], np.array(picture)[..., 3])
-
-
 def test_another_output_is_refused():
     with pytest.raises(ValueError, match="its output is not 313; train it on the task uv_colorization"):
         build_network("dahl", output=313)
-
-
-def test_a_trained_one_colorizes_and_is_reported(tmp_path):
-    words = ["--task=uv_colorization", "--network.name=dahl", "--network.width=0.125", "--optim.lr=3e-3"]
-    sizes = ["--data.image_size=80", "--data.crop_size=64", "--data.num_workers=0", "--batch_size=9"]
-    run = tmp_path / "run"
-    assert (
-        main(
-            ["train", "--data.train=sample", *words, *sizes, "--steps=3", "--device=cpu", f"--run_dir={run}"]
-        )
-        == 0
-    )
-    results = eval_colorization.evaluate(
-        {"dahl": load_pretrained(run)}, "sample", image_size=48, resamples=10, num_workers=0, device="cpu"
-    )
-    assert 5 < results.summaries["dahl"]["psnr"].value < 60
-    exported = export_weights(ExportConfig(model=str(run)))
-    assert read_safetensors(exported)[1]["output"] == "U and V of Y'UV, squashed into [0, 1]"
-    assert load_pretrained(exported).sha256 == load_pretrained(run).sha256
-    (picture,) = pretext.colorize([sample_source("train").open(0).resize((40, 30))], run, device="cpu")
-    assert picture.size == (40, 30)

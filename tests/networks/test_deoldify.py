@@ -18,7 +18,7 @@ from pretext.__main__ import main
 from pretext.images.sample import sample_source
 from pretext.networks import build_network
 from pretext.pretrained import load_pretrained
-from pretext.rgb_colorizer import RgbColorizer, rgb_to_yuv, yuv_to_rgb
+from pretext.rgb_colorizer import rgb_to_yuv, yuv_to_rgb
 from pretext.tasks import build_task
 
 ORACLE = Path(__file__).with_name("deoldify_oracle.py")
@@ -127,17 +127,6 @@ def test_yuv_is_that_of_opencv():
     yuv = cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV)
     assert abs(rgb_to_yuv(rgb).astype(int) - yuv).max() <= 1
     assert abs(yuv_to_rgb(yuv).astype(int) - cv2.cvtColor(yuv, cv2.COLOR_YUV2RGB)).max() <= 1
-
-
-def test_a_picture_keeps_its_size_its_luma_and_its_transparency():
-    picture = sample_source("train").open(0).resize((70, 50))
-    picture.putalpha(Image.linear_gradient("L").resize((70, 50)))
-    colorized = RgbColorizer(built(width=0.125), size=60)(picture)
-    assert (colorized.mode, colorized.size) == ("RGBA", (70, 50))
-    assert np.array_equal(np.array(colorized)[..., 3], np.array(picture)[..., 3])
-    assert RgbColorizer(built(width=0.125), size=60).size == 64
-    with pytest.raises(ValueError, match="must be at least 1 pixel"):
-        RgbColorizer(built(width=0.125), size=0)
 
 
 def test_the_constant_answer_is_the_loss_of_the_medians():

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import nn
 
-import eval_colorization
-import pretext
-from pretext.__main__ import main
 from pretext.color.hue_chroma import (
     colorized,
     decode_chroma,
@@ -22,8 +18,6 @@ from pretext.color.hue_chroma import (
     hue_directions,
     rgb_to_hue_chroma,
 )
-from pretext.hue_chroma_colorizer import HueChromaColorizer
-from pretext.images.sample import sample_source
 from pretext.networks import build_network
 from pretext.networks.larsson import upsampled
 from pretext.pretrained import load_pretrained
@@ -258,36 +252,3 @@ def test_without_h5py_a_caffe_file_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ValueError, match=r"needs the package h5py.*colorization-benchmark\[caffe\]"):
         load_pretrained(tmp_path / "autocolorize.caffemodel.h5")
-
-
-def test_a_picture_keeps_its_size_its_intensity_and_its_transparency():
-    picture = sample_source("train").open(0).resize((70, 50))
-    picture.putalpha(Image.linear_gradient("L").resize((70, 50)))
-    colorizer = HueChromaColorizer(built(), size=70)
-    assert colorizer.size == 64
-    result = colorizer(picture)
-    assert (result.mode, result.size) == ("RGBA", (70, 50))
-    assert np.array_equal(np.array(result)[..., 3], np.array(picture)[..., 3])
-
-
-def test_a_trained_one_colorizes_and_is_reported(tmp_path):
-    words = [
-        "--task=hue_chroma_colorization",
-        "--network.name=larsson",
-        "--network.width=0.125",
-        "--optim.lr=1e-3",
-    ]
-    sizes = ["--data.image_size=80", "--data.crop_size=64", "--data.num_workers=0", "--batch_size=9"]
-    run = tmp_path / "run"
-    assert (
-        main(
-            ["train", "--data.train=sample", *words, *sizes, "--steps=3", "--device=cpu", f"--run_dir={run}"]
-        )
-        == 0
-    )
-    results = eval_colorization.evaluate(
-        {"larsson": load_pretrained(run)}, "sample", image_size=48, resamples=10, num_workers=0, device="cpu"
-    )
-    assert 5 < results.summaries["larsson"]["psnr"].value < 60
-    (picture,) = pretext.colorize([sample_source("train").open(0).resize((40, 30))], run, device="cpu")
-    assert picture.size == (40, 30)
