@@ -147,7 +147,7 @@ def _encoder(kind: str, counts: tuple[int, ...], width: float) -> tuple[nn.Seque
         leaving = planes * block.expansion
         projection = None
         if stride != 1 or arriving != leaving:
-            shortcut = nn.Conv2d(arriving, leaving, kernel_size=1, stride=stride, bias=False)
+            shortcut = _Shortcut(arriving, leaving, stride)
             projection = nn.Sequential(shortcut, nn.BatchNorm2d(leaving))
         blocks = [block(arriving, planes, stride, projection)]
         blocks += [block(leaving, planes) for _ in range(count - 1)]
@@ -199,6 +199,20 @@ class _SpectralConv(nn.Module):
         weight = self.weight_orig / torch.dot(u, torch.mv(matrix, v))
         convolve = F.conv1d if weight.ndim == 3 else F.conv2d
         return convolve(x, weight, self.bias, padding=self.padding)
+
+
+class _Shortcut(nn.Conv2d):
+    """A 1x1 convolution of every `every`-th pixel.
+
+    Not by its stride: oneDNN 3.x then writes past its workspace where there are fewer than 16 channels (its issue 6035).
+    """
+
+    def __init__(self, inputs: int, outputs: int, every: int) -> None:
+        super().__init__(inputs, outputs, kernel_size=1, bias=False)
+        self.every = every
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[..., :: self.every, :: self.every])
 
 
 class _WeightNormConv(nn.Module):
