@@ -79,7 +79,7 @@ class Colorizer:
         self, lightness: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch 2 height width"]:
         """ab of images whose sides the network takes as they are (multiples of `network.input_multiple`)."""
-        return self.ab_from_output(self.network(lightness), lightness.shape[-2:])
+        return self.ab_from_output(self._answer(lightness), lightness.shape[-2:])
 
     def ab_from_output(
         self, output: Float[Tensor, "batch outputs grid_height grid_width"], size: Sequence[int]
@@ -125,7 +125,7 @@ class Colorizer:
         if hints:
             given = hint_map(hints, (image.height, image.width), (rows, columns))
             seen = torch.cat([seen, given.to(seen.device)], dim=1)
-        output = self.network(seen)
+        output = self._answer(seen)
         ab = self.ab_from_output(output, (rows, columns))
         result = Image.new(image.mode, image.size)
         for top, bottom in strips:
@@ -144,14 +144,14 @@ class Colorizer:
         """Lightness and ab of some pictures where their colours are predicted."""
         size = self.network_size(*frames.shape[1:3])
         seen = torch.cat([resized(self._lightness(Image.fromarray(frame)), size) for frame in frames])
-        return seen, self.ab_from_output(self.network(seen), size)
+        return seen, self.ab_from_output(self._answer(seen), size)
 
     @torch.inference_mode()
     def network_output(
         self, lightness: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
         """The network's answer to images of any size, looked at in copies of `network_size`."""
-        return self.network(resized(lightness, self.network_size(*lightness.shape[-2:])))
+        return self._answer(resized(lightness, self.network_size(*lightness.shape[-2:])))
 
     @torch.inference_mode()
     def colorize(
@@ -169,6 +169,13 @@ class Colorizer:
         multiple = self.network.input_multiple
         rows, columns = (max(1, round(side * scale / multiple)) * multiple for side in (height, width))
         return rows, columns
+
+    def _answer(
+        self, seen: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch outputs grid_height grid_width"]:
+        """What the network answers, or of its heads the one that colorizes."""
+        answer = self.network(seen)
+        return answer["ab" if self.bins is None else "bins"] if isinstance(answer, dict) else answer
 
     def _lightness(self, image: Image.Image) -> Float[Tensor, "1 1 height width"]:
         pixels = torch.from_numpy(np.array(image)).to(next(self.network.parameters()).device)

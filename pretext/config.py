@@ -115,6 +115,7 @@ class TrainConfig:
             hinted_colorization (with a user's hints, of siggraph17), rgb_colorization (L1 on RGB, of deoldify),
             uv_colorization (L2 on blurred U and V, of dahl),
             hue_chroma_colorization (distributions over hue and chroma, of larsson),
+            scene_context_colorization (with masks and a classifier's scenes, of scene_context),
             lightness_prediction, split_brain, autoencoder, inpainting, rotation, relative_position, jigsaw, simclr,
             vicreg, or `module:Name` for a task of your own.
         task_args: arguments of the task's constructor: for colorization bins, neighbours, sigma, uniform_share and

@@ -21,7 +21,7 @@ INPUTS = {
     "rgb": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",
 }
 
-OUTPUTS: dict[Output, str] = {
+_OUTPUTS: dict[str | None, str] = {
     None: "the deepest stage",
     "ab": "ab / 110",
     "rgb": "RGB, in [0, 1] and a little beyond",
@@ -53,7 +53,7 @@ def export_weights(config: ExportConfig) -> Path:
         "network_output": json.dumps(network.output),
         "input": f"{INPUTS[network.input]}; the network normalises it itself",
         "normalisation": network.normalisation,
-        "output": OUTPUTS.get(network.output, "logits over the bins"),
+        "output": _output_in_words(network.output),
         "output_stride": str(network.output_stride),
         "task": pretrained.task_name,
         "task_args": json.dumps(dict(pretrained.task_args)),
@@ -74,6 +74,13 @@ def export_weights(config: ExportConfig) -> Path:
         save_file(weights, temporary, metadata)
     print(f"{described.name} (width {described.width:g}, step {pretrained.step}) -> {out}")
     return out
+
+
+def _output_in_words(output: Output) -> str:
+    """What the numbers are that a network answers with."""
+    if isinstance(output, dict):
+        return f"several, by name, with their channels: {', '.join(f'{name} {of}' for name, of in output.items())}"
+    return "logits over the bins" if isinstance(output, int) else _OUTPUTS[output]
 
 
 def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, str]:

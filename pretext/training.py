@@ -172,6 +172,7 @@ def _train(
         )
         if config.init:
             origin = start_from(network, config.init, task)
+    sources = sources.annotated(task.annotate)
     torch.manual_seed(config.seed)
     head = task.head(network.deepest) if task.output is None else None
     whole: nn.Module = network if head is None else nn.Sequential(network, head)

@@ -16,7 +16,11 @@ from torch import Tensor
 
 
 def random_crop_and_mirror(
-    image: Image.Image, rng: random.Random, image_size: int = 256, crop_size: int = 176
+    image: Image.Image,
+    rng: random.Random,
+    image_size: int = 256,
+    crop_size: int = 176,
+    resample: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> UInt8[Tensor, "3 {crop_size} {crop_size}"]:
     """A random square of an RGB picture, mirrored in half of the cases: a function of picture and `rng` only.
 
@@ -25,7 +29,7 @@ def random_crop_and_mirror(
     """
     assert 0 < crop_size <= image_size
     side = min(image.size) * crop_size / image_size
-    return random_box_and_mirror(image, rng, side, side, crop_size)
+    return random_box_and_mirror(image, rng, side, side, crop_size, resample)
 
 
 def random_box_and_mirror(
@@ -46,11 +50,13 @@ def random_box_and_mirror(
     return to_tensor(crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop)
 
 
-def central_square(image: Image.Image, size: int) -> UInt8[Tensor, "3 {size} {size}"]:
+def central_square(
+    image: Image.Image, size: int, resample: Image.Resampling = Image.Resampling.BILINEAR
+) -> UInt8[Tensor, "3 {size} {size}"]:
     """The central square of an RGB picture, as large as its short side, resized to `size`. In 0..255."""
     side = float(min(image.size))
     left, top = (image.width - side) / 2, (image.height - side) / 2
-    return to_tensor(resized_box(image, (left, top, left + side, top + side), size))
+    return to_tensor(resized_box(image, (left, top, left + side, top + side), size, resample))
 
 
 def own_rng(crop: UInt8[Tensor, "3 height width"]) -> random.Random:

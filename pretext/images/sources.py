@@ -1,6 +1,7 @@
 """Where images come from: a line of text for each kind of source, and the objects that a caller may give instead."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -84,11 +85,21 @@ def name_of_source(images: Any) -> str:
 
 
 class ImageSources(NamedTuple):
-    """The images of a training: to learn from, to validate on, and the sources whose first ones a gallery shows."""
+    """The images of a training: to learn from, to validate on, and the sources whose first ones a gallery shows.
+
+    Attributes:
+        cache: which holds those of `train` in memory, where it is wanted.
+    """
 
     train: ImageSource
     validation: ImageSource
     gallery: list[ImageSource]
+    cache: CachedImages | None
+
+    def annotated(self, annotate: Callable[[ImageSource], ImageSource]) -> "ImageSources":
+        """The same, with what `annotate` gives the images beside them."""
+        gallery = [annotate(source) for source in self.gallery]
+        return ImageSources(annotate(self.train), annotate(self.validation), gallery, self.cache)
 
     @property
     def remarks(self) -> list[str]:
@@ -98,7 +109,7 @@ class ImageSources(NamedTuple):
     @property
     def cached(self) -> str:
         """What is held in memory of the training images, so far; empty where nothing is cached."""
-        return self.train.summary if isinstance(self.train, CachedImages) else ""
+        return self.cache.summary if self.cache else ""
 
 
 def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, seed: int) -> ImageSources:
@@ -123,10 +134,9 @@ def open_images(images: Any, validation: Any, gallery: Any, config: DataConfig, 
         if len(held_out) > config.validation_images:
             spread = np.linspace(0, len(held_out) - 1, config.validation_images).round().astype(int)
             held_out = SubsetSource(held_out, spread)
-    if config.cache:
-        train = CachedImages(train, config.image_size, memory_share())
+    cache = CachedImages(train, config.image_size, memory_share()) if config.cache else None
     more = [] if gallery is None else [open_from(gallery, split="validation")]
-    return ImageSources(train, held_out, [held_out, *more])
+    return ImageSources(cache or train, held_out, [held_out, *more], cache)
 
 
 def names_hash(source: ImageSource) -> str:

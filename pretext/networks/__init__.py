@@ -11,6 +11,7 @@ from pretext.networks.deoldify import DeOldify
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.larsson import Larsson
 from pretext.networks.resnet import ResNet50
+from pretext.networks.scene_context import SceneContext
 from pretext.networks.siggraph17 import Siggraph17
 from pretext.networks.split_brain import SplitBrainNetwork
 from pretext.networks.timm_network import TimmNetwork
@@ -29,6 +30,7 @@ NETWORKS: dict[str, type[Backbone]] = {
     "deoldify": DeOldify,
     "dahl": Dahl,
     "larsson": Larsson,
+    "scene_context": SceneContext,
 }
 
 
@@ -39,7 +41,8 @@ def build_network(
 
     Args:
         name: in NETWORKS, `timm:NAME`, or `module:Name` of your own.
-        output: the number of ab bins to classify into, "ab" to regress ab / 110, or None for the stages alone.
+        output: the number of ab bins to classify into, "ab" to regress ab / 110, several heads by name, or None
+            for the stages alone.
         width: factor on every hidden channel count; a network without this argument has only the width 1.
         args: further arguments of the network's constructor, such as what it sees: input `lightness`, `luma`,
             `intensity`, `ab`, `lab` or `rgb`.

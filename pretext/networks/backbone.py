@@ -17,8 +17,10 @@ AB_SCALE = 110.0  # a regression network answers ab in units of this, as the pub
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of RGB
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601
 
-Output = int | Literal["ab", "rgb", "uv"] | None
-"""What a network answers: logits over that many ab bins, ab / 110, RGB, U and V, or (None) its deepest stage."""
+Output = int | Literal["ab", "rgb", "uv"] | dict[str, int] | None
+"""What a network answers: logits over that many ab bins, ab / 110, RGB, U and V, or (None) its deepest stage.
+
+Of a network with several heads their names and channels; it answers a tensor for each."""
 
 
 Input = Literal["lightness", "luma", "intensity", "ab", "lab", "rgb"]

@@ -204,7 +204,7 @@ class _SpectralConv(nn.Module):
 class _Shortcut(nn.Conv2d):
     """A 1x1 convolution of every `every`-th pixel.
 
-    Not by its stride: oneDNN 3.x then writes past its workspace where there are fewer than 16 channels (its issue 6035).
+    Not by its stride: oneDNN then writes past its workspace where there are fewer than 16 channels (its issue 6035).
     """
 
     def __init__(self, inputs: int, outputs: int, every: int) -> None:

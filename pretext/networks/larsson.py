@@ -43,7 +43,7 @@ class Larsson(Backbone):
 
     def __init__(self, output: Output = 64, width: float = 1.0) -> None:
         super().__init__()
-        if isinstance(output, str) or (output is not None and output % 2):
+        if not isinstance(output, int | None) or (output is not None and output % 2):
             raise ValueError(
                 f"larsson answers as many bins of hue as of chroma, so its output is not {output!r}; train it on the "
                 "task hue_chroma_colorization"

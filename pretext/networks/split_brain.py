@@ -42,7 +42,7 @@ class SplitBrainNetwork(Backbone):
         super().__init__()
         if part not in PARTS:
             raise ValueError(unknown_name("part of a split_brain network", part, PARTS))
-        if isinstance(output, str) or (output is not None and output <= lightness_bins):
+        if not isinstance(output, int | None) or (output is not None and output <= lightness_bins):
             raise ValueError(
                 f"split_brain answers {lightness_bins} bins of L after those of ab, so its output is not {output!r}; "
                 "train it on the task split_brain"

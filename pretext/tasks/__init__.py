@@ -12,6 +12,7 @@ from pretext.tasks.patches import Jigsaw, RelativePosition
 from pretext.tasks.reconstruction import Autoencoder, Inpainting
 from pretext.tasks.rgb_colorization import RgbColorization
 from pretext.tasks.rotation import Rotation
+from pretext.tasks.scene_context_colorization import SceneContextColorization
 from pretext.tasks.task import Losses, Panel, Task
 from pretext.tasks.uv_colorization import UvColorization
 from pretext.tasks.views import SimCLR, VICReg
@@ -25,6 +26,7 @@ TASKS: dict[str, type[Task]] = {
     "rgb_colorization": RgbColorization,
     "uv_colorization": UvColorization,
     "hue_chroma_colorization": HueChromaColorization,
+    "scene_context_colorization": SceneContextColorization,
     "lightness_prediction": LightnessPrediction,
     "split_brain": SplitBrain,
     "autoencoder": Autoencoder,

@@ -103,7 +103,7 @@ class ColorizationTask(ColorizingTask):
         return lab[:, :1], lab[:, 1:, :: network.output_stride, :: network.output_stride]
 
     def as_rgb(
-        self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
+        self, images: UInt8[Tensor, "batch 3 height width"], output: Any, network: Backbone
     ) -> Float[Tensor, "batch 3 height width"]:
         predicted = self.colorizer(network).ab_from_output(output, images.shape[-2:])
         return lab_to_rgb(torch.cat([rgb_to_lab(images / 255)[:, :1], predicted], dim=1))
@@ -116,7 +116,7 @@ class ColorizationTask(ColorizingTask):
 
     def draw(
         self,
-        images: UInt8[Tensor, "batch 3 height width"],
+        images: UInt8[Tensor, "batch channels height width"],
         names: Sequence[str],
         title: str,
         network: Backbone,
@@ -124,7 +124,7 @@ class ColorizationTask(ColorizingTask):
     ) -> Image.Image:
         """grey | colorized | truth for each image, their chroma fitted into sRGB at their lightness."""
         device = next(network.parameters()).device
-        lab = rgb_to_lab(images / 255)
+        lab = rgb_to_lab(images[:, :3] / 255)
         lightness, colorizer = lab[:, :1], self.colorizer(network)
         predicted = torch.cat([colorizer.predict_ab(part.to(device)).cpu() for part in lightness.split(8)])
         columns = {"grey": torch.zeros_like(predicted), "colorized": predicted, "truth": lab[:, 1:]}

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from math import nan
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,6 +19,8 @@ from pretext.tasks.task import Panel, Task
 
 class ColorizingTask(Task):
     """A task whose network colorizes.
+
+    Samples may have more channels behind those of RGB.
 
     Attributes:
         loss_digits: of the losses, behind the point, in the line of text about a validation.
@@ -35,7 +38,7 @@ class ColorizingTask(Task):
 
     @abstractmethod
     def as_rgb(
-        self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
+        self, images: UInt8[Tensor, "batch 3 height width"], output: Any, network: Backbone
     ) -> Float[Tensor, "batch 3 height width"]:
         """RGB in [0, 1] of images of which the network answers `output`."""
 
@@ -46,32 +49,39 @@ class ColorizingTask(Task):
         """RGB in [0, 1] of images without their colours."""
 
     def measure(
-        self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
+        self, images: UInt8[Tensor, "batch channels height width"], output: Any, network: Backbone
     ) -> dict[str, Float[Tensor, "batch"]]:
         """PSNR in dB, in RGB, of the colorized images, and of leaving them grey."""
-        rgb = images / 255
+        pictures = images[:, :3]
         return {
-            "psnr": psnr(self.as_rgb(images, output, network), rgb),
-            "psnr_grey": psnr(self.left_grey(images, network), rgb),
+            "psnr": psnr(self.as_rgb(pictures, output, network), pictures / 255),
+            "psnr_grey": psnr(self.left_grey(pictures, network), pictures / 255),
         }
 
     def describe(self, row: Mapping[str, float]) -> str:
-        losses = (row.get(f"validation_{name}", nan) for name in ("loss", "constant_answer"))
-        loss, constant_answer = (f"{of:.{self.loss_digits}f}" for of in losses)
+        # Without an image that can be read there are no numbers.
+        known = {
+            name: row.get(f"validation_{name}", nan)
+            for name in ("loss", "constant_answer", "psnr", "psnr_grey")
+        }
+        loss, constant_answer = (
+            f"{known[name]:.{self.loss_digits}f}" for name in ("loss", "constant_answer")
+        )
         return (
-            f"loss {loss} ({self.constant_answer_name}: {constant_answer}), PSNR {row['validation_psnr']:.2f} dB "
-            f"(left grey: {row['validation_psnr_grey']:.2f})"
+            f"loss {loss} ({self.constant_answer_name}: {constant_answer}), PSNR {known['psnr']:.2f} dB "
+            f"(left grey: {known['psnr_grey']:.2f})"
         )
 
     def draw(
         self,
-        images: UInt8[Tensor, "batch 3 height width"],
+        images: UInt8[Tensor, "batch channels height width"],
         names: Sequence[str],
         title: str,
         network: Backbone,
         head: nn.Module | None,
     ) -> Image.Image:
         """grey | colorized | truth for each image."""
+        images = images[:, :3]
         device = next(network.parameters()).device
         colorized = []
         for part in images.split(8):

@@ -5,14 +5,13 @@ section 3.2 says.
 """
 
 import random
-from collections.abc import Sequence
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from pretext.color.lab import rgb_to_lab
 from pretext.images.crops import central_square, own_rng
@@ -138,25 +137,6 @@ class HintedColorization(ColorizationRegression):
         losses = (asked * distances[answers]).sum(dim=1) / asked.sum(dim=1)
         loss = losses.sum().item()
         return {"constant_answer": loss, "constant_answer_unweighted": loss}
-
-    # ------------------------------------------------------------------------------------------------- validation
-
-    def measure(
-        self, images: UInt8[Tensor, "batch 4 height width"], output: Tensor, network: Backbone
-    ) -> dict[str, Float[Tensor, "batch"]]:
-        """PSNR in dB, in RGB, of images colorized with these hints, and of leaving them grey."""
-        return super().measure(images[:, :3], output, network)
-
-    def draw(
-        self,
-        images: UInt8[Tensor, "batch 4 height width"],
-        names: Sequence[str],
-        title: str,
-        network: Backbone,
-        head: nn.Module | None,
-    ) -> Image.Image:
-        """grey | colorized without hints | truth for each image."""
-        return super().draw(images[:, :3], names, title, network, head)
 
 
 def _huber(answer: Tensor, truth: Tensor) -> Tensor:

@@ -96,6 +96,14 @@ class Task(nn.Module, ABC):
 
     # ----------------------------------------------------------------------------------- images to loss
 
+    def annotate(self, images: ImageSource) -> ImageSource:
+        """The images with what the task needs beside them for its cuts, such as masks; by default as they are.
+
+        Raises:
+            ValueError: there is nothing of that kind.
+        """
+        return images
+
     def cut(self, image_size: int, crop_size: int) -> RandomCut:
         """What training cuts out of a picture: by default a random square, mirrored in half of the cases.
 
@@ -123,8 +131,10 @@ class Task(nn.Module, ABC):
         """
 
     @abstractmethod
-    def losses(self, output: Tensor, targets: Any) -> Losses:
-        """The losses of each image, for the answer of the network and of the head behind it."""
+    def losses(self, output: Any, targets: Any) -> Losses:
+        """The losses of each image, for the answer of the network and of the head behind it: a tensor, or those of
+        several heads by name.
+        """
 
     def statistics(self, targets: Any) -> Tensor:
         """What `constant_answer` must know of some images, on their device; it is summed over batches and processes."""
@@ -141,7 +151,7 @@ class Task(nn.Module, ABC):
     # ---------------------------------------------------------------------------------------- validation
 
     def measure(
-        self, images: UInt8[Tensor, "batch *sample"], output: Tensor, network: Backbone
+        self, images: UInt8[Tensor, "batch *sample"], output: Any, network: Backbone
     ) -> dict[str, Float[Tensor, "batch"]]:
         """What validation measures beside the losses, one number per image by name."""
         return {}

@@ -39,6 +39,7 @@ RIVALS = {
     "hue_chroma_colorization": ({"bins": 8}, ("larsson", {}), 150, 1e-3),
     "uv_colorization": ({}, ("dahl", {}), 150, 3e-3),
     "rgb_colorization": ({}, ("deoldify", {}), 60, 2e-3),
+    "scene_context_colorization": ({}, ("scene_context", {}), 150, 3e-3),
     "vicreg": ({"hidden": 64, "projected": 16}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
 }
 SIZES = {"image_size": 80, "crop_size": 72}

@@ -11,13 +11,11 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pretext.images.image_file import BrokenImageError
+from pretext.images.masks import MASK_MODES, VOID, read_mask
 from pretext.images.torchvision_images import DatasetSource
 from transfer.data.checking import Purpose, Split, open_data_set, open_listed, open_splits, read_all
 from transfer.segmentation.config import SegmentationDataConfig
 from transfer.segmentation.layouts import BACKGROUND, Listing, list_split
-
-VOID = 255
-MASK_MODES = ("1", "L", "P")  # Pillow's: one channel of up to 8 bits, and indices of a palette
 
 LabelledPicture = tuple[Image.Image, UInt8[np.ndarray, "height width"]]
 """A picture in RGB, and the indices of its pixels' classes, VOID where they have none."""
@@ -136,23 +134,6 @@ def open_segmentation(
             f"split that shows every class, or give data.classes ({VOID} in a mask is void and no class)"
         )
     return splits, tested
-
-
-def read_mask(path: Path) -> UInt8[np.ndarray, "height width"]:
-    """The labels in a mask; raises ValueError if there is none or it is a picture of another kind."""
-    try:
-        with Image.open(path) as mask:
-            kind, mode = mask.format, mask.mode
-            if kind == "PNG" and mode in MASK_MODES:
-                return np.array(mask).astype(np.uint8)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing, but its image is listed") from None
-    except Exception as error:  # Pillow lets through whatever its parsers trip over
-        raise ValueError(f"{path} cannot be read as a mask ({error})") from error
-    raise ValueError(
-        f"{path} is a {kind} of mode {mode}, expected a PNG of one 8-bit channel, or with a palette, whose values are "
-        "the labels: write each pixel's class as its number, not as a colour, and without alpha"
-    )
 
 
 def overlap(train: Iterable[SegmentationImages], test: SegmentationImages) -> int:

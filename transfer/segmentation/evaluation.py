@@ -11,10 +11,11 @@ from torch import Tensor
 from torchvision.transforms.functional import pil_to_tensor
 from torchvision.utils import draw_segmentation_masks
 
+from pretext.images.masks import VOID
 from pretext.runtime.distributed import World
 from transfer.data.voc import voc_colour
 from transfer.prediction_gallery import NUM_IMAGES, prediction_gallery
-from transfer.segmentation.data import VOID, SegmentationImages
+from transfer.segmentation.data import SegmentationImages
 from transfer.segmentation.layouts import BACKGROUND
 
 METRICS = ("mIoU", "mAcc", "aAcc")

@@ -14,6 +14,7 @@ from PIL import Image
 
 import transfer
 from pretext.images.image_file import open_rgb
+from pretext.images.masks import read_mask
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.runtime.command_line import RunFailedError, StoppedError
 from tests.end_to_end.small_run import TORCHRUN, finish, start
@@ -23,7 +24,7 @@ from transfer.config import BackboneConfig
 from transfer.data.sample_voc import CLASSES
 from transfer.results import read_records
 from transfer.segmentation.config import SegmentationDataConfig, SegmentConfig
-from transfer.segmentation.data import open_segmentation, read_mask
+from transfer.segmentation.data import open_segmentation
 from transfer.segmentation.protocols import SegmentationProtocol, resolve_protocol
 from transfer.segmentation.run import run as segment
 
