@@ -31,6 +31,15 @@ from pretext.weights_file import find_weights, flatten_tensors, is_named, read_s
 
 # Name -> file inside the package; the card of each is docs/weights.md.
 SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "eccv16-photographs.safetensors"}
+# A telling key of weights that are refused -> what they are, and how they are used.
+OTHER_WEIGHTS = {
+    "features.0.weight": (
+        "a classifier such as VGG-16, which does not colorize: give it as --init to a training of dahl"
+    ),
+    "encoder.arch.downsample_layers.0.0.weight": (
+        "DDColor, which is not built in: colorize by its own code, and compare the pictures as --methods.DDColor.folder"
+    ),
+}
 ANSWER_AB = "eccv16, siggraph17, alexnet or resnet50"
 ACCEPTED_MODELS = (
     "a shipped network ({}), a run directory, a checkpoint, a file of `pretext export`, or a published .pth"
@@ -220,6 +229,9 @@ def _from_published(path: Path, contents: Mapping[str, Any]) -> Pretrained:
     if any(is_named(name, "layers.10.layers.0.0.weight_orig") for name in names):
         return _deoldify(path, contents)
     if not any(is_named(name, "model_out.weight") for name in names):
+        for key, advice in OTHER_WEIGHTS.items():
+            if any(is_named(name, key) for name in names):
+                raise ValueError(f"{path} holds {advice}")
         raise ValueError(
             f"{path} is neither of `pretext train` or `pretext export` nor the published weights of eccv16, "
             f"siggraph17 or DeOldify; its first keys are {', '.join(map(str, list(names or contents)[:3]))}"

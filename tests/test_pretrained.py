@@ -143,6 +143,21 @@ def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
     with pytest.raises(ValueError, match=r"other\.pth is neither of `pretext train`.*conv1\.weight"):
         load_pretrained(tmp_path / "other.pth")
     save_file({"w": torch.zeros(3)}, tmp_path / "other.safetensors")
+    torch.save(
+        {"params": {"encoder.arch.downsample_layers.0.0.weight": torch.zeros(2)}}, tmp_path / "ddcolor.pth"
+    )
+    with pytest.raises(ValueError, match=r"ddcolor\.pth holds DDColor.*compare the pictures as --methods"):
+        load_pretrained(tmp_path / "ddcolor.pth")
+    torch.save({"features.0.weight": torch.zeros(2)}, tmp_path / "vgg16.pth")
+    with pytest.raises(ValueError, match=r"holds a classifier such as VGG-16.*--init to a training of dahl"):
+        load_pretrained(tmp_path / "vgg16.pth")
+    for name, kind in (
+        ("release.caffemodel", "a binary file of Caffe"),
+        ("colorize.tfmodel", "of TensorFlow"),
+    ):
+        (tmp_path / name).write_bytes(b"\n\x0eLtoAB")
+        with pytest.raises(ValueError, match=rf"{name} .*{kind}"):
+            load_pretrained(tmp_path / name)
     with pytest.raises(ValueError, match=r"other\.safetensors is neither of .*first keys are w"):
         load_pretrained(tmp_path / "other.safetensors")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "other.safetensors").read_bytes()[:20])

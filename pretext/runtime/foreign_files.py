@@ -23,6 +23,14 @@ _BEGINNINGS = {
     b"\x04\0\0\0\x01\0\0\0\x03\0\0\0v 1": "a file of Torch7 (Lua)",
     b"\x03\0\0\0\x01\0\0\0": "a file of Torch7 (Lua)",
 }
+# What begins in no way of its own, in lower case.
+_SUFFIXES = {
+    ".caffemodel": (
+        "a binary file of Caffe: of colorization_release_v2 there is the same in PyTorch, "
+        "colorization_release_v2-9b330a0b.pth"
+    ),
+    ".tfmodel": "a graph of TensorFlow, as Dahl's: train dahl here, or compare the pictures that it made",
+}
 _TORCH_SAVE = b"l\xfc\x9cF\xf9 j\xa8P\x19"  # near the beginning of what torch.save wrote before version 1.6
 _HEAD = 512  # bytes that are looked at
 
@@ -93,6 +101,8 @@ def describe_other_kind(path: Path) -> str | None:
         head = file.read(_HEAD)
     if not head:
         return "an empty file"
+    if path.suffix.lower() in _SUFFIXES:
+        return _SUFFIXES[path.suffix.lower()]
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     for beginning, kind in _BEGINNINGS.items():
         if text.startswith(beginning):
