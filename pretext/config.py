@@ -113,6 +113,7 @@ class TrainConfig:
     Args:
         task: what is learned: colorization (the paper's rebalanced classification), colorization_regression (L2 on ab),
             hinted_colorization (with a user's hints, of siggraph17), rgb_colorization (L1 on RGB, of deoldify),
+            adversarial_colorization (the same against a critic),
             uv_colorization (L2 on blurred U and V, of dahl),
             hue_chroma_colorization (distributions over hue and chroma, of larsson),
             scene_context_colorization (with masks and a classifier's scenes, of scene_context),

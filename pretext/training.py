@@ -174,8 +174,8 @@ def _train(
             origin = start_from(network, config.init, task)
     sources = sources.annotated(task.annotate)
     torch.manual_seed(config.seed)
-    head = task.head(network.deepest) if task.output is None else None
-    whole: nn.Module = network if head is None else nn.Sequential(network, head)
+    head = task.head(network.deepest)
+    whole = network if head is None else task.join(network, head)
 
     # ----------------------------------------------------------------------------- resume
     # With the step schedule the steps so far were the same for any number of them.

@@ -157,7 +157,7 @@ def _encoder(kind: str, counts: tuple[int, ...], width: float) -> tuple[nn.Seque
 
 
 def _unit(inputs: int, outputs: int, *, attention: bool = False) -> nn.Sequential:
-    more = [_SelfAttention(outputs)] if attention else []
+    more = [SelfAttention(outputs)] if attention else []
     return nn.Sequential(
         _SpectralConv(inputs, outputs, 3), nn.ReLU(inplace=True), nn.BatchNorm2d(outputs), *more
     )
@@ -245,7 +245,7 @@ class _PixelShuffle(nn.Module):
         return F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="replicate"), 2, stride=1)
 
 
-class _SelfAttention(nn.Module):
+class SelfAttention(nn.Module):
     """Positions look at each other (Zhang et al. 2019), as fastai has it: the softmax runs over those that look."""
 
     def __init__(self, channels: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pretext.outside import construct, look_up
+from pretext.tasks.adversarial_colorization import AdversarialColorization
 from pretext.tasks.colorization import Colorization, ColorizationRegression
 from pretext.tasks.cross_channel import LightnessPrediction, SplitBrain
 from pretext.tasks.hinted_colorization import HintedColorization
@@ -24,6 +25,7 @@ TASKS: dict[str, type[Task]] = {
     "colorization_regression": ColorizationRegression,
     "hinted_colorization": HintedColorization,
     "rgb_colorization": RgbColorization,
+    "adversarial_colorization": AdversarialColorization,
     "uv_colorization": UvColorization,
     "hue_chroma_colorization": HueChromaColorization,
     "scene_context_colorization": SceneContextColorization,

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from math import nan
+from math import isnan, nan
 from typing import Any
 
 import torch
@@ -60,17 +60,11 @@ class ColorizingTask(Task):
 
     def describe(self, row: Mapping[str, float]) -> str:
         # Without an image that can be read there are no numbers.
-        known = {
-            name: row.get(f"validation_{name}", nan)
-            for name in ("loss", "constant_answer", "psnr", "psnr_grey")
-        }
-        loss, constant_answer = (
-            f"{known[name]:.{self.loss_digits}f}" for name in ("loss", "constant_answer")
+        loss, answer, psnr_colorized, psnr_grey = (
+            row.get(f"validation_{name}", nan) for name in ("loss", "constant_answer", "psnr", "psnr_grey")
         )
-        return (
-            f"loss {loss} ({self.constant_answer_name}: {constant_answer}), PSNR {known['psnr']:.2f} dB "
-            f"(left grey: {known['psnr_grey']:.2f})"
-        )
+        beside = "" if isnan(answer) else f" ({self.constant_answer_name}: {answer:.{self.loss_digits}f})"
+        return f"loss {loss:.{self.loss_digits}f}{beside}, PSNR {psnr_colorized:.2f} dB (left grey: {psnr_grey:.2f})"
 
     def draw(
         self,

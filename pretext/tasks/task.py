@@ -87,8 +87,15 @@ class Task(nn.Module, ABC):
         """Store in a network what its weights carry for this task."""
 
     def head(self, stage: StageSpec) -> nn.Module | None:
-        """What turns the network's output into the answer, for a deepest stage of this shape; None for nothing."""
+        """What learns beside the network, for a deepest stage of this shape, and stays out of its exports.
+
+        By default it turns the network's output into the answer; None for nothing.
+        """
         return None
+
+    def join(self, network: Backbone, head: nn.Module) -> nn.Module:
+        """Network and head as one module, from what `split` shows to the answer."""
+        return nn.Sequential(network, head)
 
     def has_output_of(self, other: "Task") -> bool:
         """Whether the output layer of a network trained for `other` means the same here, so that it is a start."""
