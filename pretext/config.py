@@ -123,7 +123,8 @@ class TrainConfig:
             temperature.
         run_dir: folder of the run; the same command on the same folder resumes it.
         init: trained network whose weights the run starts from: a shipped network, a run directory, a checkpoint, a
-            file of `pretext export` or a published .pth; null starts from random weights.
+            file of `pretext export` or a published .pth; for dahl, larsson and deoldify also torchvision's VGG-16 or
+            ResNet; null starts from random weights.
         steps: optimiser steps in all; a run with the step schedule can be given more when it is resumed.
         batch_size: images of one step, over all processes.
         accumulation_steps: parts in which each process computes its share of a batch, to save memory.

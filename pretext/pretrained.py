@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from pretext.color.bins import AbBins
 from pretext.config import NetworkConfig
 from pretext.networks import NETWORKS, TIMM, Backbone, Output, build_network
-from pretext.networks.dahl import Dahl
 from pretext.networks.eccv16 import Eccv16
 from pretext.networks.timm_network import TimmNetwork
 from pretext.optional import missing_package
@@ -34,7 +33,7 @@ SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "ec
 # A telling key of weights that are refused -> what they are, and how they are used.
 OTHER_WEIGHTS = {
     "features.0.weight": (
-        "a classifier such as VGG-16, which does not colorize: give it as --init to a training of dahl"
+        "a classifier such as VGG-16, which does not colorize: give it as --init to a training of dahl or larsson"
     ),
     "encoder.arch.downsample_layers.0.0.weight": (
         "DDColor, which is not built in: colorize by its own code, and compare the pictures as --methods.DDColor.folder"
@@ -331,20 +330,20 @@ def start_from(network: Backbone, init: str, task: Task) -> str:
 
     Args:
         network: made for `task`.
-        init: what `load_pretrained` takes; for dahl also torchvision's file of a VGG-16.
+        init: what `load_pretrained` takes; also torchvision's file of a VGG-16 for dahl and larsson, and of its ResNet
+            for deoldify.
 
     Raises:
         FileNotFoundError: there are no such weights.
         ValueError: they are unusable, or of another network.
     """
-    if isinstance(network, Dahl) and (path := Path(init)).suffix == ".pth" and path.is_file():
+    path, of_classifier = Path(init), network.classifier_weights()
+    if of_classifier and path.suffix == ".pth" and path.is_file():
         contents = load_checkpoint(path)
-        if any(is_named(name, "features.0.weight") for name, _ in flatten_tensors(contents)):
-            weights = find_weights(
-                path, contents, network.features.state_dict(prefix="features."), "a VGG-16"
-            )
-            network.load_state_dict(weights, strict=False)
-            return f"its VGG-16 starts from the weights of {init}"
+        telling = list(of_classifier)[len(of_classifier) // 2]  # from where layers have names of their own
+        if any(is_named(name, telling) for name, _ in flatten_tensors(contents)):
+            network.start_from_classifier(find_weights(path, contents, of_classifier, "its classifier"))
+            return f"starts from the classifier of {init}"
     trained = load_pretrained(init)
     theirs, ours = describe_network(trained.network), describe_network(network)
     if theirs != ours:

@@ -149,7 +149,9 @@ def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
     with pytest.raises(ValueError, match=r"ddcolor\.pth holds DDColor.*compare the pictures as --methods"):
         load_pretrained(tmp_path / "ddcolor.pth")
     torch.save({"features.0.weight": torch.zeros(2)}, tmp_path / "vgg16.pth")
-    with pytest.raises(ValueError, match=r"holds a classifier such as VGG-16.*--init to a training of dahl"):
+    with pytest.raises(
+        ValueError, match=r"holds a classifier such as VGG-16.*--init to a training of dahl or larsson"
+    ):
         load_pretrained(tmp_path / "vgg16.pth")
     for name, kind in (
         ("release.caffemodel", "a binary file of Caffe"),

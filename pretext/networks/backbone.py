@@ -1,7 +1,7 @@
 """The contract of every network here: an image in, named stages, and the output that a task asks for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 import torch
@@ -173,6 +173,16 @@ class Backbone(nn.Module, ABC):
                 f"{self.input_multiple}, got {height} x {width}: crop or resize the images"
             )
         return -(-height // self.output_stride), -(-width // self.output_stride)
+
+    def classifier_weights(self) -> dict[str, Tensor]:
+        """What a classifier of torchvision must hold for this network to start from it: its names, and tensors of its
+        shapes; nothing where there is no such classifier.
+        """
+        return {}
+
+    def start_from_classifier(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy those weights."""
+        raise NotImplementedError
 
     def set_bin_centres(self, centres: Float[Tensor, "bins 2"]) -> None:
         """Store the bins' centres, in ab units, if the network's published weights carry them.

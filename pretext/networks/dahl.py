@@ -1,6 +1,6 @@
 """The residual encoder of "Automatic Colorization" (Ryan Dahl, 2016, tinyclouds.org/colorize), on a frozen VGG-16."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import torch
@@ -93,6 +93,13 @@ class Dahl(Backbone):
             finer = self.normalise_maps[number](maps.pop())
             merged = merge(F.interpolate(merged, size=finer.shape[-2:], mode="bilinear") + finer)
             yield f"merged{4 - number}", merged
+
+    def classifier_weights(self) -> dict[str, Tensor]:
+        """The convolutions of torchvision's `vgg16`."""
+        return self.features.state_dict(prefix="features.")
+
+    def start_from_classifier(self, weights: Mapping[str, Tensor]) -> None:
+        self.load_state_dict(weights, strict=False)
 
     def forward(
         self, x: Float[Tensor, "batch 1 height width"]

@@ -3,7 +3,7 @@
 github.com/jantic/DeOldify; the layers are those of its own copy of fastai, whose pixel shuffles always blur.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -19,6 +19,15 @@ ENCODERS = {
     "artistic": ("basic", (3, 4, 6, 3)),
     "stable": ("bottleneck", (3, 4, 23, 3)),
 }  # ResNet-34 and ResNet-101
+
+RESNET_MODULES = {
+    0: "conv1",
+    1: "bn1",
+    4: "layer1",
+    5: "layer2",
+    6: "layer3",
+    7: "layer4",
+}  # torchvision's names
 
 
 class DeOldify(Backbone):
@@ -105,6 +114,16 @@ class DeOldify(Backbone):
         for number, block in enumerate(self.layers[4:8], start=1):
             features = block(features, skips.pop())
             yield f"up{number}", features
+
+    def classifier_weights(self) -> dict[str, Tensor]:
+        """All but the classes of torchvision's `resnet34` or `resnet101`."""
+        own = self._encoder.state_dict()
+        return {f"{RESNET_MODULES[int(name[0])]}{name[1:]}": tensor for name, tensor in own.items()}
+
+    def start_from_classifier(self, weights: Mapping[str, Tensor]) -> None:
+        names = zip(self.classifier_weights(), self._encoder.state_dict(), strict=True)
+        own = {name: weights[theirs] for theirs, name in names if theirs in weights}
+        self._encoder.load_state_dict(own, strict=False)  # only num_batches_tracked may be missing
 
     @property
     def _encoder(self) -> nn.Sequential:

@@ -1,13 +1,13 @@
 """The hypercolumns of "Learning Representations for Automatic Colorization" (Larsson, Maire, Shakhnarovich 2016)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from pretext.networks.backbone import Backbone, Output, StageSpec, scale_channels
+from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Output, StageSpec, scale_channels
 from pretext.networks.initialisation import initialise
 
 BLOCKS = (
@@ -17,6 +17,7 @@ BLOCKS = (
     (512, 512, 512),
     (512, 512, 512),
 )  # of VGG-16, between poolings
+KINDS = ("weight", "bias")
 HYPERCOLUMN_STRIDE = 4  # of the dense map
 
 
@@ -89,6 +90,45 @@ class Larsson(Backbone):
             if name.startswith("fc"):
                 features = F.dropout(features, training=self.training)
             yield name, features
+
+    def classifier_weights(self) -> dict[str, Tensor]:
+        """All but the classes of torchvision's `vgg16`, whose fc6 and fc7 are no convolutions."""
+        weights = {}
+        for name, place in self._vgg_places():
+            for kind, tensor in self.get_submodule(name).state_dict().items():
+                if name == "conv1_1" and kind == "weight":
+                    tensor = tensor.expand(-1, 3, -1, -1)
+                elif name.startswith("fc") and kind == "weight":
+                    tensor = tensor.flatten(1)
+                weights[f"{place}.{kind}"] = tensor
+        return weights
+
+    def start_from_classifier(self, weights: Mapping[str, Tensor]) -> None:
+        """Grey as the classifier sees it is what this network sees, but at the border."""
+        own = {
+            f"{name}.{kind}": weights[f"{place}.{kind}"]
+            for name, place in self._vgg_places()
+            for kind in KINDS
+        }
+        mean, std = (
+            own["conv1_1.weight"].new_tensor(of).view(3, 1, 1) for of in (IMAGENET_MEAN, IMAGENET_STD)
+        )
+        first = own["conv1_1.weight"] / std
+        own["conv1_1.bias"] = own["conv1_1.bias"] - (first * mean).sum((1, 2, 3))
+        own["conv1_1.weight"] = first.sum(1, keepdim=True)
+        shapes = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        self.load_state_dict({name: tensor.view(shapes[name]) for name, tensor in own.items()}, strict=False)
+
+    def _vgg_places(self) -> Iterator[tuple[str, str]]:
+        """The name of each layer, and where it is in torchvision's `vgg16`."""
+        place = 0
+        for name in self.stages:
+            if name.startswith("fc"):
+                yield name, {"fc6": "classifier.0", "fc7": "classifier.3"}[name]
+                continue
+            place += name.endswith("_1") and place > 0  # behind a pooling
+            yield name, f"features.{place}"
+            place += 2
 
     def forward(
         self, x: Float[Tensor, "batch channels height width"]

@@ -45,7 +45,7 @@ def test_its_vgg_starts_from_the_file_of_torchvision_s_and_gives_its_maps(tmp_pa
     torch.save(vgg.state_dict(), tmp_path / "vgg16-397923af.pth")
     network = built(1.0)
     origin = start_from(network, str(tmp_path / "vgg16-397923af.pth"), build_task("uv_colorization", {}))
-    assert origin.startswith("its VGG-16 starts from the weights of")
+    assert origin.startswith("starts from the classifier of")
     luma = torch.rand(1, 1, 32, 48)
     seen = (luma - network.mean) / network.std
     with torch.no_grad():

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
+from torch import nn
+from torchvision.transforms.functional import normalize
 
 import eval_colorization
 import pretext
@@ -17,7 +20,7 @@ import transfer
 from pretext.__main__ import main
 from pretext.images.sample import sample_source
 from pretext.networks import build_network
-from pretext.pretrained import load_pretrained
+from pretext.pretrained import load_pretrained, start_from
 from pretext.rgb_colorizer import rgb_to_yuv, yuv_to_rgb
 from pretext.tasks import build_task
 
@@ -193,3 +196,19 @@ def test_a_trained_one_beats_the_best_single_colour_and_is_reported_and_tested(r
 def test_options_of_bins_are_refused(run):
     with pytest.raises(ValueError, match="answers colours, no distribution to decode; leave out --decoding"):
         pretext.colorize([Image.new("RGB", (8, 8))], run, decoding="mode")
+
+
+@pytest.mark.parametrize(("variant", "resnet"), [("artistic", "resnet34"), ("stable", "resnet101")])
+def test_its_encoder_starts_from_torchvision_s_resnet_and_gives_its_maps(variant, resnet, tmp_path):
+    torch.manual_seed(0)
+    classifier = torchvision.models.get_model(resnet).eval()
+    torch.save(classifier.state_dict(), tmp_path / f"{resnet}.pth")
+    network = build_network("deoldify", output="rgb", args={"variant": variant}).eval()
+    origin = start_from(network, str(tmp_path / f"{resnet}.pth"), build_task("rgb_colorization", {}))
+    assert origin.startswith("starts from the classifier of")
+    luma = torch.rand(1, 1, 64, 64)
+    seen = normalize(luma.expand(-1, 3, -1, -1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    with torch.no_grad():
+        theirs = nn.Sequential(*list(classifier.children())[:-2])(seen)
+        ours = network.forward_stages(luma, ["layer4"])["layer4"]
+    assert (ours - theirs).abs().max() < 1e-3 * theirs.abs().max()

@@ -10,6 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision import models
+from torchvision.transforms.functional import normalize
 
 from pretext.color.hue_chroma import (
     colorized,
@@ -20,7 +22,7 @@ from pretext.color.hue_chroma import (
 )
 from pretext.networks import build_network
 from pretext.networks.larsson import upsampled
-from pretext.pretrained import load_pretrained
+from pretext.pretrained import load_pretrained, start_from
 from pretext.tasks import build_task
 
 
@@ -252,3 +254,28 @@ def test_without_h5py_a_caffe_file_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ValueError, match=r"needs the package h5py.*colorization-benchmark\[caffe\]"):
         load_pretrained(tmp_path / "autocolorize.caffemodel.h5")
+
+
+def test_it_starts_from_torchvision_s_vgg_and_gives_its_maps_of_grey_images(tmp_path):
+    torch.manual_seed(0)
+    vgg = models.vgg16().eval()
+    torch.save(vgg.state_dict(), tmp_path / "vgg16-397923af.pth")
+    with torch.device("meta"):
+        names = dict(build_network("larsson", output=64).named_parameters())
+    network = build_network("larsson", output=None).eval()
+    task = build_task("hue_chroma_colorization", {})
+    origin = start_from(network, str(tmp_path / "vgg16-397923af.pth"), task)
+    assert origin == f"starts from the classifier of {tmp_path / 'vgg16-397923af.pth'}"
+    assert names.keys() >= dict(network.named_parameters()).keys()
+    intensity = torch.rand(1, 1, 64, 96)
+    seen = normalize(intensity.expand(-1, 3, -1, -1), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    with torch.no_grad():
+        stages = network.forward_stages(intensity, network.stages)
+        # Beyond the border is black here, the mean colour there.
+        for name, end, border in (("conv1_1", 2, 1), ("conv2_2", 9, 4), ("conv3_3", 16, 6)):
+            theirs = vgg.features[:end](seen)
+            inside = (..., slice(border, -border), slice(border, -border))
+            torch.testing.assert_close(stages[name][inside], theirs[inside], rtol=1e-3, atol=1e-5)
+    fc6 = vgg.classifier[0]
+    torch.testing.assert_close(network.fc6.weight.flatten(1), fc6.weight)
+    torch.testing.assert_close(network.fc7.bias, vgg.classifier[3].bias)
