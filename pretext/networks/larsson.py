@@ -1,14 +1,17 @@
 """The hypercolumns of "Learning Representations for Automatic Colorization" (Larsson, Maire, Shakhnarovich 2016)."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from pretext.networks.alexnet import AlexNet
 from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Output, StageSpec, scale_channels
 from pretext.networks.initialisation import initialise
+from pretext.spelling import unknown_name
 
 BLOCKS = (
     (64, 64),
@@ -18,6 +21,7 @@ BLOCKS = (
     (512, 512, 512),
 )  # of VGG-16, between poolings
 KINDS = ("weight", "bias")
+BASES = ("vgg16", "alexnet")
 HYPERCOLUMN_STRIDE = 4  # of the dense map
 
 
@@ -33,24 +37,52 @@ class Larsson(Backbone):
     Stages conv1_1 .. conv5_3, fc6, fc7 are the layers' outputs after ReLU. The names of the parameters are those of the
     published Caffe file.
 
+    In "Colorization as a Proxy Task for Visual Understanding" (Larsson et al. 2017) the layers may be an AlexNet's; here it
+    is `alexnet`, with its stages and its BatchNorm.
+
     Args:
         output: how many bins hue and chroma have together, or None for the stages alone.
         width: factor on every hidden channel count.
+        base: of which the layers are.
+
+    Raises:
+        ValueError: there is no such base, or bins of ab or other colours are asked for.
     """
 
     input = "intensity"
     normalisation = "none: the mean of R, G and B in [0, 1]"
     output_stride = HYPERCOLUMN_STRIDE
 
-    def __init__(self, output: Output = 64, width: float = 1.0) -> None:
+    def __init__(
+        self, output: Output = 64, width: float = 1.0, base: Literal["vgg16", "alexnet"] = "vgg16"
+    ) -> None:
         super().__init__()
+        if base not in BASES:
+            raise ValueError(unknown_name("base of larsson", base, BASES))
         if not isinstance(output, int | None) or (output is not None and output % 2):
             raise ValueError(
                 f"larsson answers as many bins of hue as of chroma, so its output is not {output!r}; train it on the "
                 "task hue_chroma_colorization"
             )
-        self.output, self.width = output, width
+        self.output, self.width, self.base = output, width, base
         self.stages = {}
+        if base == "vgg16":
+            self._add_vgg(width)
+        else:
+            self.alexnet = AlexNet(output=None, width=width, input="intensity")
+            self.stages, self.normalisation = self.alexnet.stages, self.alexnet.normalisation
+        if output:
+            self.widths = [1, *(spec.channels for spec in self.stages.values())]
+            features = scale_channels(1024, width)
+            self.h_fc1 = nn.Conv2d(sum(self.widths), features, kernel_size=1)
+            self.prediction_h = nn.Conv2d(features, output // 2, kernel_size=1)
+            self.prediction_c = nn.Conv2d(features, output // 2, kernel_size=1)
+        initialise(self, nn.Identity())
+        if output:
+            for head in (self.prediction_h, self.prediction_c):
+                nn.init.normal_(head.weight, std=0.1 / head.in_channels**0.5)
+
+    def _add_vgg(self, width: float) -> None:
         arriving = 1
         for level, block in enumerate(BLOCKS):
             for number, count in enumerate(block, start=1):
@@ -64,22 +96,15 @@ class Larsson(Backbone):
         hidden = scale_channels(4096, width)
         self._add("fc6", nn.Conv2d(arriving, hidden, kernel_size=7, padding=3), 2 ** len(BLOCKS))
         self._add("fc7", nn.Conv2d(hidden, hidden, kernel_size=1), 2 ** len(BLOCKS))
-        if output:
-            self.widths = [1, *(spec.channels for spec in self.stages.values())]
-            features = scale_channels(1024, width)
-            self.h_fc1 = nn.Conv2d(sum(self.widths), features, kernel_size=1)
-            self.prediction_h = nn.Conv2d(features, output // 2, kernel_size=1)
-            self.prediction_c = nn.Conv2d(features, output // 2, kernel_size=1)
-        initialise(self, nn.Identity())
-        if output:
-            for head in (self.prediction_h, self.prediction_c):
-                nn.init.normal_(head.weight, std=0.1 / head.in_channels**0.5)
 
     def _add(self, name: str, convolution: nn.Conv2d, stride: int) -> None:
         self.add_module(name, convolution)
         self.stages[name] = StageSpec(convolution.out_channels, stride)
 
     def run_stages(self, x: Tensor) -> Iterator[tuple[str, Tensor]]:
+        if self.base == "alexnet":
+            yield from self.alexnet.run_stages(x[:, :1])
+            return
         features = x[:, :1]
         stride = 1
         for name, spec in self.stages.items():
@@ -93,7 +118,9 @@ class Larsson(Backbone):
 
     def classifier_weights(self) -> dict[str, Tensor]:
         """All but the classes of torchvision's `vgg16`, whose fc6 and fc7 are no convolutions."""
-        weights = {}
+        weights: dict[str, Tensor] = {}
+        if self.base != "vgg16":
+            return weights
         for name, place in self._vgg_places():
             for kind, tensor in self.get_submodule(name).state_dict().items():
                 if name == "conv1_1" and kind == "weight":

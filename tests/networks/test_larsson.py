@@ -25,10 +25,12 @@ from pretext.networks.larsson import upsampled
 from pretext.pretrained import load_pretrained, start_from
 from pretext.tasks import build_task
 
+BASES = pytest.mark.parametrize("base", ["vgg16", "alexnet"])
 
-def built(width=0.125, output=64):
+
+def built(width=0.125, output=64, base="vgg16"):
     torch.manual_seed(0)
-    return build_network("larsson", output=output, width=width).eval()
+    return build_network("larsson", output=output, width=width, args={"base": base}).eval()
 
 
 def test_sizes_are_those_of_the_published_file():
@@ -42,8 +44,17 @@ def test_sizes_are_those_of_the_published_file():
     assert sum(math.prod(shape) for shape in shapes.values()) == 147_041_024
 
 
-def test_stages_have_the_channels_and_strides_that_they_say():
-    network = built()
+def test_on_alexnet_the_layers_are_its_own_behind_the_image():
+    # Larsson et al. (2017): the image, and conv1 at stride 4, conv2 at 8, conv3 to fc7.
+    with torch.device("meta"):
+        network = built(1.0, base="alexnet")
+    assert network.h_fc1.in_channels == 1 + 96 + 256 + 384 + 384 + 256 + 4096 + 4096
+    assert list(network.stages) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7"]
+
+
+@BASES
+def test_stages_have_the_channels_and_strides_that_they_say(base):
+    network = built(base=base)
     with torch.no_grad():
         for name, maps in network.forward_stages(torch.rand(1, 1, 64, 96), network.stages).items():
             channels, stride = network.stages[name]
@@ -51,9 +62,10 @@ def test_stages_have_the_channels_and_strides_that_they_say():
         assert network(torch.rand(1, 1, 50, 70)).shape == (1, 64, 13, 18)
 
 
-def test_the_dense_map_is_that_of_one_hypercolumn_which_is_never_there():
+@BASES
+def test_the_dense_map_is_that_of_one_hypercolumn_which_is_never_there(base):
     # Larsson et al. (2016), section 3: all layers at one resolution, then one layer on all of them.
-    network = built()
+    network = built(base=base)
     image = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         blobs = {"data": image} | network.forward_stages(image, network.stages)
@@ -69,8 +81,9 @@ def test_the_dense_map_is_that_of_one_hypercolumn_which_is_never_there():
         torch.testing.assert_close(network(image), whole, atol=1e-4, rtol=1e-4)
 
 
-def test_places_are_interpolated_between_their_four_positions():
-    network = built().eval()
+@BASES
+def test_places_are_interpolated_between_their_four_positions(base):
+    network = built(base=base)
     image = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     mask = torch.zeros(2, 1, 64, 64)
     places = [(0, 0), (17, 42), (40, 5), (63, 63)]
