@@ -210,8 +210,8 @@ def open_methods(methods: Mapping[str, MethodConfig | LiveMethod], device: torch
             if method.model not in pretrained:
                 pretrained[method.model] = load_pretrained(method.model)
             network = pretrained[method.model]
-            answers_bins = isinstance(network.colorizing, ColorizationTask) and network.bins is not None
-            if not answers_bins and method.decoding != "annealed_mean":
+            regresses = isinstance(network.colorizing, ColorizationTask) and network.bins is None
+            if regresses and method.decoding != "annealed_mean":
                 raise ValueError(
                     f"method {name!r}: {method.model} is a regression network, which has no distribution to decode by "
                     f"{method.decoding}; leave decoding out"
@@ -234,6 +234,8 @@ def _opened_network(
         return _decoded(pretrained, opened[key], config)
     size = config.size or pretrained.image_size
     colorizer = pretrained.colorizing.colorizer(pretrained.network.to(device), size)
+    if config.decoding != "annealed_mean":
+        colorizer.decode_by(config.decoding)
     trained = TrainedNetwork(**_identity(pretrained, config))
     return replace(
         _function(trained.name, colorizer),
@@ -282,13 +284,17 @@ def _decoding(colorizer: Colorizer) -> str:
 
 
 def all_decodings(model: str) -> dict[str, MethodConfig]:
-    """The methods that `model` stands for: every decoding of its distribution, or its regression.
+    """The methods that `model` stands for: every decoding of its distributions, or its regression.
 
     Raises as `load_pretrained`.
     """
-    if load_pretrained(model).bins is None:
-        return {"regression": MethodConfig(model=model)}
-    annealed = MethodConfig(model=model)
+    pretrained, annealed = load_pretrained(model), MethodConfig(model=model)
+    if not isinstance(pretrained.colorizing, ColorizationTask):
+        others = pretrained.colorizing.colorizer(pretrained.network).decodings
+        own = {"median" if others else "regression": annealed}
+        return own | {decoding: replace(annealed, decoding=decoding) for decoding in others}
+    if pretrained.bins is None:
+        return {"regression": annealed}
     return {
         "annealed mean": annealed,
         "mean": replace(annealed, decoding="mean"),

@@ -232,12 +232,13 @@ def _colorizer(
 ) -> PictureColorizer:
     """The colorizer that these options ask for; raises ValueError for one that has no effect."""
     if not isinstance(pretrained.colorizing, ColorizationTask):
-        for name, value in (("decoding", decoding), ("temperature", temperature), ("top_k", top_k)):
-            if value is not None:
-                raise ValueError(
-                    f"{pretrained.origin} answers colours, no distribution to decode; leave out --{name}"
-                )
-        return pretrained.colorizing.colorizer(pretrained.network, size or pretrained.image_size)
+        for name, number in (("temperature", temperature), ("top_k", top_k)):
+            if number is not None:
+                raise ValueError(f"{pretrained.origin} has no use for --{name}; leave it out")
+        colorizer = pretrained.colorizing.colorizer(pretrained.network, size or pretrained.image_size)
+        if decoding is not None:
+            colorizer.decode_by(decoding)
+        return colorizer
     chosen = decoding or "annealed_mean"
     needed = {"temperature": "annealed_mean", "top_k": "top_k_mean"}
     given = {"decoding": decoding, "temperature": temperature, "top_k": top_k}

@@ -62,18 +62,26 @@ class Colorizer:
             raise ValueError(
                 f"top_k must be between 1 and the number of bins, {len(bins.centres)}, but is {top_k}"
             )
+        self.network, self.bins, self.size = network, bins, size
+        self.temperature, self.top_k = temperature, top_k
+        self.decode_by(decoding)
+
+    @property
+    def decodings(self) -> tuple[Decoding, ...]:
+        """Those of a distribution over bins."""
+        return ("annealed_mean", "mean", "mode", "top_k_mean")
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """Decode distributions so from now on; without bins it has no effect. Raises ValueError for another one."""
         decoders: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-            "annealed_mean": partial(annealed_mean, temperature=temperature),
+            "annealed_mean": partial(annealed_mean, temperature=self.temperature),
             "mean": partial(annealed_mean, temperature=1.0),
             "mode": mode,
-            "top_k_mean": partial(top_k_mean, k=top_k),
+            "top_k_mean": partial(top_k_mean, k=self.top_k),
         }
         if decoding not in decoders:
             raise ValueError(unknown_name("decoding", decoding, decoders))
-        self._decode = decoders[decoding]
-        self.network, self.bins, self.size = network, bins, size
-        self.decoding: Decoding = decoding
-        self.temperature, self.top_k = temperature, top_k
+        self._decode, self.decoding = decoders[decoding], decoding
 
     def predict_ab(
         self, lightness: Float[Tensor, "batch 1 height width"]

@@ -7,9 +7,17 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from pretext.color.hue_chroma import colorized, decode_chroma, hue_directions
+from pretext.color.hue_chroma import (
+    colorized,
+    hue_directions,
+    likeliest_chroma,
+    likeliest_directions,
+    mean_chroma,
+    median_chroma,
+)
 from pretext.color.lab import rgb_to_lab
 from pretext.colorizer import to_8_bits
+from pretext.config import Decoding
 from pretext.networks.larsson import HYPERCOLUMN_STRIDE, upsampled
 from pretext.picture_colorizer import WholePictureColorizer, as_picture
 
@@ -20,16 +28,26 @@ class HueChromaColorizer(WholePictureColorizer):
     """Colorizes pictures with a network from intensity to hue and chroma.
 
     A picture is made smaller, so that its short side is half of a square's, and laid into its middle, on black. Hue is
-    the mean direction, with chroma fading where hues disagree; chroma is the median. Both are brought to full size, and
-    each pixel to its own intensity.
+    the mean direction, with chroma fading where hues disagree; chroma is the median. By `mean` chroma is the mean, by
+    `mode` both are the likeliest, and nothing fades. Both are brought to full size and each pixel to its own intensity.
 
     Args:
         network, size: see `WholePictureColorizer`; the side of the square is 512 in the released code.
     """
 
-    decoding = "mean hue with fading, median chroma"
-
     multiple = 32
+    decodings = ("mean", "mode")
+    _decoding: Decoding | None = None
+
+    @property
+    def decoding(self) -> str:
+        if self._decoding == "mode":
+            return "likeliest hue and chroma"
+        return f"mean hue with fading, {'mean' if self._decoding == 'mean' else 'median'} chroma"
+
+    def decode_by(self, decoding: Decoding) -> None:
+        super().decode_by(decoding)
+        self._decoding = decoding
 
     def colorized(self, image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
         intensity, _, directions, chroma = self._predict(np.array(image)[None])
@@ -61,7 +79,11 @@ class HueChromaColorizer(WholePictureColorizer):
         top, left = (self.size - rows) // 2, (self.size - columns) // 2
         square = F.pad(small, (left, self.size - columns - left, top, self.size - rows - top))
         hue, chroma = self.network(square).float().chunk(2, dim=1)
-        directions = hue_directions(upsampled(hue.softmax(dim=1), HYPERCOLUMN_STRIDE))
-        median = decode_chroma(upsampled(chroma.softmax(dim=1), HYPERCOLUMN_STRIDE))
+        of_hue, of_chroma = (upsampled(of.softmax(dim=1), HYPERCOLUMN_STRIDE) for of in (hue, chroma))
+        if self._decoding == "mode":
+            directions, decoded = likeliest_directions(of_hue), likeliest_chroma(of_chroma)
+        else:
+            directions = hue_directions(of_hue)
+            decoded = mean_chroma(of_chroma) if self._decoding == "mean" else median_chroma(of_chroma)
         part = (..., slice(top, top + rows), slice(left, left + columns))
-        return intensity, small, directions[part], median[part]
+        return intensity, small, directions[part], decoded[part]

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from pretext.colorizer import require_hints
+from pretext.config import Decoding
 from pretext.hints import Hint
 from pretext.images.image_file import on_white
 from pretext.networks.backbone import Backbone
@@ -24,6 +25,7 @@ class PictureColorizer(Protocol):
         network: which does it.
         size: at which colours are predicted, in pixels.
         decoding: how colours come about, for descriptions.
+        decodings: that `decode_by` takes.
     """
 
     network: Backbone
@@ -31,6 +33,13 @@ class PictureColorizer(Protocol):
 
     @property
     def decoding(self) -> str: ...
+
+    @property
+    def decodings(self) -> tuple[Decoding, ...]: ...
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """Decode the network's answers so from now on. Raises ValueError if it is not one of `decodings`."""
+        ...
 
     def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:
         """Colorize `image` (RGB or RGBA): same size and mode. Raises ValueError for hints that are not taken."""
@@ -50,11 +59,16 @@ class WholePictureColorizer(ABC):
         network: in evaluation mode, on the device where it shall run.
         size: at which colours are predicted, in pixels; the nearest multiple of `multiple` is taken.
 
+    Attributes:
+        multiple: sizes are multiples of it.
+        decodings: that `decode_by` takes.
+
     Raises:
         ValueError: a size below 1.
     """
 
     multiple: int = 1
+    decodings: tuple[Decoding, ...] = ()
 
     def __init__(self, network: Backbone, *, size: int) -> None:
         if size < 1:
@@ -67,6 +81,17 @@ class WholePictureColorizer(ABC):
     @abstractmethod
     def decoding(self) -> str:
         """How colours come about, for descriptions."""
+
+    def decode_by(self, decoding: Decoding) -> None:
+        """Decode the network's answers so from now on.
+
+        Raises:
+            ValueError: it is not one of `decodings`.
+        """
+        if decoding not in self.decodings:
+            network = type(self.network).__name__
+            others = f"give {' or '.join(self.decodings)}, or " if self.decodings else ""
+            raise ValueError(f"{network} answers nothing that is decoded by {decoding}; {others}leave it out")
 
     @torch.inference_mode()
     def __call__(self, image: Image.Image, hints: Sequence[Hint] = ()) -> Image.Image:

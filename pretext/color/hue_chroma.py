@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 FULL_CHROMA_AT = 0.03  # length of `hue_directions`
@@ -49,17 +49,51 @@ def hue_directions(
     So has the released code it, in which full chroma takes a mean of length 0.96 where there are 32 bins.
     """
     bins = probabilities.shape[1]
+    return torch.einsum("bkhw,ck->bchw", probabilities, _circle(probabilities)) / bins
+
+
+def likeliest_directions(
+    probabilities: Float[Tensor, "batch bins height width"],
+) -> Float[Tensor, "batch 2 height width"]:
+    """The direction of the likeliest hue, of length 1, at which nothing fades."""
+    return _circle(probabilities)[:, probabilities.argmax(dim=1)].transpose(0, 1)
+
+
+def _circle(probabilities: Float[Tensor, "batch bins height width"]) -> Float[Tensor, "2 bins"]:
+    bins = probabilities.shape[1]
     angles = 2 * math.pi * (torch.arange(bins, device=probabilities.device) + 0.5) / bins
-    circle = torch.stack([angles.cos(), angles.sin()])
-    return torch.einsum("bkhw,ck->bchw", probabilities, circle) / bins
+    return torch.stack([angles.cos(), angles.sin()])
 
 
-def decode_chroma(
+def median_chroma(
     probabilities: Float[Tensor, "batch bins height width"],
 ) -> Float[Tensor, "batch height width"]:
     """The centre of the bin in which the median lies."""
     below = (probabilities.cumsum(dim=1) < 0.5 * probabilities.sum(dim=1, keepdim=True)).sum(dim=1)
-    return ((below + 0.5) / probabilities.shape[1]).clamp(max=1)
+    return _centre(below, probabilities)
+
+
+def likeliest_chroma(
+    probabilities: Float[Tensor, "batch bins height width"],
+) -> Float[Tensor, "batch height width"]:
+    """The centre of the likeliest bin; the released code has its lower edge."""
+    return _centre(probabilities.argmax(dim=1), probabilities)
+
+
+def mean_chroma(
+    probabilities: Float[Tensor, "batch bins height width"],
+) -> Float[Tensor, "batch height width"]:
+    """The mean of the bins' centres."""
+    bins = probabilities.shape[1]
+    centres = (torch.arange(bins, device=probabilities.device) + 0.5) / bins
+    mass = probabilities.sum(dim=1).clamp_min(1e-12)  # at the border of what was upsampled less than 1
+    return torch.einsum("bkhw,k->bhw", probabilities, centres) / mass
+
+
+def _centre(
+    number: Int[Tensor, "batch height width"], probabilities: Float[Tensor, "batch bins height width"]
+) -> Float[Tensor, "batch height width"]:
+    return ((number + 0.5) / probabilities.shape[1]).clamp(max=1)
 
 
 def colorized(

@@ -37,8 +37,8 @@ class Larsson(Backbone):
     Stages conv1_1 .. conv5_3, fc6, fc7 are the layers' outputs after ReLU. The names of the parameters are those of the
     published Caffe file.
 
-    In "Colorization as a Proxy Task for Visual Understanding" (Larsson et al. 2017) the layers may be an AlexNet's; here it
-    is `alexnet`, with its stages and its BatchNorm.
+    In "Colorization as a Proxy Task for Visual Understanding" (Larsson et al. 2017) the layers may be an AlexNet's:
+    those of `alexnet`, with its BatchNorm.
 
     Args:
         output: how many bins hue and chroma have together, or None for the stages alone.

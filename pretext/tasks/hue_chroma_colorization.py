@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from pretext.color.hue_chroma import colorized, decode_chroma, hue_directions, rgb_to_hue_chroma
+from pretext.color.hue_chroma import colorized, hue_directions, median_chroma, rgb_to_hue_chroma
 from pretext.hue_chroma_colorizer import HueChromaColorizer
 from pretext.networks.backbone import Backbone, Output
 from pretext.tasks.colorizing import ColorizingTask
@@ -159,7 +159,7 @@ class HueChromaColorization(ColorizingTask):
         self, images: UInt8[Tensor, "batch 3 height width"], output: Tensor, network: Backbone
     ) -> Float[Tensor, "batch 3 height width"]:
         hue, chroma = (of.softmax(dim=1) for of in output.float().chunk(2, dim=1))
-        return colorized(hue_directions(hue), decode_chroma(chroma), network.see(images / 255))
+        return colorized(hue_directions(hue), median_chroma(chroma), network.see(images / 255))
 
     def left_grey(
         self, images: UInt8[Tensor, "batch 3 height width"], network: Backbone

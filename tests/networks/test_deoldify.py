@@ -194,8 +194,10 @@ def test_a_trained_one_beats_the_best_single_colour_and_is_reported_and_tested(r
 
 @pytest.mark.slow
 def test_options_of_bins_are_refused(run):
-    with pytest.raises(ValueError, match="answers colours, no distribution to decode; leave out --decoding"):
+    with pytest.raises(ValueError, match="DeOldify answers nothing that is decoded by mode; leave it out"):
         pretext.colorize([Image.new("RGB", (8, 8))], run, decoding="mode")
+    with pytest.raises(ValueError, match="has no use for --temperature"):
+        pretext.colorize([Image.new("RGB", (8, 8))], run, temperature=0.5)
 
 
 @pytest.mark.parametrize(("variant", "resnet"), [("artistic", "resnet34"), ("stable", "resnet101")])

@@ -13,13 +13,20 @@ from torch import nn
 from torchvision import models
 from torchvision.transforms.functional import normalize
 
+import eval_colorization
+import pretext
+from eval_colorization.methods import all_decodings
 from pretext.color.hue_chroma import (
     colorized,
-    decode_chroma,
     hue_chroma_to_rgb,
     hue_directions,
+    likeliest_chroma,
+    likeliest_directions,
+    mean_chroma,
+    median_chroma,
     rgb_to_hue_chroma,
 )
+from pretext.images.sample import sample_source
 from pretext.networks import build_network
 from pretext.networks.larsson import upsampled
 from pretext.pretrained import load_pretrained, start_from
@@ -171,10 +178,50 @@ def test_a_peak_keeps_its_chroma_and_hues_that_disagree_fade_to_grey():
 
 def test_the_chroma_is_the_centre_of_the_median_s_bin():
     probabilities = torch.tensor([0.3, 0.3, 0.2, 0.2]).view(1, 4, 1, 1)
-    assert decode_chroma(probabilities).item() == 1.5 / 4
+    assert median_chroma(probabilities).item() == 1.5 / 4
 
 
 # --------------------------------------------------------------------------------------------------------- the task
+def test_by_mean_and_by_mode_chroma_is_the_mean_or_the_likeliest_and_modes_do_not_fade():
+    # Two hues that oppose each other, one a little likelier; chroma in bins 2 and 20.
+    hue, chroma = torch.zeros(1, 32, 1, 1), torch.zeros(1, 32, 1, 1)
+    hue[0, 4], hue[0, 20], chroma[0, 2], chroma[0, 20] = 0.6, 0.4, 0.25, 0.75
+    assert mean_chroma(chroma).item() == pytest.approx(0.25 * 2.5 / 32 + 0.75 * 20.5 / 32)
+    assert likeliest_chroma(chroma).item() == median_chroma(chroma).item() == 20.5 / 32
+    chroma[0, 2], chroma[0, 20] = 0.45, 0.3
+    chroma[0, 25] = 0.25
+    assert likeliest_chroma(chroma).item() == 2.5 / 32
+    x, y = likeliest_directions(hue)[0, :, 0, 0].tolist()
+    assert math.hypot(x, y) == pytest.approx(1)
+    assert math.atan2(y, x) / (2 * math.pi) == pytest.approx(4.5 / 32)
+    x, y = hue_directions(hue)[0, :, 0, 0].tolist()
+    assert math.hypot(x, y) == pytest.approx(0.2 / 32, abs=1e-6)
+
+
+def test_a_network_is_reported_and_colorizes_by_all_its_decodings(tmp_path):
+    torch.manual_seed(0)
+    task, keys = build_task("hue_chroma_colorization", {}), {"num_workers": 0, "device": "cpu"}
+    sizes = {"image_size": 64, "crop_size": 64, "batch_size": 4}
+    network = built()
+    with torch.no_grad():  # sure of a hue, and of two chromas
+        network.prediction_h.bias[4] = 20.0
+        for number, probability in ((2, 0.45), (20, 0.3), (25, 0.25)):
+            network.prediction_c.bias[number] = 20.0 + math.log(probability)
+    pretext.train(task, network.train(), "sample", run_dir=tmp_path / "run", steps=1, **sizes, **keys)
+    methods = all_decodings(str(tmp_path / "run"))
+    assert list(methods) == ["median", "mean", "mode"]
+    photograph = sample_source("train").open(0).resize((60, 40))
+    pictures = [
+        pretext.colorize([photograph], tmp_path / "run", decoding=decoding, device="cpu")[0].tobytes()
+        for decoding in (None, "mean", "mode")
+    ]
+    assert len(set(pictures)) == 3
+    results = eval_colorization.evaluate(methods, "sample", image_size=48, resamples=10, **keys)
+    assert methods.keys() <= results.summaries.keys()
+    with pytest.raises(ValueError, match="decoded by top_k_mean; give mean or mode, or leave it out"):
+        pretext.colorize([photograph], tmp_path / "run", decoding="top_k_mean", device="cpu")
+
+
 def test_targets_are_histograms_of_the_window_and_the_loss_is_the_divergence():
     task, network = (
         build_task("hue_chroma_colorization", {"bins": 4, "window": 3, "places": 5}),
