@@ -7,7 +7,7 @@ Each table stands between two comments that name it; what is between them is rep
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,15 @@ from typing import Any
 from safetensors import safe_open
 
 from eval_colorization.published import CTEST10K
+from pretext.networks import build_network
 from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
 from pretext.runtime.command_line import read_yaml
 from pretext.runtime.metrics_log import read_metrics
+from pretext.runtime.run_dir import RunDir
+from pretext.tasks import build_task
 from transfer.results import read_records
 from transfer.table.comparison import Row, Table, make_tables
+from transfer.table.provenance import steps_and_seconds
 from transfer.table.published import PASCAL, published_beside
 from transfer.table.words import published_number
 
@@ -38,7 +42,7 @@ METHODS = {
 }
 
 
-PAGES = ("README.md", "docs/weights.md", "docs/transfer.md", "docs/benchmark.md")
+PAGES = ("README.md", "docs/weights.md", "docs/transfer.md", "docs/benchmark.md", "docs/systems.md")
 
 
 def main() -> None:
@@ -121,11 +125,12 @@ def losses() -> str:
 @cache
 def report(name: str) -> dict[str, Any]:
     """A report of `eval_colorization`: method -> metric -> summary."""
-    content = json.loads((DOCS / "weights" / name / "report.json").read_text(encoding="utf-8"))
+    folder = DOCS / "systems" if name == "systems" else DOCS / "weights" / name
+    content = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return {method["name"]: method["summaries"] for method in content["methods"]}
 
 
-def colours(name: str, metrics: dict[str, str]) -> str:
+def colours(name: str, metrics: dict[str, str], shown: Mapping[str, str] = METHODS) -> str:
     """Methods by metrics, each with its 95 % interval over the images."""
 
     def interval(summary: dict[str, Any] | None) -> str:
@@ -144,10 +149,7 @@ def colours(name: str, metrics: dict[str, str]) -> str:
     methods = report(name)
     return table(
         ["", *metrics.values()],
-        [
-            [shown, *(interval(methods[of].get(metric)) for metric in metrics)]
-            for of, shown in METHODS.items()
-        ],
+        [[words, *(interval(methods[of].get(metric)) for metric in metrics)] for of, words in shown.items()],
     )
 
 
@@ -169,6 +171,60 @@ def recognised() -> str:
     return colours(
         "imagenette", {"accuracy": "recognised, %", "auc_rebalanced": "rebalanced AuC, %", "psnr": "PSNR, dB"}
     )
+
+
+# ------------------------------------------------------------------------------------------------------------- systems
+SYSTEMS = {
+    "eccv16-photographs": "Zhang et al. 2016, shipped",
+    "zhang": "Zhang et al. 2016",
+    "larsson": "Larsson et al. 2016",
+    "dahl": "Dahl 2016",
+    "deoldify": "DeOldify's generator",
+    "scene_context": "scene context",
+}
+
+
+def systems_given() -> str:
+    """What each system's training was given."""
+    rows = []
+    for name, words in SYSTEMS.items():
+        run = RunDir(DOCS / "systems" / name)
+        if not run.config.exists():
+            continue
+        config, (steps, seconds) = read_yaml(run.config), steps_and_seconds(run)
+        chosen = config["network"]
+        network = build_network(
+            chosen["name"],
+            output=build_task(config["task"], config["task_args"]).output,
+            width=chosen["width"],
+            args=chosen["args"],
+        )
+        parameters = sum(of.numel() for of in network.parameters() if of.requires_grad)
+        last = [row for row in read_metrics(run.metrics) if "validation_loss" in row][-1]
+        rows.append(
+            [
+                words,
+                f"{chosen['width']:g}",
+                f"{parameters / 1e6:.1f} M",
+                f"{steps:,} x {config['batch_size']}",
+                f"{config['data']['crop_size']} of {config['data']['image_size']}",
+                f"{seconds / 60:.0f}",
+                f"{last['validation_loss']:.4g} ({last['validation_constant_answer']:.4g})",
+            ]
+        )
+    head = ["", "width", "trained weights", "steps", "px", "minutes", "loss (of a constant answer)"]
+    return table(head, rows)
+
+
+def systems_colours() -> str:
+    metrics = {
+        "auc_rebalanced": "rebalanced AuC, %",
+        "auc": "AuC, %",
+        "psnr": "PSNR, dB",
+        "ciede2000": "CIEDE2000",
+        "colourfulness": "colourfulness",
+    }
+    return colours("systems", metrics, {**SYSTEMS, "grey": "grey", "truth": "truth"})
 
 
 # --------------------------------------------------------------------------------------------------------------- study
@@ -459,6 +515,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "segment": partial(by_column, "segment", "CamVid", "mIoU"),
     "masks": masks,
     "detect": partial(by_column, "detect", "Penn-Fudan", "AP50"),
+    "systems-given": systems_given,
+    "systems-colours": systems_colours,
     "benchmark-trainings": benchmark_trainings,
     "benchmark-linear": partial(benchmark_by_column, "linear", "top1"),
     "benchmark-knn": partial(benchmark_by_column, "knn", "top1"),

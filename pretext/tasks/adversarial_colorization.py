@@ -72,20 +72,14 @@ class AdversarialColorization(RgbColorization):
         self, output: dict[str, Tensor], targets: UInt8[Tensor, "batch 3 height width"]
     ) -> Losses:
         """The losses of the network and of the critic, for each image."""
-        (content, *_), counted = self._content(output["rgb"], targets)
+        distances, counted = super().losses(output["rgb"], targets)
         adversarial = _surprise(output["fooled"], is_true=True)
         critic = (_surprise(output["true"], is_true=True) + _surprise(output["false"], is_true=False)) / 2
-        network = adversarial + self.content_weight * content
+        network = adversarial + self.content_weight * distances["loss"]
         learns = critic.mean() < self.critic_below
         network = torch.where(learns, network, network.detach())
-        losses = {"loss_content": content, "loss_adversarial": adversarial, "loss_critic": critic}
+        losses = {"loss_content": distances["loss"], "loss_adversarial": adversarial, "loss_critic": critic}
         return Losses({"loss": network + critic, **losses}, counted)
-
-    def _content(
-        self, rgb: Float[Tensor, "batch 3 height width"], targets: UInt8[Tensor, "batch 3 height width"]
-    ) -> tuple[list[Tensor], Tensor]:
-        by_name, counted = super().losses(rgb, targets)
-        return list(by_name.values()), counted
 
     def constant_answer(
         self, learned: Float[Tensor, "3 levels"], asked: Float[Tensor, "3 levels"]

@@ -86,19 +86,26 @@ def _training_run(results: Path) -> RunDir | None:
 
 
 def _training_in_words(run: RunDir) -> str:
-    """`2,000 steps of 64 images, 14 min on a CPU (2 threads)`: the time of the steps, without validations."""
+    """`2,000 steps of 64 images, 14 min on a CPU (2 threads)`."""
     batch_size = read_yaml(run.config)["batch_size"]
-    seconds, last = 0.0, 0
-    for row in read_metrics(run.metrics):
-        if "images_per_second" in row:
-            seconds += (row["step"] - last) * batch_size / row["images_per_second"]
-            last = row["step"]
+    last, seconds = steps_and_seconds(run)
     environment = run.read_environment()
     hardware = environment.get("gpu") or f"a CPU ({environment.get('cpu_threads')} threads)"
     if (processes := environment.get("processes", 1)) > 1:
         hardware = f"{processes} x {hardware}"
     time = f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.1f} min"
     return f"{last:,} steps of {batch_size} images, {time} on {hardware}"
+
+
+def steps_and_seconds(run: RunDir) -> tuple[int, float]:
+    """How many steps a training has made, and the time that they took, without validations."""
+    batch_size = read_yaml(run.config)["batch_size"]
+    seconds, last = 0.0, 0
+    for row in read_metrics(run.metrics):
+        if "images_per_second" in row:
+            seconds += (row["step"] - last) * batch_size / row["images_per_second"]
+            last = row["step"]
+    return last, seconds
 
 
 def _address(path: Path, out: Path) -> str:
