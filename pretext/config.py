@@ -68,11 +68,13 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimConfig:
-    """Adam and its learning rate.
+    """The optimiser and its learning rate.
 
     Args:
+        optimizer: adam, or sgd.
         lr: base learning rate.
         betas: Adam's decay rates.
+        momentum: SGD's.
         weight_decay: L2 penalty, added to the gradient of the mean loss over positions.
         schedule: `step` follows lr_steps, `cosine` falls to zero at the last step.
         lr_steps: learning rate from a step on, for the step schedule: {200000: 1.0e-5, 375000: 3.0e-6}.
@@ -80,8 +82,10 @@ class OptimConfig:
         clip_norm: largest norm of the whole gradient; null does not clip.
     """
 
+    optimizer: Literal["adam", "sgd"] = "adam"
     lr: float = 3e-5
     betas: tuple[float, float] = (0.9, 0.99)
+    momentum: float = 0.9
     weight_decay: float = 0.0
     schedule: Literal["step", "cosine"] = "step"
     lr_steps: dict[int, float] = field(default_factory=dict)

@@ -214,11 +214,12 @@ def _train(
     )
     torch.backends.cudnn.benchmark = True  # all crops have one size
     whole.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(
-        [p for p in whole.parameters() if p.requires_grad],
-        betas=config.optim.betas,
-        weight_decay=config.optim.weight_decay,
-        fused=True,
+    learned = [p for p in whole.parameters() if p.requires_grad]
+    optim: dict[str, Any] = {"lr": config.optim.lr, "weight_decay": config.optim.weight_decay, "fused": True}
+    optimizer: torch.optim.Optimizer = (
+        torch.optim.Adam(learned, betas=config.optim.betas, **optim)
+        if config.optim.optimizer == "adam"
+        else torch.optim.SGD(learned, momentum=config.optim.momentum, **optim)
     )
     precision = choose_precision(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

@@ -14,6 +14,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pretext.color.bins import AbBins
+from pretext.pretrained import load_pretrained
 from pretext.prior import save_bins
 from pretext.runtime.checkpoint import load_checkpoint
 from tests.end_to_end.small_run import TORCHRUN, small, start, trained
@@ -146,6 +147,19 @@ def test_going_from_one_to_two_processes_in_mid_epoch_shows_the_same_sequence_of
     assert "resumes after step" in output
     assert recorded["uninterrupted"].keys() == set(range(24))
     assert recorded["uninterrupted"] == recorded["interrupted"]
+
+
+def test_sgd_moves_by_the_rate_times_its_sum_of_gradients(tmp_path):
+    options = {"optim__optimizer": "sgd", "optim__lr": 0.01, "optim__momentum": 0.8}
+    run = trained(tmp_path / "run", **options, steps=2, keep_every=1)
+    before, after = (load_checkpoint(run / "checkpoints" / name) for name in ("step_0000001.pt", "last.pt"))
+    assert after["optimizer"]["param_groups"][0]["momentum"] == 0.8
+    learned = [name for name, of in load_pretrained(run).network.named_parameters() if of.requires_grad]
+    assert len(learned) == len(after["optimizer"]["state"]) > 20
+    for name, of in zip(learned, after["optimizer"]["state"].values(), strict=True):
+        torch.testing.assert_close(
+            after["network"][name], before["network"][name] - 0.01 * of["momentum_buffer"]
+        )
 
 
 def test_a_finished_run_given_more_steps_ends_as_one_that_was_given_them_at_once(
