@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from pretext.film.progress import describe_flicker, load_progress, open_record, 
 from pretext.film.smoothing import ColourSmoother, colorized_in_order
 from pretext.images.image_file import file_stamp
 from pretext.picture_colorizer import PictureColorizer
-from pretext.runtime.command_line import RunFailedError
+from pretext.runtime.command_line import RunFailedError, StoppedError
 from pretext.runtime.progress import Progress
 
 SEGMENT = 240  # frames
@@ -38,6 +39,7 @@ def colorize_film(
     Raises:
         ValueError: the film cannot be read (see `Film`), or the segments there are of another colorization.
         RunFailedError: the film breaks off; what comes before is in the target.
+        StoppedError: Ctrl-C came; the segments that were done stay.
     """
     film = Film(source)
     parts = target.with_name(f"{target.name}.parts")
@@ -48,7 +50,13 @@ def colorize_film(
     with Progress(film.num_frames, initial=finished, unit="frame") as progress:
         frames = _colorized(colorizer, smoother, film.frames(finished), progress.advance)
         for number in itertools.count(done):
-            count = film.write_segment(_segment(parts, number), itertools.islice(frames, SEGMENT))
+            try:
+                count = film.write_segment(_segment(parts, number), itertools.islice(frames, SEGMENT))
+            except KeyboardInterrupt:
+                kept = f"{finished} of {film.num_frames} frames of {source} are kept in {parts}"
+                raise StoppedError(
+                    f"stopped; {kept}: the same command resumes there", signal.SIGINT
+                ) from None
             finished += count
             save_progress(_state(parts, number), finished, smoother)
             if count < SEGMENT:

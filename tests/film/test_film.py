@@ -59,7 +59,7 @@ def test_half_a_minute_with_sound_keeps_length_times_size_lightness_and_sound(ha
 
 @pytest.mark.slow
 def test_a_film_killed_in_the_middle_and_resumed_is_identical(
-    half_a_minute, colorized, tmp_path, monkeypatch
+    half_a_minute, colorized, tmp_path, monkeypatch, capsys
 ):
     seen = 0
 
@@ -75,6 +75,7 @@ def test_a_film_killed_in_the_middle_and_resumed_is_identical(
     with monkeypatch.context() as patched:
         patched.setattr(film_colorize, "colorized_in_order", killed)
         assert colorize(half_a_minute, out=tmp_path) == 130
+    assert "stopped; 240 of " in capsys.readouterr().err
     parts = tmp_path / "film.mp4.parts"
     assert {path.name for path in parts.iterdir()} == {
         "colorization.json",
