@@ -31,7 +31,7 @@ from pretext.runtime.command_line import StoppedError, flatten
 from pretext.runtime.distributed import World, choose_precision, join_world
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
 from pretext.runtime.progress import Progress
-from pretext.runtime.run_dir import RunDir, free_keys
+from pretext.runtime.run_dir import RunDir, default_values, free_keys
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
 from pretext.runtime.whole_file import whole_file
@@ -182,7 +182,13 @@ def _train(
     free = free_keys(config) | ({"steps"} if config.optim.schedule == "step" else set())
     because = {"steps": "the cosine schedule depends on it"}
     world.on_main(
-        lambda: folder.prepare(dataclasses.asdict(config), opened, free=free, fixed_because=because)
+        lambda: folder.prepare(
+            dataclasses.asdict(config),
+            opened,
+            free=free,
+            fixed_because=because,
+            defaults=default_values(config),
+        )
     )
     if world.is_main:
         folder.samples.mkdir(exist_ok=True)

@@ -35,13 +35,14 @@ def run_outside_test(test: DownstreamTest, config: Any) -> None:
     Raises:
         ValueError: `config.out` holds another run, or is no folder for a run.
     """
-    from pretext.runtime.run_dir import RunDir, free_keys
+    from pretext.runtime.run_dir import RunDir, default_values, free_keys
     from transfer.results import write_records
 
     is_main = int(os.environ.get("RANK", 0)) == 0
     with ExitStack() as held:
         if is_main:
-            RunDir(config.out).prepare(asdict(config), held, free={"out", "device", *free_keys(config)})
+            free = {"out", "device", *free_keys(config)}
+            RunDir(config.out).prepare(asdict(config), held, free=free, defaults=default_values(config))
         records = function_at(test.run)(config)
         if is_main:
             path = write_records(RunDir(config.out).path, records)

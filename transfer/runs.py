@@ -11,7 +11,7 @@ import torch
 
 from pretext.runtime.checkpoint import load_checkpoint, save_checkpoint
 from pretext.runtime.distributed import World, join_world
-from pretext.runtime.run_dir import RunDir, free_keys
+from pretext.runtime.run_dir import RunDir, default_values, free_keys
 from pretext.spelling import unknown_name
 from transfer.backbone import OpenedBackbone
 from transfer.config import BackboneConfig
@@ -48,7 +48,12 @@ class Run:
         if (results := self.folder.path / FILE).is_dir():
             raise ValueError(f"{results} is a folder, but the results belong there; choose another --out")
         self.world.on_main(
-            lambda: self.folder.prepare(asdict(self.config), self.held, free=free_keys(self.config))
+            lambda: self.folder.prepare(
+                asdict(self.config),
+                self.held,
+                free=free_keys(self.config),
+                defaults=default_values(self.config),
+            )
         )
 
     def finished(self, backbone: Tested, num_images: int) -> list[Record] | None:

@@ -17,7 +17,7 @@ import platform
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ class RunDir:
         *,
         free: Collection[str] = (),
         fixed_because: Mapping[str, str] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         """Create the folders and files of a new run, or check that the run here is of the same `config`.
 
@@ -82,6 +83,7 @@ class RunDir:
             held: when this is closed, other processes may use the folder again.
             free: keys that may differ from those of the run here, such as `data.num_workers`; see `free_keys`.
             fixed_because: key -> why it must not differ, where the user may ask.
+            defaults: key -> its value in runs from before there was this key; see `default_values`.
 
         Raises:
             ValueError: the folder holds a run with another configuration, or files but no run, or another process is
@@ -96,22 +98,26 @@ class RunDir:
                 )
         held.enter_context(run_lock(self.path))
         if self.config.exists():
-            self._refuse_another(config, free, fixed_because or {})
+            self._refuse_another(config, free, fixed_because or {}, defaults or {})
         write_whole(self.config, yaml.safe_dump(dict(config), sort_keys=False))
         write_whole(self.environment, json.dumps(describe_environment(), indent=2))
 
     def _refuse_another(
-        self, config: Mapping[str, Any], free: Collection[str], fixed_because: Mapping[str, str]
+        self,
+        config: Mapping[str, Any],
+        free: Collection[str],
+        fixed_because: Mapping[str, str],
+        defaults: Mapping[str, Any],
     ) -> None:
         try:
-            stored = flatten(read_yaml(self.config))
+            stored = _as_yaml_has(defaults) | flatten(read_yaml(self.config))
             environment = self.read_environment()
         except ValueError as error:
             raise ValueError(
                 f"{self.config} or {self.environment.name} beside it is damaged ({error}); restore it, or choose "
                 "another folder"
             ) from error
-        asked = flatten(yaml.safe_load(yaml.safe_dump(dict(config))))
+        asked = flatten(_as_yaml_has(config))
         folder = environment.get("folder", ".")
         differences = [
             f"{key}: {stored.get(key)!r} there, {asked.get(key)!r} now"
@@ -124,6 +130,11 @@ class RunDir:
                 f"{self.path} holds a run with another configuration ({'; '.join(differences)}), which decides its "
                 "result; choose another folder, or give the same values"
             )
+
+
+def _as_yaml_has(values: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = yaml.safe_load(yaml.safe_dump(dict(values)))
+    return plain
 
 
 def _same_value(stored: Any, stored_folder: str, asked: Any) -> bool:
@@ -165,6 +176,20 @@ def free_keys(config: Any, prefix: str = "") -> set[str]:
         if is_dataclass(value := getattr(config, field.name)):
             free |= free_keys(value, f"{prefix}{field.name}.")
     return free
+
+
+def default_values(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The defaults of a dataclass and of those in it, by their full names: what runs had before a key was new.
+
+    Those that are dictionaries, whose keys are not the class's, are left out.
+    """
+    values: dict[str, Any] = {}
+    for field in fields(config):
+        if is_dataclass(value := getattr(config, field.name)):
+            values |= default_values(value, f"{prefix}{field.name}.")
+        elif field.default is not MISSING:
+            values[prefix + field.name] = field.default
+    return values
 
 
 def describe_environment() -> dict[str, Any]:

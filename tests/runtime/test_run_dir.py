@@ -6,7 +6,7 @@ import yaml
 
 from pretext.config import DataConfig, OptimConfig, TrainConfig
 from pretext.runtime.metrics_log import MetricsLog, read_metrics
-from pretext.runtime.run_dir import RunDir, free_keys
+from pretext.runtime.run_dir import RunDir, default_values, free_keys
 from transfer.detection.config import DetectionDataConfig
 
 
@@ -87,6 +87,20 @@ def test_another_configuration_is_refused_with_the_difference(tmp_path):
     prepare(run_dir, config(tmp_path))
     with pytest.raises(ValueError, match=r"another configuration \(optim.lr: 3e-05 there, 0.001 now\)"):
         prepare(run_dir, config(tmp_path, optim=OptimConfig(lr=1e-3)))
+
+
+def test_a_run_from_before_a_key_has_its_default(tmp_path):
+    run_dir, before = RunDir(tmp_path / "run"), config(tmp_path)
+    prepare(run_dir, before)
+    stored = yaml.safe_load(run_dir.config.read_text())
+    del stored["optim"]["betas"], stored["seed"]
+    run_dir.config.write_text(yaml.safe_dump(stored))
+    prepare(run_dir, before, defaults=default_values(before))
+    assert yaml.safe_load(run_dir.config.read_text())["optim"]["betas"] == [0.9, 0.99]
+    run_dir.config.write_text(yaml.safe_dump(stored))
+    changed = config(tmp_path, optim=OptimConfig(betas=(0.5, 0.99)))
+    with pytest.raises(ValueError, match=r"betas: \[0.9, 0.99\] there, \[0.5, 0.99\] now"):
+        prepare(run_dir, changed, defaults=default_values(changed))
 
 
 def test_a_folder_with_other_files_is_not_taken_for_a_run(tmp_path):
