@@ -218,7 +218,8 @@ class ColorizeConfig:
         images: files or folders; files may be films.
         out: folder for the colorized images.
         weights: shipped network, run directory, checkpoint, .safetensors or published .pth.
-        decoding: of a distribution into a colour; null takes annealed_mean.
+        decoding: of a distribution into a colour; null takes annealed_mean, of larsson the mean hue and median chroma,
+            for which there are also mean and mode.
         temperature: of the annealed mean; null takes the run's, else 0.38.
         top_k: bins of top_k_mean; null takes 5.
         size: pixels at which colours are predicted; null takes the image_size of the training, else 256.
