@@ -424,7 +424,10 @@ def _train(
         "checkpoint": folder.last_checkpoint,
         "the best": folder.best_checkpoint,
     }
-    progress.say("\n".join(f"{kind:<11} {path}" for kind, path in made.items() if path.exists()))
+    # The others wait here until the last checkpoint, which they open next, is written.
+    world.on_main(
+        lambda: progress.say("\n".join(f"{kind:<11} {path}" for kind, path in made.items() if path.exists()))
+    )
 
 
 def _refuse_another(state: Mapping[str, Any], config: TrainConfig, images: ImageSource) -> None:
