@@ -40,7 +40,7 @@ RIVALS = {
     "uv_colorization": ({}, ("dahl", {}), 150, 3e-3),
     "rgb_colorization": ({}, ("deoldify", {}), 60, 2e-3),
     "adversarial_colorization": ({"critic_channels": 16, "critic_below": 0.0}, ("deoldify", {}), 100, 3e-4),
-    "scene_context_colorization": ({}, ("scene_context", {}), 150, 3e-3),
+    "scene_context_colorization": ({"uniform_share": None}, ("scene_context", {}), 60, 1e-2),
     "vicreg": ({"hidden": 64, "projected": 16}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
 }
 SIZES = {"image_size": 80, "crop_size": 72}
