@@ -14,6 +14,7 @@ from pretext.pretrained import SHIPPED_WEIGHTS, load_pretrained
 from pretext.quoted import NOTE, mark
 from pretext.runtime.command_line import read_yaml
 from pretext.runtime.metrics_log import read_metrics
+from pretext.runtime.run_dir import RunDir
 from transfer.backbone import open_backbone
 from transfer.config import BackboneConfig
 from transfer.results import read_records
@@ -97,6 +98,32 @@ def test_its_best_stage_beats_the_best_of_three_random_networks_by_fifteen_point
     best_random = max(value for cell in random.cells.values() for value in cell.values)
     assert all(len(cell.values) == 3 for cell in random.cells.values())
     assert max(cell.mean for cell in shipped.cells.values()) - best_random >= 15
+
+
+def test_the_claims_about_other_systems_are_those_of_their_report():
+    methods = tables.report("systems")
+    assert methods.keys() >= tables.SYSTEMS.keys()
+
+    def value(method, metric):
+        return methods[method][metric]["value"]
+
+    cautious, rebalanced = ("larsson", "dahl", "deoldify"), ("zhang", "scene_context")
+    for name in (*cautious, *rebalanced):
+        run = RunDir(ROOT / "docs" / "systems" / name)
+        rows = [row for row in read_metrics(run.metrics) if "validation_loss" in row]
+        assert rows[-1]["step"] == read_yaml(run.config)["steps"]
+        assert rows[-1]["validation_loss"] < rows[-1]["validation_constant_answer"]
+        assert value(name, "auc_rebalanced") > value("grey", "auc_rebalanced")
+    for name in cautious:
+        assert value(name, "auc") > value("grey", "auc")
+        assert value(name, "psnr") > value("grey", "psnr")
+        assert value(name, "ciede2000") < value("grey", "ciede2000")
+        assert value(name, "colourfulness") < value("truth", "colourfulness") / 2
+        assert value(name, "auc_rebalanced") < min(value(other, "auc_rebalanced") for other in rebalanced)
+    for name in rebalanced:
+        assert value(name, "psnr") < value("grey", "psnr")
+        assert value(name, "colourfulness") > 0.8 * value("truth", "colourfulness")
+    assert value("eccv16-photographs", "auc_rebalanced") - value("zhang", "auc_rebalanced") > 9
 
 
 def test_the_benchmark_s_claims_are_those_of_its_records():
