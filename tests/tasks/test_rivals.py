@@ -39,7 +39,7 @@ RIVALS = {
     "hue_chroma_colorization": ({"bins": 8}, ("larsson", {}), 150, 1e-3),
     "uv_colorization": ({}, ("dahl", {}), 150, 3e-3),
     "rgb_colorization": ({}, ("deoldify", {}), 60, 2e-3),
-    "adversarial_colorization": ({"critic_channels": 16, "critic_below": 0.0}, ("deoldify", {}), 100, 3e-4),
+    "adversarial_colorization": ({"critic_channels": 16, "critic_below": 0.0}, ("deoldify", {}), 40, 3e-4),
     "scene_context_colorization": ({"uniform_share": None}, ("scene_context", {}), 60, 1e-2),
     "vicreg": ({"hidden": 64, "projected": 16}, ("eccv16", {"input": "rgb"}), 60, 1e-3),
 }
