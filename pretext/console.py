@@ -12,6 +12,7 @@ from pretext.cluster.profile import LAUNCH_HELP, wants_cluster
 from pretext.outside import is_outside
 from pretext.runtime.aligned import aligned
 from pretext.runtime.command_line import Command, RunFailedError, StoppedError
+from pretext.runtime.versions import package_version
 from pretext.spelling import unknown_name
 
 EXIT_FAILED = 1
@@ -38,6 +39,9 @@ def run_command(
     if not argv or argv[0] in ("-h", "--help"):
         print(_listing(prog, commands))
         return 0 if argv else EXIT_BAD_INPUT
+    if argv == ["--version"]:
+        print(f"{prog} {package_version('colorization-benchmark')}")
+        return 0
     name, *words = argv
     before, sys.argv = sys.argv, [prog, *argv]  # what environment.json and messages call the command
     try:
@@ -80,5 +84,6 @@ def _listing(prog: str, commands: Mapping[str, Command]) -> str:
     launchable = ", ".join(name for name, command in commands.items() if command.folder)
     cluster = f"\n{launchable} {LAUNCH_HELP}\n" if launchable else ""
     return (
-        f"usage: {prog} COMMAND ...\n\ncommands:\n{table}\n{cluster}\n'{prog} COMMAND --help' explains each."
+        f"usage: {prog} COMMAND ...\n       {prog} --version\n\ncommands:\n{table}\n{cluster}\n"
+        f"'{prog} COMMAND --help' explains each."
     )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ def test_exit_statuses_tell_bad_input_failure_and_signals_apart(capsys):
     assert run_command("pretext", raising(StoppedError("saved", 15)), ["x"]) == 143
     assert run_command("pretext", raising(KeyboardInterrupt()), ["x"]) == 130
     assert "pretext x: error: bad value\n" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_pyproject(pretext):
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert pretext("--version") == (0, f"pretext {project['version']}\n", "")
 
 
 def test_an_unknown_command_is_refused_with_the_nearest_one(pretext):
