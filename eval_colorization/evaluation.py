@@ -73,9 +73,7 @@ def evaluate(
             nothing.
         world: processes that share the work, and a `resume_dir`; None is this one alone. Each returns the results.
         metrics: your own, beside the built-in ones: `module:Name` addresses or `Metric`s.
-        subset, max_images, protocol, image_size, missing, labels, classifier, classifier_weights, title,
-            gallery_images, resamples, seed, batch_size, num_workers, device: see `ReportConfig`. A `Pretrained`
-            network is moved to `device`.
+        subset: this and all that follow are those of `ReportConfig`; a `Pretrained` network is moved to `device`.
 
     Raises:
         ValueError: images, a method, a metric or a folder is not as it must be, or `resume_dir` holds another
