@@ -39,3 +39,27 @@ class ImageSource(Protocol):
     def stamp(self, index: int) -> str:
         """A word that differs when the image of this name is another one."""
         return ""
+
+
+class SameImages(ImageSource):
+    """The images of another source, under their names, opened in another way."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self._source = source
+        self.remark = source.remark
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    @property
+    def group_sizes(self) -> tuple[int, ...]:
+        """As in the source."""
+        return self._source.group_sizes
+
+    def name(self, index: int) -> str:
+        """As in the source."""
+        return self._source.name(index)
+
+    def stamp(self, index: int) -> str:
+        """As in the source."""
+        return self._source.stamp(index)

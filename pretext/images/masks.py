@@ -8,14 +8,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from pretext.images.image_file import BrokenImageError
-from pretext.images.image_source import ImageSource
+from pretext.images.image_source import ImageSource, SameImages
 
 VOID = 255
 MASK_MODES = ("1", "L", "P")  # Pillow's: one channel of up to 8 bits, and indices of a palette
 DECODED_SMALLER = (1, 2, 4, 8)  # times, as `open_rgb` may
 
 
-class MaskedImages(ImageSource):
+class MaskedImages(SameImages):
     """Images with the masks of their names: RGBA pictures whose fourth channel is the class of each pixel, or VOID.
 
     Of `JPEGImages/2007_000032.jpg` the mask is `2007_000032.png` in the first of the folders that has it; an image
@@ -35,7 +35,8 @@ class MaskedImages(ImageSource):
     """
 
     def __init__(self, images: ImageSource, folders: Sequence[Path], num_classes: int) -> None:
-        self._images, self._folders, self._num_classes = images, folders, num_classes
+        super().__init__(images)
+        self._folders, self._num_classes = folders, num_classes
         for folder in folders:
             if not folder.is_dir():
                 raise ValueError(f"there is no folder of masks {folder}")
@@ -44,32 +45,16 @@ class MaskedImages(ImageSource):
         self.remark = f"{images.remark}; {count}" if images.remark else count
 
     def _mask_name(self, index: int) -> PurePosixPath:
-        key = self._images.name(index).rpartition(":")[2]  # behind the name of a shard
+        key = self._source.name(index).rpartition(":")[2]  # behind the name of a shard
         return PurePosixPath(key).with_suffix(".png")
 
     def _mask(self, index: int) -> Path | None:
         name = self._mask_name(index)
         return next((path for folder in self._folders if (path := folder / name).is_file()), None)
 
-    def __len__(self) -> int:
-        return len(self._images)
-
-    @property
-    def group_sizes(self) -> tuple[int, ...]:
-        """As of the images."""
-        return self._images.group_sizes
-
-    def name(self, index: int) -> str:
-        """As of the images."""
-        return self._images.name(index)
-
-    def stamp(self, index: int) -> str:
-        """As of the images."""
-        return self._images.stamp(index)
-
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """The picture with its mask in the same size. Raises BrokenImageError, also where the mask does not fit."""
-        picture, labels = self._images.open(index, short_side), self.labels(index)
+        picture, labels = self._source.open(index, short_side), self.labels(index)
         if labels is None:
             mask = Image.new("L", picture.size, VOID)
         else:

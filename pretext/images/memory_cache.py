@@ -10,12 +10,12 @@ from weakref import finalize
 import numpy as np
 from PIL import Image
 
-from pretext.images.image_source import ImageSource
+from pretext.images.image_source import ImageSource, SameImages
 
 MIB = 2**20
 
 
-class CachedImages(ImageSource):
+class CachedImages(SameImages):
     """A source whose images are decoded when they are first opened, and kept as they were opened.
 
     So every picture has the same bits with and without it. The memory is taken as images come; those that find no room
@@ -31,8 +31,8 @@ class CachedImages(ImageSource):
     """
 
     def __init__(self, source: ImageSource, short_side: int | None, max_bytes: int) -> None:
-        self._source, self._short_side = source, short_side
-        self.remark = source.remark
+        super().__init__(source)
+        self._short_side = short_side
         # Not in /dev/shm, which containers keep small.
         self._file = os.memfd_create("pretext-images")
         os.truncate(self._file, self._table_bytes + max_bytes)
@@ -68,22 +68,6 @@ class CachedImages(ImageSource):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ |= state | {"_file": state["_file"].detach()}
         self._map()
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    @property
-    def group_sizes(self) -> tuple[int, ...]:
-        """As in the source."""
-        return self._source.group_sizes
-
-    def name(self, index: int) -> str:
-        """As in the source."""
-        return self._source.name(index)
-
-    def stamp(self, index: int) -> str:
-        """As in the source."""
-        return self._source.stamp(index)
 
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
         """As the source opened it, or opens it."""
