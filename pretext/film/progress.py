@@ -47,7 +47,8 @@ def load_progress(path: Path, smoother: ColourSmoother, colorizer: PictureColori
 def describe_flicker(smoother: ColourSmoother) -> str:
     """How many shots there were, and how much colours change where the picture does not."""
     before, after = smoother.flicker
+    shots = "1 shot" if smoother.num_shots == 1 else f"{smoother.num_shots} shots"
     return (
-        f"{smoother.num_shots} shots; from frame to frame the colours of what stays change by {after:.2f} ab units, "
-        f"without smoothing by {before:.2f}"
+        f"{shots}; from frame to frame the colours of what stays change by {after:.2f} ab units, without smoothing by "
+        f"{before:.2f}"
     )

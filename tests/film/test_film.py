@@ -133,7 +133,7 @@ def test_smoothing_lowers_the_flicker_and_off_is_each_picture_for_itself(tmp_pat
     for smoothing in (0.0, 0.8):
         assert colorize(folder, out=tmp_path / f"{smoothing}", frames=True, smoothing=smoothing) == 0
         (line,) = (line for line in capsys.readouterr().out.splitlines() if "ab units" in line)
-        assert line.startswith("12 frames, 1 shots")
+        assert line.startswith("12 frames, 1 shot;")
         flicker[smoothing] = [
             float(word) for word in line.replace(",", "").split() if word.replace(".", "", 1).isdigit()
         ][-2:]
