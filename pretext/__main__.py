@@ -1,4 +1,4 @@
-"""`pretext`: train, prior, colorize, export.
+"""`pretext`: train, prior, colorize, export, weights.
 
 Torch is imported only after a command line was understood, so that `--help` and a misspelt key answer at once.
 """
@@ -6,7 +6,7 @@ Torch is imported only after a command line was understood, so that `--help` and
 import sys
 from collections.abc import Sequence
 
-from pretext.config import ColorizeConfig, ExportConfig, PriorConfig, TrainConfig
+from pretext.config import ColorizeConfig, ExportConfig, PriorConfig, TrainConfig, WeightsConfig
 from pretext.console import run_command
 from pretext.runtime.command_line import Command
 
@@ -35,6 +35,12 @@ COMMANDS = {
         run="pretext.export:export_weights",
         help="write a run's weights as safetensors",
         words="model",
+    ),
+    "weights": Command(
+        config=WeightsConfig,
+        run="pretext.describe_weights:describe_weights",
+        help="list the trained networks that there are, or say what is in a file of one",
+        words="models",
     ),
 }
 

@@ -260,3 +260,14 @@ class ExportConfig:
     out: Path | None = None
     precision: Literal["float32", "float16"] = "float32"
     card: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsConfig:
+    """List the trained networks that are shipped and the published files that open, or say what is in some.
+
+    Args:
+        models: shipped networks, run directories, checkpoints, .safetensors or published files to describe.
+    """
+
+    models: list[str] = field(default_factory=list)

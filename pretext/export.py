@@ -53,7 +53,7 @@ def export_weights(config: ExportConfig) -> Path:
         "network_output": json.dumps(network.output),
         "input": f"{INPUTS[network.input]}; the network normalises it itself",
         "normalisation": network.normalisation,
-        "output": _output_in_words(network.output),
+        "output": output_in_words(network.output),
         "output_stride": str(network.output_stride),
         "task": pretrained.task_name,
         "task_args": json.dumps(dict(pretrained.task_args)),
@@ -76,7 +76,7 @@ def export_weights(config: ExportConfig) -> Path:
     return out
 
 
-def _output_in_words(output: Output) -> str:
+def output_in_words(output: Output) -> str:
     """What the numbers are that a network answers with."""
     if isinstance(output, dict):
         return f"several, by name, with their channels: {', '.join(f'{name} {of}' for name, of in output.items())}"

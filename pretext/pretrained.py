@@ -261,7 +261,7 @@ def _assemble(
     config: Mapping[str, Any] | None = None,
 ) -> Pretrained:
     network = build_network(described.name, output=output, width=described.width, args=described.args)
-    weights = find_weights(path, contents, network.state_dict(), _in_words(described))
+    weights = find_weights(path, contents, network.state_dict(), in_words(described))
     network.load_state_dict(weights, strict=False)  # only num_batches_tracked may be missing
     return Pretrained(
         network=network.eval(),
@@ -348,7 +348,7 @@ def start_from(network: Backbone, init: str, task: Task) -> str:
     theirs, ours = describe_network(trained.network), describe_network(network)
     if theirs != ours:
         raise ValueError(
-            f"init: {trained.origin} holds {_in_words(theirs)}, but {_in_words(ours)} is to be trained; set "
+            f"init: {trained.origin} holds {in_words(theirs)}, but {in_words(ours)} is to be trained; set "
             "network.name, network.width and network.args to those of the weights"
         )
     old, new = trained.network.state_dict(), network.state_dict()
@@ -373,7 +373,8 @@ def describe_network(network: Backbone) -> NetworkConfig:
     return NetworkConfig(name=name, width=args.pop("width", 1.0), args=args)
 
 
-def _in_words(network: NetworkConfig) -> str:
+def in_words(network: NetworkConfig) -> str:
+    """`eccv16 (width 0.5)`."""
     args = "".join(f", {key} {value}" for key, value in network.args.items())
     return f"{network.name} (width {network.width:g}{args})"
 

@@ -1,0 +1,54 @@
+"""`pretext weights`: which trained networks there are, and what is in a file of one."""
+
+from pretext.config import WeightsConfig
+from pretext.export import output_in_words
+from pretext.pretrained import SHIPPED_WEIGHTS, Pretrained, describe_network, in_words, load_pretrained
+from pretext.runtime.aligned import aligned
+from pretext.weights_file import read_safetensors
+
+# Published files that `load_pretrained` opens -> whose network is in them.
+PUBLISHED_WEIGHTS = {
+    "colorization_release_v2-9b330a0b.pth": "eccv16 of Zhang, Isola, Efros 2016",
+    "siggraph17-df00044c.pth": "siggraph17 of Zhang et al. 2017, with hints",
+    "ColorizeArtistic_gen.pth": "DeOldify on ResNet-34",
+    "ColorizeStable_gen.pth": "DeOldify on ResNet-101",
+    "ColorizeVideo_gen.pth": "DeOldify on ResNet-101, for films",
+    "autocolorize.caffemodel.h5": "larsson of Larsson, Maire, Shakhnarovich 2016",
+}
+
+
+def describe_weights(config: WeightsConfig) -> None:
+    """Print what is in each of `config.models`, or without any which networks are shipped and which files open.
+
+    Raises:
+        FileNotFoundError, ValueError: see `load_pretrained`.
+    """
+    if config.models:
+        print(
+            "\n\n".join(aligned(list(_facts(load_pretrained(model)).items()), 2) for model in config.models)
+        )
+        return
+    shipped = [(f"  {name}", read_safetensors(path)[1]["title"]) for name, path in SHIPPED_WEIGHTS.items()]
+    published = [(f"  {name}", words) for name, words in PUBLISHED_WEIGHTS.items()]
+    print(f"shipped:\n{aligned(shipped, 2)}\n\npublished files that open here:\n{aligned(published, 2)}")
+    print(
+        "\nand run directories, checkpoints and files of `pretext export`: 'pretext weights FILE' says what is inside"
+    )
+
+
+def _facts(of: Pretrained) -> dict[str, str]:
+    network = of.network
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    task_args = "".join(f", {key} {value}" for key, value in of.task_args.items())
+    stages = ", ".join(f"{name} {channels} / {stride}" for name, (channels, stride) in network.stages.items())
+    return {
+        "file": str(of.path),
+        "network": f"{in_words(describe_network(network))}, {parameters / 1e6:.1f} M parameters",
+        "task": of.task_name + task_args,
+        "steps": "unknown" if of.step is None else f"{of.step:,}",
+        "image size": f"{of.image_size} px",
+        "input": f"{network.input}, seen as {network.normalisation}",
+        "output": f"{output_in_words(network.output)}, at stride {network.output_stride}",
+        "channels / stride": stages,
+        "SHA-256": of.sha256,
+    }
