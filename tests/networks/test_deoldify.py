@@ -200,6 +200,7 @@ def test_options_of_bins_are_refused(run):
         pretext.colorize([Image.new("RGB", (8, 8))], run, temperature=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "resnet"), [("artistic", "resnet34"), ("stable", "resnet101")])
 def test_its_encoder_starts_from_torchvision_s_resnet_and_gives_its_maps(variant, resnet, tmp_path):
     torch.manual_seed(0)

@@ -316,6 +316,7 @@ def test_without_h5py_a_caffe_file_says_how_to_get_it(tmp_path, monkeypatch):
         load_pretrained(tmp_path / "autocolorize.caffemodel.h5")
 
 
+@pytest.mark.slow
 def test_it_starts_from_torchvision_s_vgg_and_gives_its_maps_of_grey_images(tmp_path):
     torch.manual_seed(0)
     vgg = models.vgg16().eval()

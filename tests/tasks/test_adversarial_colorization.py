@@ -82,6 +82,7 @@ def test_the_losses_are_cross_entropies_of_true_and_false():
     assert losses["loss"].item() == pytest.approx(critic + math.log1p(math.exp(1)))
 
 
+@pytest.mark.slow
 def test_a_second_stage_starts_from_the_first_and_moves_it_where_the_critic_is_good_enough(tmp_path):
     torch.manual_seed(0)
     task, network = build_task("rgb_colorization", {}), build_network("deoldify", output="rgb", width=0.125)
@@ -135,6 +136,7 @@ def test_features_are_compared_before_the_last_poolings_with_deoldify_s_weights(
     torch.testing.assert_close(losses["loss"], rgb + expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_on_features_resumes_and_its_checkpoint_holds_no_vgg(vgg, tmp_path):
     for steps in (1, 2):
         task = build_task("rgb_colorization", {"features": str(vgg[0])})

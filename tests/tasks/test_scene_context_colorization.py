@@ -139,6 +139,7 @@ def test_picture_and_mask_are_cut_alike():
     assert without[3].unique().tolist() == [VOID]
 
 
+@pytest.mark.slow
 def test_it_learns_from_masks_and_a_teacher(voc, teacher, tmp_path):
     task = four_headed(voc, teacher[0])
     torch.manual_seed(0)
