@@ -17,14 +17,12 @@ from pretext.library_weights import (
     downloaded_weights,
     named_when_damaged,
 )
+from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
 from pretext.optional import missing_package
 from pretext.spelling import did_you_mean
 from pretext.weights_file import find_weights, flatten_tensors, is_named, read_weights
 
 Prepare = Callable[[Tensor], Tensor]
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Classifier:

@@ -46,7 +46,11 @@ class SameImages(ImageSource):
 
     def __init__(self, source: ImageSource) -> None:
         self._source = source
-        self.remark = source.remark
+
+    @property
+    def remark(self) -> str:  # type: ignore[override]
+        """That of the source."""
+        return self._source.remark
 
     def __len__(self) -> int:
         return len(self._source)

@@ -26,10 +26,6 @@ class MaskedImages(SameImages):
         folders: of the masks.
         num_classes: 0 to one less are the values that masks may have beside VOID.
 
-    Attributes:
-        num_masks: how many images have one.
-        remark: that of the images, and `num_masks`.
-
     Raises:
         ValueError: a folder is missing.
     """
@@ -40,9 +36,17 @@ class MaskedImages(SameImages):
         for folder in folders:
             if not folder.is_dir():
                 raise ValueError(f"there is no folder of masks {folder}")
-        self.num_masks = sum(self._mask(index) is not None for index in range(len(images)))
-        count = f"{self.num_masks} of {len(images)} images have a mask"
-        self.remark = f"{images.remark}; {count}" if images.remark else count
+
+    @property
+    def remark(self) -> str:  # type: ignore[override]
+        """That of the images, and how many have a mask: looked up when it is asked for."""
+        num_masks = sum(map(self.has_mask, range(len(self))))
+        count = f"{num_masks} of {len(self)} images have a mask"
+        return f"{super().remark}; {count}" if super().remark else count
+
+    def has_mask(self, index: int) -> bool:
+        """Whether there is a mask of an image."""
+        return self._mask(index) is not None
 
     def _mask_name(self, index: int) -> PurePosixPath:
         key = self._source.name(index).rpartition(":")[2]  # behind the name of a shard

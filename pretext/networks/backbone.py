@@ -191,6 +191,14 @@ class Backbone(nn.Module, ABC):
         """
 
 
+def imagenet_normalised(
+    rgb: Float[Tensor, "batch 3 height width"],
+) -> Float[Tensor, "batch 3 height width"]:
+    """RGB in [0, 1] as torchvision's classifiers see it."""
+    mean, std = (rgb.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (rgb - mean) / std
+
+
 def output_layer(channels: int, output: Output) -> nn.Module:
     """A 1x1 convolution from `channels` to what `output` asks for; nothing where it asks for no layer.
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from pretext.images.image_source import ImageSource
-from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Output
+from pretext.networks.backbone import IMAGENET_STD, Backbone, Output, imagenet_normalised
 from pretext.rgb_colorizer import USUAL_SIZE, RgbColorizer, with_luma_of
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.tasks.colorizing import ColorizingTask
@@ -95,8 +95,7 @@ class RgbColorization(ColorizingTask):
         if self._vgg is None:  # in a resumed run
             assert self.features is not None
             self._vgg = _open_vgg(Path(self.features).expanduser()).to(answers.device)
-        mean = self.std.new_tensor(IMAGENET_MEAN).view(3, 1, 1)
-        ours, theirs = (answers - mean) / self.std, (truth - mean) / self.std
+        ours, theirs = imagenet_normalised(answers), imagenet_normalised(truth)
         distance = torch.zeros(len(answers), device=answers.device)
         for part, weight in zip(self._vgg, FEATURE_WEIGHTS.values(), strict=True):
             ours = part(ours)

@@ -20,7 +20,7 @@ from pretext.images.image_file import BrokenImageError
 from pretext.images.image_source import ImageSource
 from pretext.images.loader import Cut, RandomCut
 from pretext.images.masks import VOID, MaskedImages
-from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD, Backbone, Output
+from pretext.networks.backbone import Backbone, Output, imagenet_normalised
 from pretext.runtime.checkpoint import load_checkpoint
 from pretext.tasks.colorization import Colorization, ColorizationRegression, ColorizationTask, is_coloured
 from pretext.tasks.task import Losses
@@ -123,7 +123,7 @@ class SceneContextColorization(ColorizationTask):
         if not self.masks:
             return
         masked = self._masked(images)
-        if not masked.num_masks:
+        if not any(map(masked.has_mask, range(len(masked)))):
             raise ValueError(
                 f"none of {len(images)} images of {name} has a mask in {', '.join(self.masks)}: that of "
                 f"{images.name(0)} must have its name, with .png in place of its extension"
@@ -169,8 +169,7 @@ class SceneContextColorization(ColorizationTask):
         if self._classifier is None:
             assert self.teacher is not None
             self._classifier = _open_teacher(Path(self.teacher).expanduser(), self.scenes).to(rgb.device)
-        mean, std = (rgb.new_tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-        probability = self._classifier((rgb - mean) / std).softmax(dim=1)
+        probability = self._classifier(imagenet_normalised(rgb)).softmax(dim=1)
         likeliest, index = probability.topk(min(LIKELIEST_SCENES, self.scenes), dim=1)
         return torch.zeros_like(probability).scatter(1, index, likeliest / likeliest.sum(dim=1, keepdim=True))
 

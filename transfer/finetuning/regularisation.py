@@ -14,14 +14,17 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 from torchvision.transforms import RandomErasing, v2
 
+from pretext.networks.backbone import IMAGENET_MEAN, IMAGENET_STD
 from transfer.data.crops import random_resized_crop
 from transfer.stages import TransferBackbone
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
 ERASED_SHARE = 0.25
 ERASED_AREA, ERASED_ASPECT = (0.02, 1 / 3), (0.3, 1 / 0.3)  # of timm, which MAE's code takes it from
 _RAND_AUGMENT = v2.RandAugment(
-    num_ops=2, magnitude=9, interpolation=v2.InterpolationMode.BILINEAR, fill=[255 * mean for mean in MEAN]
+    num_ops=2,
+    magnitude=9,
+    interpolation=v2.InterpolationMode.BILINEAR,
+    fill=[255 * mean for mean in IMAGENET_MEAN],
 )
 
 
@@ -40,8 +43,8 @@ def augmented_crop(
             top, left, height, width, _ = RandomErasing.get_params(
                 crop, ERASED_AREA, list(ERASED_ASPECT), [0.0]
             )
-            noise = torch.randn(3, height, width) * torch.tensor(STD)[:, None, None]
-            box = 255 * (noise + torch.tensor(MEAN)[:, None, None])
+            noise = torch.randn(3, height, width) * torch.tensor(IMAGENET_STD)[:, None, None]
+            box = 255 * (noise + torch.tensor(IMAGENET_MEAN)[:, None, None])
             crop[:, top : top + height, left : left + width] = box.round().clamp(0, 255).byte()
     return crop
 
