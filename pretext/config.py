@@ -246,19 +246,28 @@ class ColorizeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
-    """Write a run's weights as safetensors, with task, bins, prior and normalisation.
+    """Write a trained network for others to use: its weights, or a graph that needs no code of this project.
 
     Args:
-        model: run directory or checkpoint.
-        out: the file to write; null takes weights.safetensors in the run directory.
-        precision: of the numbers in the file; float16 halves it.
-        card: YAML file of what else its metadata shall say: data, licence, measured figures, ... Values other than
-            strings become JSON.
+        model: run directory, checkpoint, shipped network, or any other file of weights.
+        format: `safetensors`, the weights with task, bins, prior and normalisation; `hub`, a folder as timm and the
+            Hugging Face Hub have it, with a model card; `onnx`; or `torch_export`, a .pt2 file. The graphs of the last
+            two take RGB in [0, 1].
+        out: what to write; null takes weights.safetensors, hub, network.onnx or network.pt2, in the run directory.
+        precision: of the numbers of safetensors and hub; float16 halves the file.
+        outputs: of the graphs of onnx and torch_export: stages by name, `output` (what the network answers) and `ab`
+            (colours in ab units at the size of the images); null takes all stages.
+        size: height and width in pixels of the images of these graphs; null takes images of any size.
+        card: YAML file of what else the metadata shall say: title, data, licence, measured figures, ... Values other
+            than strings become JSON.
     """
 
     model: str
+    format: Literal["safetensors", "hub", "onnx", "torch_export"] = "safetensors"
     out: Path | None = None
     precision: Literal["float32", "float16"] = "float32"
+    outputs: list[str] | None = None
+    size: int | None = None
     card: Path | None = None
 
 

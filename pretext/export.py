@@ -1,15 +1,25 @@
-"""`pretext export`: a run's weights as safetensors, with all that is needed to use them."""
+"""`pretext export`: a trained network for others to use, with all that they need to know of it."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from safetensors.torch import save_file
 
 from pretext.config import ExportConfig
-from pretext.networks.backbone import Output
-from pretext.pretrained import content_hash, describe_network, load_pretrained
+from pretext.describe_weights import facts_of, output_in_words
+from pretext.image_graph import export_graph
+from pretext.model_folder import write_model_folder
+from pretext.pretrained import (
+    MODEL_FILE,
+    Pretrained,
+    content_hash,
+    describe_network,
+    in_words,
+    load_pretrained,
+)
 from pretext.runtime.whole_file import whole_file
 
 INPUTS = {
@@ -21,31 +31,64 @@ INPUTS = {
     "rgb": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",
 }
 
-_OUTPUTS: dict[str | None, str] = {
-    None: "the deepest stage",
-    "ab": "ab / 110",
-    "rgb": "RGB, in [0, 1] and a little beyond",
-    "uv": "U and V of Y'UV, squashed into [0, 1]",
+_NAMES = {
+    "safetensors": "weights.safetensors",
+    "hub": "hub",
+    "onnx": "network.onnx",
+    "torch_export": "network.pt2",
 }
 
 
 def export_weights(config: ExportConfig) -> Path:
-    """Write the weights of a run, or of one of its checkpoints, with task, bins, prior and normalisation as metadata.
+    """Write a trained network as `config.format` says, with task, bins, prior and normalisation as metadata.
 
     Returns:
-        The file written.
+        The file or folder written.
 
     Raises:
         FileNotFoundError: no such model or card.
-        ValueError: the model cannot be opened, or the card is not a mapping, or has a key that is written anyway.
+        ValueError: the model cannot be opened; the card is not a mapping, or has a key that is written anyway; or a key
+            means nothing for the format, or names no output of the network.
+        NotAvailableError: a package is missing.
     """
-    model, out = Path(config.model), config.out
+    is_graph = config.format in ("onnx", "torch_export")
+    for key, refused in (
+        ("outputs", config.outputs is not None and not is_graph),
+        ("size", config.size is not None and not is_graph),
+        ("precision", config.precision != "float32" and is_graph),
+    ):
+        if refused:
+            raise ValueError(f"{key} means nothing for --format {config.format}; leave --{key} out")
     pretrained = load_pretrained(config.model)
-    if out is None:
-        out = (model if model.is_dir() else model.parent) / "weights.safetensors"
+    out = config.out or _folder_of(Path(config.model)) / _NAMES[config.format]
+    metadata = _metadata(pretrained)
+    card = _read_card(config.card, metadata) if config.card else {}
+    metadata |= {
+        key: value.strip() if isinstance(value, str) else json.dumps(value) for key, value in card.items()
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if config.format == "safetensors":
+        _save_weights(pretrained, config.precision, metadata, out)
+    elif config.format == "hub":
+        out.mkdir(exist_ok=True)
+        _save_weights(pretrained, config.precision, metadata, out / MODEL_FILE)
+        written = load_pretrained(out)  # rounded, so of another hash
+        write_model_folder(written, facts_of(written), card, out)
+    else:
+        export_graph(pretrained, config.format, config.outputs, config.size, metadata, out)
+    print(f"{in_words(describe_network(pretrained.network))}, step {pretrained.step} -> {out}")
+    return out
+
+
+def _folder_of(model: Path) -> Path:
+    """Where an export lies unless the user says otherwise: beside what it was made of, or here if that is shipped."""
+    return model if model.is_dir() else model.parent
+
+
+def _metadata(pretrained: Pretrained) -> dict[str, str]:
     network = pretrained.network
     described = describe_network(network)
-    metadata = {
+    return {
         "format": "pt",
         "network": described.name,
         "width": str(described.width),
@@ -61,30 +104,22 @@ def export_weights(config: ExportConfig) -> Path:
         "image_size": str(pretrained.image_size),
         "step": str(pretrained.step),
         "config": json.dumps(pretrained.config),
-        "sha256": "",  # below, of all else
+        "sha256": "",  # of the file's content, when it is written
     }
-    metadata |= _read_card(config.card, metadata) if config.card else {}
+
+
+def _save_weights(pretrained: Pretrained, precision: str, metadata: dict[str, str], out: Path) -> None:
     weights = {
-        name: tensor.to(getattr(torch, config.precision)) if tensor.is_floating_point() else tensor
-        for name, tensor in network.state_dict().items()
+        name: tensor.to(getattr(torch, precision)) if tensor.is_floating_point() else tensor
+        for name, tensor in pretrained.network.state_dict().items()
     }
-    metadata["sha256"] = content_hash(weights, metadata)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    metadata |= {"sha256": content_hash(weights, metadata)}
     with whole_file(out) as temporary:
         save_file(weights, temporary, metadata)
-    print(f"{described.name} (width {described.width:g}, step {pretrained.step}) -> {out}")
-    return out
 
 
-def output_in_words(output: Output) -> str:
-    """What the numbers are that a network answers with."""
-    if isinstance(output, dict):
-        return f"several, by name, with their channels: {', '.join(f'{name} {of}' for name, of in output.items())}"
-    return "logits over the bins" if isinstance(output, int) else _OUTPUTS[output]
-
-
-def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, str]:
-    """The card's metadata; raises as `export_weights` does."""
+def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
+    """The card; raises as `export_weights` does."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no card {path}")
     try:
@@ -98,7 +133,4 @@ def _read_card(path: Path, metadata: dict[str, str]) -> dict[str, str]:
         raise ValueError(
             f"{path} has the keys {', '.join(taken)}, which an export writes itself; rename them"
         )
-    return {
-        str(key): value.strip() if isinstance(value, str) else json.dumps(value)
-        for key, value in card.items()
-    }
+    return {str(key): value for key, value in card.items()}

@@ -30,6 +30,7 @@ from pretext.weights_file import find_weights, flatten_tensors, is_named, read_s
 
 # Name -> file inside the package; the card of each is docs/weights.md.
 SHIPPED_WEIGHTS = {"eccv16-photographs": Path(__file__).parent / "weights" / "eccv16-photographs.safetensors"}
+MODEL_FILE = "model.safetensors"  # in a folder of `pretext export --format hub`
 # A telling key of weights that are refused -> what they are, and how they are used.
 OTHER_WEIGHTS = {
     "features.0.weight": (
@@ -124,9 +125,9 @@ def load_pretrained(model: str | Path) -> Pretrained:
 
     Args:
         model: a name in SHIPPED_WEIGHTS (./NAME is a file of that name), a run directory, one of its checkpoints, a
-            file of `pretext export`, or a published file: `colorization_release_v2-*.pth` (eccv16, with temperature 1),
-            `siggraph17-*.pth` (its regression output), DeOldify's `Colorize*_gen.pth`, or Larsson's
-            `autocolorize.caffemodel.h5`; see `find_weights`.
+            file of `pretext export` or a folder of its `--format hub`, or a published file:
+            `colorization_release_v2-*.pth` (eccv16, with temperature 1), `siggraph17-*.pth` (its regression output),
+            DeOldify's `Colorize*_gen.pth`, or Larsson's `autocolorize.caffemodel.h5`; see `find_weights`.
 
     Raises:
         FileNotFoundError: nothing there; the names and forms that are accepted are listed.
@@ -143,9 +144,12 @@ def load_pretrained(model: str | Path) -> Pretrained:
         suggestion = did_you_mean(str(model), SHIPPED_WEIGHTS)
         raise FileNotFoundError(f"there are no weights {str(model)!r}{suggestion}: give {ACCEPTED_MODELS}")
     if path.is_dir():
-        folder, path = path, RunDir(path).last_checkpoint
-        if not path.exists():
-            raise ValueError(f"{folder} holds no checkpoints/last.pt; train it first, or name a weights file")
+        folder = path
+        path = next(filter(Path.exists, (RunDir(folder).last_checkpoint, folder / MODEL_FILE)), folder)
+        if path == folder:
+            raise ValueError(
+                f"{folder} holds neither checkpoints/last.pt nor {MODEL_FILE}; train it first, or name a weights file"
+            )
     if path.suffix == ".safetensors":
         return _from_safetensors(path)
     if path.suffix == ".h5":

@@ -24,12 +24,18 @@ ADAPTERS = {
     "webdataset": ("pretext.images.shards",),
     "torchmetrics": ("eval_colorization.metrics.perceptual",),
     "torch_fidelity": ("eval_colorization.metrics.perceptual",),
-    "timm": ("eval_colorization.metrics.recognition", "pretext.networks.timm_network"),
+    "timm": (
+        "eval_colorization.metrics.recognition",
+        "pretext.networks.timm_network",
+        "pretext.timm_models",
+    ),
     "starlette": ("eval_colorization.turing.web",),
     "uvicorn": ("eval_colorization.turing.serve",),
     "detectron2": tuple(
         f"transfer.detection.{name}" for name in ("adapter", "loading", "evaluation", "trainer", "run")
     ),
+    "onnx": ("pretext.image_graph",),
+    "onnxscript": ("pretext.image_graph",),
     "h5py": ("pretext.pretrained",),
     "av": ("pretext.film.container",),
     "lightly": ("pretext.tasks.views",),
