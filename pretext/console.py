@@ -45,6 +45,11 @@ def run_command(
     name, *words = argv
     before, sys.argv = sys.argv, [prog, *argv]  # what environment.json and messages call the command
     try:
+        if name == "--completion":
+            from pretext.completion import completion_script  # shtab is needed only here
+
+            print(completion_script(prog, commands, " ".join(words)))
+            return 0
         command = _find(name, commands, from_outside)
         if wants_cluster(words):
             from pretext.cluster.submit import launch  # submitit is needed only here
@@ -84,6 +89,7 @@ def _listing(prog: str, commands: Mapping[str, Command]) -> str:
     launchable = ", ".join(name for name, command in commands.items() if command.folder)
     cluster = f"\n{launchable} {LAUNCH_HELP}\n" if launchable else ""
     return (
-        f"usage: {prog} COMMAND ...\n       {prog} --version\n\ncommands:\n{table}\n{cluster}\n"
+        f"usage: {prog} COMMAND ...\n       {prog} --version\n       {prog} --completion SHELL\n\n"
+        f"commands:\n{table}\n{cluster}\n"
         f"'{prog} COMMAND --help' explains each."
     )

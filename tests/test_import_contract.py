@@ -20,6 +20,7 @@ LEAVES = {
 }
 # Third-party package -> the only modules that may import it.
 ADAPTERS = {
+    "shtab": ("pretext.completion",),
     "submitit": ("pretext.cluster.job", "pretext.cluster.submit"),
     "webdataset": ("pretext.images.shards",),
     "torchmetrics": ("eval_colorization.metrics.perceptual",),

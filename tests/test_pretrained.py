@@ -137,7 +137,9 @@ def test_an_installation_without_the_shipped_file_says_where_it_belongs(monkeypa
 def test_what_is_no_trained_network_is_refused_with_its_name(tmp_path, run):
     with pytest.raises(FileNotFoundError, match=r"there are no weights .*nowhere"):
         load_pretrained(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match=r"holds neither checkpoints/last\.pt nor model\.safetensors; train it"):
+    with pytest.raises(
+        ValueError, match=r"holds neither checkpoints/last\.pt nor model\.safetensors; train it"
+    ):
         load_pretrained(tmp_path)
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth is neither of `pretext train`.*conv1\.weight"):

@@ -14,7 +14,14 @@ LAUNCH_HELP = """on a cluster:
   --wait                  follow the log to the end; the exit status is the job's
   --after JOB             start when that job has ended well
   --sweep KEY=VALUES ...  one run for each combination: optim.lr=1e-5,3e-5 seed=0..4"""
-_FLAG = re.compile(r"--(cluster|dry-run|wait|after|sweep)(?:\.(\w+))?(?:=(.*))?$", re.DOTALL)
+LAUNCH_FLAGS = {
+    "--cluster": True,
+    "--dry-run": False,
+    "--wait": False,
+    "--after": True,
+    "--sweep": True,
+}  # has a value
+_FLAG = re.compile(rf"--({'|'.join(LAUNCH_FLAGS).replace('--', '')})(?:\.(\w+))?(?:=(.*))?$", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)

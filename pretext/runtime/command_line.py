@@ -99,7 +99,7 @@ def parse_config(
     )
     parser.add_argument("--config", action="config", help="the YAML file CONFIG")
     parser.add_class_arguments(config_class)
-    types = _types(config_class)
+    types = key_types(config_class)
     for action in parser._actions:
         if types.get(action.dest) == list[Path]:
             action.metavar = None  # of the key, as for any other; jsonargparse's is half a line of syntax
@@ -140,14 +140,14 @@ def flatten(tree: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _types(config_class: type[Any], prefix: str = "") -> dict[str, Any]:
+def key_types(config_class: type[Any], prefix: str = "") -> dict[str, Any]:
     """Full key -> its declared type, of all keys but those that are dataclasses."""
     hints = get_type_hints(config_class)
     types: dict[str, Any] = {}
     for field in fields(config_class):
         key, hint = prefix + field.name, hints[field.name]
         is_group = isinstance(hint, type) and is_dataclass(hint)
-        types |= _types(hint, f"{key}.") if is_group else {key: hint}
+        types |= key_types(hint, f"{key}.") if is_group else {key: hint}
     return types
 
 
