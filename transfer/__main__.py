@@ -12,7 +12,7 @@ from pretext.console import run_command
 from pretext.outside import import_outside
 from pretext.runtime.command_line import Command
 from transfer.benchmark.config import BenchmarkConfig
-from transfer.config import DoctorConfig, DownstreamTest, SampleVocConfig, TableConfig
+from transfer.config import DoctorConfig, DownstreamTest, ProtocolsConfig, SampleVocConfig, TableConfig
 from transfer.downstream import DOWNSTREAM_TESTS, run_outside_test
 from transfer.features.config import FeaturesConfig
 from transfer.pictures.config import PicturesConfig
@@ -81,6 +81,12 @@ COMMANDS = {
         help="one page to look at networks: filters, maps, nearest neighbours, all images in a plane",
         folder="out",
         saved="index.html",
+    ),
+    "protocols": Command(
+        config=ProtocolsConfig,
+        run="transfer.protocols:print_protocols",
+        help="list the published protocols: whose they are, how they train, where they differ",
+        words="tests",
     ),
     "doctor": Command(
         config=DoctorConfig,

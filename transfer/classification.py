@@ -1,5 +1,6 @@
 """What all tests of classification share: the loss, the measured numbers, and tests repeated during a training."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,16 +25,20 @@ Kind = Literal["area", "11_point"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationProtocol:
+class ClassificationProtocol(ABC):
     """What the published recipes of classification have in common: SGD on crops.
 
     Attributes:
+        source: whose recipe it is.
+        differs: from the source, or where the source's own words and code differ.
         image_size: pixels of an image's short side, before a square of `crop_size` is cut out.
         ten_crop: a test image is scored by the mean over ten crops; else the central one decides.
         batch_size: images of one step, over all processes.
     """
 
     name: str
+    source: str
+    differs: str = ""
     image_size: int = 256
     crop_size: int
     ten_crop: bool = False
@@ -41,6 +46,10 @@ class ClassificationProtocol:
     momentum: float = 0.9
     weight_decay: float
     batch_size: int
+
+    @abstractmethod
+    def recipe(self) -> str:
+        """Training and inputs in one line."""
 
     def test_cut(self) -> Cut:
         """What is cut out of a test image."""

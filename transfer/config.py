@@ -4,7 +4,7 @@ This module imports neither torch nor anything that does, so that `--help` and a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -210,6 +210,17 @@ class TableConfig:
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig:
     """Whether Detectron2 (detect) and mmsegmentation (segment) can be used here, and what to type where they cannot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolsConfig:
+    """List the published protocols: whose they are, how they train, and where they differ from their source.
+
+    Args:
+        tests: linear, finetune, detect or segment; none lists all.
+    """
+
+    tests: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Schedules of detectors and segmentation networks, and how they scale with the batch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from transfer.config import FrameworkConfig
 
@@ -52,6 +53,11 @@ class Schedule:
             if (value := getattr(self, key)) != getattr(published, key)
         }
 
+    def in_words(self, optimizer: str) -> str:
+        """Length and speed in one line."""
+        warmup = f", {self.warmup_steps:,} of them warm-up" if self.warmup_steps else ""
+        return f"{self.steps:,} steps of {self.batch_size} images{warmup}; {optimizer}, learning rate {self.lr:g}"
+
     def described(self, published: "Schedule") -> str:
         """One line, with the published value where this one differs."""
 
@@ -64,16 +70,24 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrameworkProtocol:
+class FrameworkProtocol(ABC):
     """What recipes of detectors and segmentation networks share.
 
     Attributes:
+        source: whose recipe it is.
+        differs: from the source.
         schedule: of the published batch.
         batch_norm: of the backbone: `train`, with statistics over all processes, or `frozen`.
     """
 
+    source: str
+    differs: str = ""
     schedule: Schedule
     batch_norm: Literal["train", "frozen"] = "train"
+
+    @abstractmethod
+    def recipe(self) -> str:
+        """Training and inputs in one line."""
 
     def changes_from(self, published: "FrameworkProtocol") -> dict[str, int | float | str]:
         """The user's overrides of the published recipe, which a result names, but for sizes of images."""
@@ -105,15 +119,14 @@ def overridden(
     ):
         if value < 1:
             raise ValueError(f"{key} is {value}, expected at least 1")
+    of_user: dict[str, Any] = {
+        key: size if isinstance(size, int) else tuple(size) for key, size in sizes.items() if size is not None
+    }
     return replace(
         published,
         schedule=published.schedule.scaled(config.steps, config.batch_size, config.lr),
         batch_norm=config.batch_norm or published.batch_norm,
-        **{
-            key: size if isinstance(size, int) else tuple(size)
-            for key, size in sizes.items()
-            if size is not None
-        },
+        **of_user,
     )
 
 

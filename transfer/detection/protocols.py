@@ -27,10 +27,26 @@ class DetectionProtocol(FrameworkProtocol):
     test_image_size: int
     max_image_size: int
 
+    def recipe(self) -> str:
+        few = (
+            f"{self.image_sizes[0]} to {self.image_sizes[-1]}"
+            if len(self.image_sizes) > 1
+            else self.image_sizes[0]
+        )
+        return "; ".join(
+            [
+                self.schedule.in_words("SGD"),
+                f"weight decay {self.weight_decay:g}",
+                f"short sides of {few} px, {self.test_image_size} in testing",
+                f"{self.boxes_per_image} boxes an image",
+                f"BatchNorm {'trained' if self.batch_norm == 'train' else 'frozen'}",
+            ]
+        )
 
-# Goyal et al. (2019), their published configurations of Fast R-CNN on ResNet-50 C4 (two GPUs of two images); what they
-# leave out has Detectron's defaults.
+
 _GOYAL19_VOC07 = DetectionProtocol(
+    source="Goyal et al. 2019, their published configurations of Fast R-CNN on ResNet-50 C4; what these leave out has "
+    "Detectron's defaults",
     schedule=Schedule(steps=30_000, batch_size=4, lr=2e-3, warmup_steps=500),
     lr_decays={22 / 30: 0.1},
     weight_decay=5e-4,
@@ -42,6 +58,7 @@ _GOYAL19_VOC07 = DetectionProtocol(
 )
 
 _COCO_1X = DetectionProtocol(
+    source="MoCo, He et al. 2020, for COCO, with Detectron2's schedules",
     schedule=Schedule(steps=90_000, batch_size=16, lr=0.02, warmup_steps=1000),
     lr_decays={60 / 90: 0.1, 80 / 90: 0.01},
     weight_decay=1e-4,
@@ -52,10 +69,10 @@ _COCO_1X = DetectionProtocol(
 )
 
 DETECTION_PROTOCOLS = {
-    # Zhang et al. (2016), section 3.2, by way of Krahenbuhl et al. (2016): Fast R-CNN with the scales and solver of
-    # Girshick (2015), 150k steps and a tenth every 50k. Their box head is fc6 and fc7 of the pretrained network, here
-    # it is new.
     "zhang16": DetectionProtocol(
+        source="Zhang, Isola, Efros 2016, section 3.2, by way of Krahenbuhl et al. 2016: Fast R-CNN with the scales "
+        "and solver of Girshick 2015, 150k steps and a tenth every 50k",
+        differs="their box head is fc6 and fc7 of the pretrained network, here it is new",
         schedule=Schedule(steps=150_000, batch_size=2, lr=1e-3),
         lr_decays={1 / 3: 0.1, 2 / 3: 0.01},
         weight_decay=5e-4,
@@ -71,8 +88,8 @@ DETECTION_PROTOCOLS = {
         schedule=Schedule(steps=80_000, batch_size=4, lr=2e-3, warmup_steps=500),
         lr_decays={66 / 80: 0.1},
     ),
-    # He et al. (2020), MoCo: their published pascal_voc_R_50_C4_24k.
     "moco_24k": DetectionProtocol(
+        source="MoCo, He et al. 2020: their published pascal_voc_R_50_C4_24k",
         schedule=Schedule(steps=24_000, batch_size=16, lr=0.02, warmup_steps=100),
         lr_decays={18 / 24: 0.1, 22 / 24: 0.01},
         weight_decay=1e-4,
@@ -81,15 +98,14 @@ DETECTION_PROTOCOLS = {
         test_image_size=800,
         max_image_size=1333,
     ),
-    # MoCo's for COCO, with masks: Detectron2's schedules, BatchNorm trained.
     "coco_1x": _COCO_1X,
     "coco_2x": replace(
         _COCO_1X,
         schedule=replace(_COCO_1X.schedule, steps=180_000),
         lr_decays={120 / 180: 0.1, 160 / 180: 0.01},
     ),
-    # A short recipe of our own, for small images and few of them.
     "plain": DetectionProtocol(
+        source="this project: a short recipe for small images and few of them",
         schedule=Schedule(steps=2000, batch_size=8, lr=0.01, warmup_steps=100),
         lr_decays={3 / 4: 0.1},
         weight_decay=1e-4,

@@ -111,6 +111,23 @@ class LinearProtocol(ClassificationProtocol):
             central_crop, image_size=self.image_size, crop_size=self.crop_size, resample=self.test_resample
         )
 
+    def recipe(self) -> str:
+        lr = f"{self.lr:g}" if not self.learning_rates else f"one of {len(self.learning_rates)}"
+        falls = "cosine" if self.schedule == "cosine" else "in steps" if self.lr_decays else "constant"
+        scaled = f" for {self.lr_batch_size} images" if self.lr_batch_size else ""
+        pooling = "resized" if self.pooling == "resize" else f"{self.pooling} pooling"
+        pooled = f"{pooling} to {self.max_dimensions} features" if self.max_dimensions else "tokens, or means"
+        parts = [
+            f"{self.epochs} epochs of {self.batch_size} images",
+            f"{self.optimizer.upper()}, learning rate {lr}{scaled}, {falls}",
+            f"weight decay {self.weight_decay:g}",
+            f"{'random resized ' if self.random_resized else ''}crops of {self.crop_size} px",
+            pooled,
+            "BatchNorm before the classifier" if self.batch_norm else "no normalisation",
+            "ten crops in testing" if self.ten_crop else "the central crop in testing",
+        ]
+        return "; ".join(parts)
+
     def lr_factor(self, step: int, num_steps: int, batch_size: int) -> float:
         """What the learning rate is multiplied by at `step` of steps of that many images.
 
@@ -139,10 +156,10 @@ class LinearProtocol(ClassificationProtocol):
 LINEAR_PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        # Zhang, Isola, Efros (2016), section 3.2, and its released solver: 140k steps, a tenth every 40k. There conv1
-        # of an AlexNet is 55 x 55 before the resizing; `pretext.networks.alexnet` says why it is 57 x 57 here.
         LinearProtocol(
             name="zhang16",
+            source="Zhang, Isola, Efros 2016, section 3.2, and its released solver",
+            differs="conv1 of an AlexNet is 57 x 57 before it is resized, not 55 x 55, as in the pretraining",
             pooling="resize",
             crop_size=227,
             batch_norm=True,
@@ -152,10 +169,11 @@ LINEAR_PROTOCOLS = {
             epochs=28,
             lr_decays={8: 0.1, 16: 0.01, 24: 0.001},
         ),
-        # Goyal, Mahajan, Gupta, Misra (2019), as in its authors' VISSL: one weight decay for all networks. The paper's
-        # own release decays a ResNet-50 by 1e-4, and its crops are plain, of 227 px for AlexNet.
         LinearProtocol(
             name="goyal19",
+            source="Goyal, Mahajan, Gupta, Misra 2019, as in its authors' VISSL",
+            differs="the paper's own release decays the weights of a ResNet-50 by 1e-4, and its crops are plain, of "
+            "227 px for AlexNet",
             pooling="average",
             kernels={
                 **{
@@ -177,10 +195,10 @@ LINEAR_PROTOCOLS = {
             epochs=28,
             lr_decays={8: 0.1, 16: 0.01, 24: 0.001},
         ),
-        # Caron, Bojanowski, Joulin, Douze (2018) as released: its decay of the learning rate, by
-        # 1 / sqrt(1 + lr x weight decay x step), is below 0.1 % over the whole training and left out.
         LinearProtocol(
             name="deepcluster18",
+            source="Caron, Bojanowski, Joulin, Douze 2018, as released",
+            differs="its decay of the learning rate is below 0.1 % over the whole training and left out",
             pooling="average",
             kernels={(55, 10): (6, 6, 3), (27, 6): (4, 4, 0), (13, 5): (3, 3, 1), (13, 6): (2, 2, 0)},
             crop_size=224,
@@ -191,9 +209,9 @@ LINEAR_PROTOCOLS = {
             batch_size=256,
             epochs=90,
         ),
-        # Gidaris, Singh, Komodakis (2018): learning rates of the paper; normalisation, batch and optimiser as released.
         LinearProtocol(
             name="rotnet18",
+            source="Gidaris, Singh, Komodakis 2018; normalisation, batch and optimiser as released",
             pooling="max",
             crop_size=224,
             batch_norm=True,
@@ -204,10 +222,11 @@ LINEAR_PROTOCOLS = {
             epochs=35,
             lr_decays={5: 0.1, 15: 0.02, 25: 0.004},
         ),
-        # DINO, Caron et al. (2021), and its released evaluation: for ViT-S the class tokens of the last four blocks,
-        # for ViT-B the last class token and the mean of the last patch tokens.
+        # For ViT-S the class tokens of the last four blocks, for ViT-B the last class token and the mean of the last
+        # patch tokens.
         LinearProtocol(
             name="dino21",
+            source="DINO, Caron et al. 2021, and its released evaluation",
             pooling="average",
             max_dimensions=None,
             crop_size=224,
@@ -223,10 +242,10 @@ LINEAR_PROTOCOLS = {
             schedule="cosine",
             lr_by_epoch=True,
         ),
-        # DINOv2, Oquab et al. (2023), and its released evaluation: 13 learning rates for each of four choices of
-        # tokens; 12,500 steps, which are 10 epochs of ImageNet.
+        # 13 learning rates for each of four choices of tokens; 12,500 steps, which are 10 epochs of ImageNet.
         LinearProtocol(
             name="dinov2",
+            source="DINOv2, Oquab et al. 2023, and its released evaluation",
             pooling="average",
             max_dimensions=None,
             crop_size=224,
@@ -243,9 +262,9 @@ LINEAR_PROTOCOLS = {
             epochs=10,
             schedule="cosine",
         ),
-        # MAE, He et al. (2022), and its released evaluation, after MoCo v3: the class token of the last block.
         LinearProtocol(
             name="mae22",
+            source="MAE, He et al. 2022, and its released evaluation, after MoCo v3",
             pooling="average",
             max_dimensions=None,
             crop_size=224,

@@ -60,6 +60,13 @@ class TransformerRecipe:
         return self.min_lr + (peak - self.min_lr) * cosine
 
 
+_AUGMENTATIONS = {
+    "scale_jitter": "crops at random scales",
+    "random_resized": "random resized crops",
+    "rand_augment": "random resized crops with RandAugment",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class FinetuneProtocol(ClassificationProtocol):
     """How a network is trained with labels and tested.
@@ -84,6 +91,19 @@ class FinetuneProtocol(ClassificationProtocol):
     augmentation: Literal["scale_jitter", "random_resized", "rand_augment"] = "random_resized"
     resample: Image.Resampling = Image.Resampling.BILINEAR
     transformer: TransformerRecipe | None = None
+
+    def recipe(self) -> str:
+        length = f"{self.steps:,} steps" if self.steps else f"{self.epochs} epochs"
+        optimizer = "AdamW, layer decay, mixup and CutMix" if self.transformer else "SGD"
+        head = f", of the head {self.head_lr_factor:g} times that" if self.head_lr_factor != 1 else ""
+        parts = [
+            f"{length} of {self.batch_size} images",
+            f"{optimizer}, learning rate {self.lr:g}{head}",
+            f"weight decay {self.weight_decay:g}",
+            f"{_AUGMENTATIONS[self.augmentation]} of {self.crop_size} px",
+            "ten crops in testing" if self.ten_crop else "the central crop in testing",
+        ]
+        return "; ".join(parts)
 
     def num_steps(self, num_images: int) -> int:
         """Steps of the whole training on this many images."""
@@ -141,11 +161,11 @@ class FinetuneProtocol(ClassificationProtocol):
 FINETUNE_PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        # Zhang et al. (2016), section 3.2, by way of Krahenbuhl et al. (2016): the values of their published training
-        # script. Otherwise than there, the ten crops have fixed places and one scale (there they are random), biases
-        # have the learning rate of the weights (there twice that), and there is no dropout.
         FinetuneProtocol(
             name="voc07",
+            source="Zhang, Isola, Efros 2016, section 3.2, by way of Krahenbuhl et al. 2016 and their training script",
+            differs="the ten crops have fixed places and one scale (there they are random), biases have the learning "
+            "rate of the weights (there twice that), and there is no dropout",
             steps=80_000,
             batch_size=16,
             lr=1e-3,
@@ -157,10 +177,10 @@ FINETUNE_PROTOCOLS = {
             augmentation="scale_jitter",
             ten_crop=True,
         ),
-        # 20 epochs with drops after 12 and 16, as for PIRL (Misra and van der Maaten 2020); the faster head and the
-        # weight decay are our choice.
         FinetuneProtocol(
             name="semi_supervised",
+            source="PIRL, Misra and van der Maaten 2020: 20 epochs with drops after 12 and 16",
+            differs="the faster head and the weight decay are this project's choice",
             epochs=20,
             batch_size=256,
             lr=0.01,
@@ -169,10 +189,10 @@ FINETUNE_PROTOCOLS = {
             lr_decays={12 / 20: 0.1, 16 / 20: 0.01},
             crop_size=224,
         ),
-        # MAE, He et al. (2022), and its released code for ViT-B. Otherwise than there, RandAugment's magnitude is 9
-        # without noise, as torchvision has it.
         FinetuneProtocol(
             name="mae22",
+            source="MAE, He et al. 2022, and its released code for ViT-B",
+            differs="RandAugment's magnitude is 9 without noise, as torchvision has it",
             epochs=100,
             batch_size=1024,
             lr=5e-4,
@@ -192,9 +212,9 @@ FINETUNE_PROTOCOLS = {
                 label_smoothing=0.1,
             ),
         ),
-        # A plain recipe of our own.
         FinetuneProtocol(
             name="folder",
+            source="this project: a plain recipe",
             epochs=30,
             batch_size=64,
             lr=0.01,

@@ -41,6 +41,18 @@ class SegmentationProtocol(FrameworkProtocol):
     test_scales: tuple[float, ...] = ()
     loss: Literal["labelled", "all"] = "all"
 
+    def recipe(self) -> str:
+        seen = "test images in such windows" if self.slides else "test images as a whole"
+        return "; ".join(
+            [
+                self.schedule.in_words("AdamW" if self.optimizer == "adamw" else "SGD"),
+                f"weight decay {self.weight_decay:g}",
+                f"head {self.head}",
+                f"crops of {self.crop_size} px, {seen}",
+                f"BatchNorm {'trained' if self.batch_norm == 'train' else 'frozen'}",
+            ]
+        )
+
     @property
     def dropout(self) -> float:
         """Share of the channels before the last convolution that a step leaves out."""
@@ -57,13 +69,23 @@ class SegmentationProtocol(FrameworkProtocol):
         return changes
 
 
+_FCN_20K = SegmentationProtocol(
+    source="mmsegmentation's FCN on VOC2012, with its schedules of 20k and 40k steps",
+    differs="no auxiliary head, and whatever stride the stage has (its ResNets are dilated to stride 8)",
+    schedule=Schedule(steps=20_000, batch_size=16, lr=0.01),
+    image_size=(2048, 512),
+    crop_size=512,
+)
+
 SEGMENTATION_PROTOCOLS = {
-    # Zhang et al. (2016), section 3.2: the FCN-32s AlexNet of Long et al. (2015) for 150k steps, a tenth every 50k. The
-    # learning rate, momentum, weight decay and 20 images a step are those of its published solver (voc-fcn-alexnet),
-    # which adds up the gradients of whole images, each one's loss over its labelled pixels. Ours: dropout drops whole
-    # channels, and only before the last convolution; biases have the learning rate and weight decay of the weights;
-    # images are not padded by 100 pixels. A crop of 500 pixels holds every image of VOC.
+    # The learning rate, momentum, weight decay and 20 images a step are those of the published solver
+    # (voc-fcn-alexnet), which adds up the gradients of whole images, each one's loss over its labelled pixels. A crop
+    # of 500 pixels holds every image of VOC.
     "zhang16": SegmentationProtocol(
+        source="Zhang, Isola, Efros 2016, section 3.2: the FCN-32s AlexNet of Long et al. 2015 for 150k steps, a tenth "
+        "every 50k",
+        differs="dropout drops whole channels, and only before the last convolution; biases have the learning rate and "
+        "weight decay of the weights; images are not padded by 100 pixels",
         schedule=Schedule(steps=150_000, batch_size=20, lr=1e-4),
         lr_drops=(1 / 3, 2 / 3),
         batch_norm="frozen",
@@ -73,17 +95,12 @@ SEGMENTATION_PROTOCOLS = {
         augmentation="none",
         loss="labelled",
     ),
-    # mmsegmentation's FCN on VOC2012 with its schedule_20k and schedule_40k. Ours: no auxiliary head, and whatever
-    # stride the stage has (its ResNets are dilated to stride 8).
-    "fcn_20k": SegmentationProtocol(
-        schedule=Schedule(steps=20_000, batch_size=16, lr=0.01), image_size=(2048, 512), crop_size=512
-    ),
-    "fcn_40k": SegmentationProtocol(
-        schedule=Schedule(steps=40_000, batch_size=16, lr=0.01), image_size=(2048, 512), crop_size=512
-    ),
-    # DINOv2, Oquab et al. (2023), section 7.4, and its released configuration of ADE20K: a linear layer on the last
-    # block, or with `stages` on the last four. Ours: images are not filled up to multiples of a patch.
+    "fcn_20k": _FCN_20K,
+    "fcn_40k": replace(_FCN_20K, schedule=replace(_FCN_20K.schedule, steps=40_000)),
     "dinov2_linear": SegmentationProtocol(
+        source="DINOv2, Oquab et al. 2023, section 7.4, and its released configuration of ADE20K: a linear layer on "
+        "the last block, or with `stages` on the last four",
+        differs="images are not filled up to multiples of a patch",
         schedule=Schedule(steps=40_000, batch_size=16, lr=1e-3, warmup_steps=1500),
         optimizer="adamw",
         power=1.0,
@@ -94,9 +111,11 @@ SEGMENTATION_PROTOCOLS = {
         crop_size=512,
         slides=True,
     ),
-    # A short recipe of our own, for small images and few of them.
     "plain": SegmentationProtocol(
-        schedule=Schedule(steps=2000, batch_size=8, lr=0.01), image_size=(1024, 256), crop_size=224
+        source="this project: a short recipe for small images and few of them",
+        schedule=Schedule(steps=2000, batch_size=8, lr=0.01),
+        image_size=(1024, 256),
+        crop_size=224,
     ),
 }
 
