@@ -4,6 +4,7 @@ The home page is README.md. The reference of commands is made of the dataclasses
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator
 from importlib import import_module
@@ -12,18 +13,22 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from docstring_parser import parse
+from latex2mathml.converter import convert as latex_to_mathml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+EQUATION = re.compile(r"(\$\$?)(.+?)\1")
 PROGRAMS = ("pretext", "eval_colorization", "transfer")
 LINKED = (  # by pages, from outside of docs
     "configs/**/*.yaml",
     "slurm/**/*",
     "benchmarks/results/**/*",
     "pretext/config.py",
+    "pretext/color/*.py",
+    "pretext/networks/eccv16.py",
     "LICENSE",
     "C*",
     "SECURITY.md",
@@ -59,7 +64,24 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def without_folder(link: re.Match[str]) -> str:
         return link[1] if any((of / link[2]).is_dir() for of in (ROOT, DOCS)) else link[0]
 
-    return re.sub(r"\[([^]]*)\]\(([\w/]+)\)", without_folder, markdown)
+    markdown = re.sub(r"\[([^]]*)\]\(([\w/]+)\)", without_folder, markdown)
+    if page.meta.get(
+        "equations"
+    ):  # between dollars, as code hosts draw them; out of Markdown's reach until it is done
+        page.meta["equations"] = [equation[0] for equation in EQUATION.finditer(markdown)]
+        places = itertools.count()
+        markdown = EQUATION.sub(lambda _: f"@equation{next(places)}@", markdown)
+    return markdown
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Equations become MathML, which browsers draw without a script."""
+
+    def drawn(place: re.Match[str]) -> str:
+        dollars, equation = EQUATION.fullmatch(page.meta["equations"][int(place[1])]).groups()  # type: ignore[union-attr]
+        return str(latex_to_mathml(equation, display="block" if dollars == "$$" else "inline"))
+
+    return re.sub(r"@equation(\d+)@", drawn, html)
 
 
 def python_reference() -> str:

@@ -21,6 +21,7 @@ from pretext.runtime.command_line import read_yaml
 from pretext.runtime.metrics_log import read_metrics
 from pretext.runtime.run_dir import RunDir
 from pretext.tasks import build_task
+from transfer.protocols import PROTOCOLS
 from transfer.results import read_records
 from transfer.table.comparison import Row, Table, make_tables
 from transfer.table.provenance import steps_and_seconds
@@ -42,7 +43,14 @@ METHODS = {
 }
 
 
-PAGES = ("README.md", "docs/weights.md", "docs/transfer.md", "docs/benchmark.md", "docs/systems.md")
+PAGES = (
+    "README.md",
+    "docs/weights.md",
+    "docs/transfer.md",
+    "docs/benchmark.md",
+    "docs/systems.md",
+    "docs/protocols.md",
+)
 
 
 def main() -> None:
@@ -460,13 +468,6 @@ def headlines() -> str:
             "ImageNet, AlexNet [1]",
         ],
         [
-            "features, segmentation, mIoU: colorization / random",
-            frozen("segment", "CamVid", "mIoU"),
-            "CamVid, frozen body",
-            published("segment"),
-            "VOC2012, AlexNet, all trained [1]",
-        ],
-        [
             "features, detection, AP50: colorization / random",
             frozen("detect", "Penn-Fudan", "AP50"),
             "Penn-Fudan, frozen body",
@@ -480,13 +481,6 @@ def headlines() -> str:
             published_colours("AuC rebalanced (%)", "full method", "grey"),
             "10,000 of ImageNet, 256 px [2]",
         ],
-        [
-            "colours, recognised by a classifier, top-1: truth / full method / grey",
-            " / ".join(colour("imagenette", "accuracy", of) for of in ("truth", SHIPPED, "grey")),
-            "1,000 of imagenette, MobileNetV2",
-            published_colours("VGG-16 top-1 (%)", "truth", "full method", "grey"),
-            "10,000 of ImageNet, VGG-16 [2]",
-        ],
     ]
     return "\n".join(
         f"| {' | '.join(row)} |"
@@ -498,7 +492,16 @@ def headlines() -> str:
     )
 
 
+# ----------------------------------------------------------------------------------------------------------- protocols
+def protocols(test: str) -> str:
+    """The protocols that a downstream test can be given."""
+    head = ["protocol", "source", "training and inputs", "what differs here"]
+    rows = [[f"`{name}`", of.source, of.recipe(), of.differs or "—"] for name, of in PROTOCOLS[test].items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, [":---"] * 4, *rows))
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    **{f"protocols-{test}": partial(protocols, test) for test in PROTOCOLS},
     "facts": facts,
     "sources": sources,
     "losses": losses,

@@ -125,7 +125,7 @@ def split_launch_options(argv: Sequence[str]) -> tuple[list[str], LaunchOptions]
             command.append(word)
             continue
         name, key, value = flag.groups()
-        if name in ("dry-run", "wait"):
+        if not LAUNCH_FLAGS[f"--{name}"]:
             values[name.replace("-", "_")] = True
             continue
         if value is None:

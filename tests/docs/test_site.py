@@ -70,3 +70,11 @@ def test_pages_load_nothing_from_elsewhere(site):
         loaded = re.findall(r"<(?:script|img|link)\b[^>]*?(?:src|href)=\"?(https?://[^\s\">]+)", text)
         assert not [address for address in loaded if "canonical" not in address], page
     assert (site / "search" / "search_index.json").exists()
+
+
+@pytest.mark.slow
+def test_equations_are_drawn_without_a_script(site):
+    source = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+    page = (site / "method.html").read_text(encoding="utf-8")
+    assert page.count("<math") == len(hooks.EQUATION.findall(source)) > 10
+    assert "@equation" not in page
