@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-all check docs bench bench-gpu detection segmentation peers
+.PHONY: help demo test test-all check release-check docs bench bench-gpu detection segmentation everything peers
 help:
 	@echo "make demo    set up, train on bundled photographs, colorize unseen ones with the result and with the shipped network"
 	@echo "make test    set up, then run all but the slow tests: at most 6 minutes on two cores"
 	@echo "make test-all   also the slow ones: the demo, Slurm, browsers, framework trainings, killed processes"
 	@echo "make detection, make segmentation   install Detectron2, mmsegmentation (transfer doctor says what is there)"
 	@echo "make check   format, lint, types, import contract, words"
+	@echo "make release-check   the wheel in new environments, the oldest versions of what it needs"
 	@echo "make docs    the site, into build/site, each link checked"
 	@echo "make bench   speed and memory against named peers, into benchmarks/results/"
 	@echo "make bench-gpu   the same of a GPU in five minutes, and whether it computes what the CPU does (DEVICE=cpu: a rehearsal)"
@@ -30,6 +31,10 @@ detection: .venv/.installed
 
 segmentation: .venv/.installed
 	MMCV_WITH_OPS=0 $(INSTALL) --editable '.[segmentation]'
+
+# What images hold: see Dockerfile.
+everything: detection segmentation
+	$(INSTALL) --editable '.[shards,perceptual,timm,onnx,film,caffe,lightly,turing]'
 
 # Other systems' own code, which tests compare with; what deoldify asks for beside it is of its time.
 peers: .venv/.installed-dev
@@ -54,6 +59,9 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_contract.py tests/test_words.py
+
+release-check: .venv/.installed-dev
+	tests/release/check.sh
 
 # The variable silences what Material says about its successors.
 docs: .venv/.installed-dev

@@ -144,6 +144,8 @@ class TrainConfig:
         keep_every: steps between two checkpoints that are kept for good; null keeps the last one only.
         gallery_images: validation images shown in the gallery, the first ones.
         probes: what is measured of the network while it trains.
+        trackers: wandb, mlflow: where the numbers and galleries go beside TensorBoard, as those packages' environment
+            variables say; a run that resumes is the same run there.
         keep_best: a number of a validation or a probe, such as validation_loss or photos_conv5_knn_top1: the checkpoint
             in which it is highest (a loss: lowest) is kept as best.pt.
     """
@@ -158,6 +160,7 @@ class TrainConfig:
         "keep_every",
         "validate_every",
         "gallery_images",
+        "trackers",
         "probes",
         "keep_best",
     )
@@ -181,6 +184,7 @@ class TrainConfig:
     save_every: int = 1000
     keep_every: int | None = None
     gallery_images: int = 12
+    trackers: list[Literal["wandb", "mlflow"]] = field(default_factory=list)
     probes: list[ProbeConfig] = field(default_factory=list)
     keep_best: str | None = None
 

@@ -48,8 +48,7 @@ def export_weights(config: ExportConfig) -> Path:
     Raises:
         FileNotFoundError: no such model or card.
         ValueError: the model cannot be opened; the card is not a mapping, or has a key that is written anyway; or a key
-            means nothing for the format, or names no output of the network.
-        NotAvailableError: a package is missing.
+            means nothing for the format, or names no output of the network; or a package is missing.
     """
     is_graph = config.format in ("onnx", "torch_export")
     for key, refused in (

@@ -81,8 +81,8 @@ def export_graph(
         out: the file.
 
     Raises:
-        ValueError: there is no such output, or the network does not take images of such a size.
-        NotAvailableError: ONNX's packages are missing.
+        ValueError: there is no such output, the network does not take images of such a size, or ONNX's packages are
+            missing.
     """
     network = pretrained.network
     outputs = list(network.stages) if outputs is None else outputs
@@ -135,7 +135,7 @@ def _write_onnx(
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
-        raise missing_package("an export to ONNX", error, "onnx") from error
+        raise ValueError(str(missing_package("an export to ONNX", error, "onnx"))) from error
     sides = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
     with contextlib.redirect_stdout(io.StringIO()):  # what the exporter says of its steps
         program = torch.onnx.export(

@@ -34,6 +34,7 @@ from pretext.runtime.progress import Progress
 from pretext.runtime.run_dir import RunDir, default_values, free_keys
 from pretext.runtime.running_losses import RunningLosses
 from pretext.runtime.stop_signal import StopSignal
+from pretext.runtime.trackers import require_trackers
 from pretext.runtime.whole_file import whole_file
 from pretext.schedule import learning_rate
 from pretext.spelling import unknown_name
@@ -54,7 +55,7 @@ def run(config: TrainConfig) -> Pretrained:
 
 def check(config: TrainConfig) -> None:
     """Raise ValueError if `run` could not begin, whatever the images: an unknown task, network or probe, an argument
-    that one does not take, a crop without room, a network that does not see what the task shows.
+    that one does not take, a crop without room, a network that does not see what the task shows, a missing package.
     """
     task, data = build_task(config.task, config.task_args), config.data
     chosen = config.network
@@ -64,6 +65,7 @@ def check(config: TrainConfig) -> None:
     sample = cut(Image.new("RGB", (data.image_size, data.image_size)), random.Random(0))
     task.split(sample[None], network)
     open_probes(config.probes)
+    require_trackers(config.trackers)
 
 
 def train(
@@ -141,6 +143,7 @@ def _run(
         network=describe_network(network),
     )
     probes = open_probes(config.probes)
+    require_trackers(config.trackers)
     with ExitStack() as opened:
         world = opened.enter_context(join_world(config.device))
         stop = opened.enter_context(StopSignal(world))
@@ -246,7 +249,11 @@ def _train(
     model: nn.Module = (
         whole if world.size == 1 else DistributedDataParallel(whole, gradient_as_bucket_view=True)
     )
-    log = opened.enter_context(MetricsLog(folder, first_step)) if world.is_main else None
+    log = (
+        opened.enter_context(MetricsLog(folder, first_step, config.trackers, dataclasses.asdict(config)))
+        if world.is_main
+        else None
+    )
     shown = first_images(sources.gallery, task, data.image_size, config.gallery_images)
     progress = opened.enter_context(Progress(config.steps, initial=first_step, visible=world.is_main))
     progress.say(

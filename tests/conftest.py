@@ -1,5 +1,6 @@
 import os
 
+import jaxtyping
 import pytest
 import torch
 
@@ -8,6 +9,14 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
 SLOW_FIXTURES = {"browser", "one_machine"}  # Chromium, and the Slurm of two nodes
+
+
+@pytest.fixture
+def unchecked_types():
+    """Without the run-time check of types: while a graph is recorded or compiled, sizes are symbols, not integers."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.hookimpl(tryfirst=True)

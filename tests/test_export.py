@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import asdict
 
-import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -19,6 +18,8 @@ from pretext.networks import NETWORKS, build_network
 from pretext.pretrained import load_pretrained
 from pretext.runtime.checkpoint import save_checkpoint
 from pretext.tasks import build_task
+
+pytestmark = pytest.mark.usefixtures("unchecked_types")
 
 # Network -> the task that it is exported for, and the width at which it is small.
 TRAININGS = {
@@ -73,14 +74,6 @@ def checkpoint(tmp_path_factory):
         return path
 
     return write
-
-
-@pytest.fixture(autouse=True)
-def sizes_may_be_symbols():
-    """While a graph is recorded, sizes are no integers, which the types that are checked under pytest ask for."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def export(model, out, format, **options):
@@ -208,6 +201,9 @@ assert "pretext" not in sys.modules
     assert file == tmp_path / "network.pt2"
 
 
+@pytest.mark.filterwarnings(
+    "ignore:The given buffer is not writable"
+)  # of PyTorch 2.9 when it loads a program
 def test_colours_come_out_of_a_graph_as_the_colorizer_predicts_them(checkpoint, rgb, tmp_path):
     model = checkpoint("eccv16")
     file = export(model, tmp_path / "network.pt2", "torch_export", outputs=["ab"], size=64)

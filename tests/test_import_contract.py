@@ -37,6 +37,8 @@ ADAPTERS = {
     ),
     "onnx": ("pretext.image_graph",),
     "onnxscript": ("pretext.image_graph",),
+    "wandb": ("pretext.runtime.trackers",),
+    "mlflow": ("pretext.runtime.trackers",),
     "h5py": ("pretext.pretrained",),
     "av": ("pretext.film.container",),
     "lightly": ("pretext.tasks.views",),

@@ -1,14 +1,16 @@
 """Numbers of a run: metrics.jsonl, TensorBoard, and the picture of the curves."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pretext.runtime.run_dir import RunDir
+from pretext.runtime.trackers import TRACKERS
 from pretext.runtime.whole_file import write_whole
 
 if TYPE_CHECKING:
@@ -16,13 +18,27 @@ if TYPE_CHECKING:
 
 
 class MetricsLog:
-    """Appends to a run's metrics; made at `step`, it first drops what a killed process logged beyond that step."""
+    """Appends to a run's metrics; made at `step`, it first drops what a killed process logged beyond that step.
 
-    def __init__(self, run_dir: RunDir, step: int) -> None:
+    Args:
+        run_dir: the run.
+        step: that was done last.
+        trackers: names in TRACKERS of what gets the numbers too.
+        config: of the run, for these.
+    """
+
+    def __init__(
+        self,
+        run_dir: RunDir,
+        step: int,
+        trackers: Sequence[str] = (),
+        config: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         kept = [row for row in read_metrics(run_dir.metrics) if row["step"] <= step]
         write_whole(run_dir.metrics, "".join(json.dumps(row) + "\n" for row in kept))
         self._file = run_dir.metrics.open("a")
         self._tensorboard_folder, self._first_step = run_dir.tensorboard, step + 1
+        self._trackers = [TRACKERS[name](run_dir, config) for name in trackers]
 
     @cached_property
     def _tensorboard(self) -> "SummaryWriter":
@@ -37,10 +53,14 @@ class MetricsLog:
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
         self._tensorboard.flush()
+        for tracker in self._trackers:
+            tracker.write(step, values)
 
     def write_image(self, step: int, name: str, image: np.ndarray) -> None:
         """`image`: uint8, (height, width, 3)."""
         self._tensorboard.add_image(name, image, step, dataformats="HWC")
+        for tracker in self._trackers:
+            tracker.write_image(step, name, image)
 
     def __enter__(self) -> "MetricsLog":
         return self
@@ -49,6 +69,8 @@ class MetricsLog:
         self._file.close()
         if "_tensorboard" in vars(self):
             self._tensorboard.close()
+        for tracker in self._trackers:
+            tracker.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -45,6 +45,7 @@ class RunDir:
         self.last_checkpoint = self.checkpoints / "last.pt"
         self.best_checkpoint = self.checkpoints / "best.pt"
         self.samples = self.path / "samples"
+        self.trackers = self.path / "trackers.json"
 
     def step_checkpoint(self, step: int) -> Path:
         """The file of the checkpoint that is kept after `step`."""

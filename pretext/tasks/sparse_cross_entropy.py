@@ -1,5 +1,6 @@
 """Cross-entropy with soft targets on a few of many classes, without a dense target."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -75,7 +76,7 @@ def _write_gradient(out: Tensor, logits: Tensor, scale: Tensor, index: Tensor, s
         out.copy_(dense)
 
 
-def _pieces(*tensors: Tensor) -> "zip[tuple[Tensor, ...]]":
+def _pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     size = -(-len(tensors[0]) // 8)
     return zip(*(tensor.split(size) for tensor in tensors), strict=True)
 

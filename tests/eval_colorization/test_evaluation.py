@@ -345,7 +345,7 @@ def test_a_run_without_a_checkpoint_is_an_error(evaluate, photos, tmp_path):
     (tmp_path / "run").mkdir()
     status, _, complaint = evaluate("report", tmp_path / "run", *options(photos, tmp_path / "report"))
     assert status == 2
-    assert "holds no checkpoints/last.pt; train it first" in complaint
+    assert "holds neither checkpoints/last.pt nor model.safetensors; train it first" in complaint
 
 
 def test_help_answers_without_importing_torch():

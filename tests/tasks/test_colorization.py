@@ -130,8 +130,8 @@ def test_channels_last_logits_give_the_same_loss_and_gradient(
     )
 
 
-# Outside the tests it is one graph; the run-time shape checks break it, and torch warns about its own doing.
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch warns about its own doing
 def test_the_compiled_task_gives_the_same_losses_and_gradient(
     task: Colorization, logits: Tensor, ab: Tensor
 ) -> None:

@@ -6,7 +6,8 @@
 set -euo pipefail
 python=${1:-.venv/bin/python}
 constraints=$(cd "$(dirname "$0")/../.." && pwd)/constraints.txt
-install="$python -m pip install --quiet --disable-pip-version-check --constraint $constraints"
+install="$python -m pip install --quiet --disable-pip-version-check"
+if [ -f "$constraints" ]; then install="$install --constraint $constraints"; fi # a wheel has none
 
 if "$python" -c 'import detectron2' 2>/dev/null; then exit 0; fi
 $install 'setuptools<82' wheel pycocotools fvcore 'iopath<0.1.10' 'omegaconf<2.4' 'hydra-core>=1.1' \
