@@ -29,7 +29,8 @@ class ClusterProfile:
     """Where and with what a job runs. Nothing is guessed from the machine.
 
     Args:
-        cluster: slurm submits a job; local runs it in the background of this machine, debug in this process.
+        cluster: slurm submits a job; local runs it in the background of this machine, debug in this process; torchrun
+            prints with --dry-run a script that other systems (PBS, SGE, ssh) run on each node.
         partition: of Slurm; null takes the cluster's default, here and below.
         account: that pays.
         qos: quality of service.
@@ -48,7 +49,7 @@ class ClusterProfile:
         environment: lines of shell before a job of Slurm, such as module load.
     """
 
-    cluster: Literal["slurm", "local", "debug"]
+    cluster: Literal["slurm", "local", "debug", "torchrun"]
     partition: str | None = None
     account: str | None = None
     qos: str | None = None

@@ -24,6 +24,7 @@ from pretext.cluster.job import Job, JobFolder, run_command_line
 from pretext.cluster.profile import ClusterProfile, split_launch_options
 from pretext.cluster.snapshot import outside_modules, snapshot_code
 from pretext.cluster.states import accounted_states, states_in_queue
+from pretext.cluster.torchrun_script import torchrun_script
 from pretext.outside import function_at
 from pretext.runtime.command_line import Command, parse_config
 
@@ -60,6 +61,15 @@ def launch(prog: str, name: str, command: Command, argv: Sequence[str]) -> None:
         raise ValueError(f"--cluster: {error}") from error
     if command.folder is None:
         raise ValueError("this command is quick and runs on this machine only; leave out --cluster")
+    if profile.cluster == "torchrun":
+        if not options.dry_run or options.sweep or options.wait or options.after:
+            raise ValueError(
+                "cluster: torchrun sends nothing, it prints a script for one command: give --dry-run, and none of "
+                "--sweep, --wait and --after"
+            )
+        command.parse(argv)  # complains of what is wrong before a node does
+        print(torchrun_script(profile, prog, [name, *argv]))
+        return
     runs = plan_runs(command, argv, options.combinations())
     launched = JobFolder(Path(getattr(command.parse(argv), command.folder)))
     parameters = slurm_parameters(profile, f"{prog} {name}", launched.code, options.after)
