@@ -99,7 +99,8 @@ def command_reference(program: str) -> str:
     module = import_module(f"{program}.__main__")
     blocks = [f"# {program}", (module.__doc__ or "").partition("\n\n")[0]]
     for name, command in module.COMMANDS.items():
-        blocks += [f"## {program} {name}", command.help.capitalize() + ".", keys(command.config)]
+        meaning = f"{command.help.capitalize()}: [explained here](../{command.page.removeprefix('docs/')})."
+        blocks += [f"## {program} {name}", meaning, keys(command.config)]
     return "\n\n".join(blocks)
 
 

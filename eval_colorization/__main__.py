@@ -15,6 +15,7 @@ COMMANDS = {
         config=ReportConfig,
         run="eval_colorization.evaluation:make_report",
         help="measure and show how good the colours of methods are",
+        page="docs/compare.md",
         words="model",
         folder="out",
         saved="parts/*.npz",
@@ -23,17 +24,20 @@ COMMANDS = {
         config=TuringConfig,
         run="eval_colorization.turing.export:export_test",
         help="make a visual Turing test: a folder to send, or to serve",
+        page="docs/turing.md",
     ),
     "turing-serve": Command(
         config=TuringServeConfig,
         run="eval_colorization.turing.serve:serve",
         help="put such a test to people by links",
+        page="docs/turing.md",
         words="folder",
     ),
     "turing-score": Command(
         config=TuringScoreConfig,
         run="eval_colorization.turing.score:score",
         help="fooling rates from people's answers",
+        page="docs/turing.md",
         words="answers",
     ),
 }

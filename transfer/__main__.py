@@ -21,7 +21,9 @@ from transfer.prediction.config import PredictConfig
 
 def command_of(test: DownstreamTest, run: Callable[[Any], Any] | str) -> Command:
     """The command that runs a downstream test, by `run`."""
-    return Command(config=test.config, run=run, help=test.help, folder="out", saved=test.saved)
+    return Command(
+        config=test.config, run=run, help=test.help, page="docs/features.md", folder="out", saved=test.saved
+    )
 
 
 def outside_command(address: str) -> Command:
@@ -52,6 +54,7 @@ COMMANDS = {
         config=BenchmarkConfig,
         run="transfer.benchmark.run:run",
         help="train networks on several tasks, test them all, and put the results into one table",
+        page="docs/benchmark.md",
         folder="out",
         saved="t*/**/*",  # of training/ and tests/ in the folder of a run
         parts="transfer.benchmark.run:parts",
@@ -60,18 +63,21 @@ COMMANDS = {
         config=TableConfig,
         run="transfer.table.make:make_table",
         help="all results in one table, beside the published numbers",
+        page="docs/features.md",
         words="results",
     ),
     "predict": Command(
         config=PredictConfig,
         run="transfer.prediction.run:run",
         help="the classes that a trained linear probe sees in images",
+        page="docs/features.md",
         words="results",
     ),
     "features": Command(
         config=FeaturesConfig,
         run="transfer.features.run:run",
         help="features as NumPy arrays, for tools of your own, knn and svm",
+        page="docs/features.md",
         folder="out",
         saved="*.json",
     ),
@@ -79,6 +85,7 @@ COMMANDS = {
         config=PicturesConfig,
         run="transfer.pictures.run:run",
         help="one page to look at networks: filters, maps, nearest neighbours, all images in a plane",
+        page="docs/features.md",
         folder="out",
         saved="index.html",
     ),
@@ -86,17 +93,20 @@ COMMANDS = {
         config=ProtocolsConfig,
         run="transfer.protocols:print_protocols",
         help="list the published protocols: whose they are, how they train, where they differ",
+        page="docs/protocols.md",
         words="tests",
     ),
     "doctor": Command(
         config=DoctorConfig,
         run="transfer.frameworks:doctor",
         help="whether Detectron2 and mmsegmentation can be used here",
+        page="docs/features.md",
     ),
     "sample-voc": Command(
         config=SampleVocConfig,
         run=sample_voc,
         help="write a small data set with boxes and masks, of the bundled photographs",
+        page="docs/features.md",
         words="folder",
     ),
 }

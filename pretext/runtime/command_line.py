@@ -48,6 +48,7 @@ class Command:
         config: the dataclass that its command line is read into.
         run: the function, or `module:function`, imported after the command line was understood.
         help: one line.
+        page: of the documentation, which explains it.
         words: the key that takes words without a flag, as in `colorize a.jpg b.jpg`; None takes a YAML file.
         folder: the key that names the folder which it writes and resumes; None for a quick command, which runs on this
             machine only.
@@ -59,6 +60,7 @@ class Command:
     config: type[Any]
     run: Callable[..., Any] | str
     help: str
+    page: str = ""
     words: str | None = None
     folder: str | None = None
     saved: str = ""
@@ -66,7 +68,7 @@ class Command:
 
     def parse(self, argv: Sequence[str], prog: str = "") -> Any:
         """The configuration that a command line gives; see `parse_config`."""
-        return parse_config(prog, self.config, argv, self.words)
+        return parse_config(prog, self.config, argv, self.words, self.page)
 
     def __call__(self, config: Any) -> None:
         """Do what the command does."""
@@ -74,7 +76,7 @@ class Command:
 
 
 def parse_config(
-    prog: str, config_class: type[Config], argv: Sequence[str], words_key: str | None = None
+    prog: str, config_class: type[Config], argv: Sequence[str], words_key: str | None = None, page: str = ""
 ) -> Config:
     """Read `[CONFIG] [--key value ...]` into `config_class`; flags win over the YAML file CONFIG.
 
@@ -83,6 +85,7 @@ def parse_config(
         config_class: a dataclass, maybe of dataclasses, whose docstrings explain their keys under `Args:`.
         argv: every flag has one value, in YAML; `--a.b value` sets the key b of a.
         words_key: the key that takes the words that are neither flags nor their values; then CONFIG ends in .yaml.
+        page: of the documentation, which the help names.
 
     Raises:
         ValueError: an unknown key (the nearest valid one is named), a wrong type, a missing value or file.
@@ -94,6 +97,7 @@ def parse_config(
         prog=prog,
         usage=f"{prog} {f'{words_key.upper()} ...' if words_key else 'CONFIG'} [--key value ...]",
         description=(config_class.__doc__ or "").partition("Args:")[0].strip(),
+        epilog=page and f"Explained in {page}.",
         exit_on_error=False,
         allow_abbrev=False,
     )

@@ -78,3 +78,10 @@ def test_equations_are_drawn_without_a_script(site):
     page = (site / "method.html").read_text(encoding="utf-8")
     assert page.count("<math") == len(hooks.EQUATION.findall(source)) > 10
     assert "@equation" not in page
+
+
+@pytest.mark.parametrize("program", COMMANDS)
+def test_every_command_names_a_page_that_explains_it(program):
+    for name, command in COMMANDS[program].items():
+        page = (ROOT / command.page).read_text(encoding="utf-8")
+        assert f"{program} {name}" in page or f"`{name}`" in page, name
