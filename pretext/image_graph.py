@@ -97,7 +97,9 @@ def export_graph(
         if name not in possible:
             raise ValueError(unknown_name("output", name, possible))
     graph = ImageGraph(network, outputs, colorizer).eval()
-    example = torch.rand(2, 3, *(EXAMPLE_SIZE if size is None else (size, size)))
+    multiple = network.input_multiple
+    sides = [-(-side // multiple) * multiple for side in EXAMPLE_SIZE] if size is None else [size, size]
+    example = torch.rand(2, 3, *sides)
     with torch.no_grad():
         names = list(graph(example))
     if size is None:

@@ -70,7 +70,7 @@ class MetricsLog:
         if "_tensorboard" in vars(self):
             self._tensorboard.close()
         for tracker in self._trackers:
-            tracker.close()
+            tracker.close(finished=exception[0] is None)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

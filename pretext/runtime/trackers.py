@@ -32,8 +32,8 @@ class Tracker(Protocol):
         """`image`: uint8, (height, width, 3)."""
         ...
 
-    def close(self) -> None:
-        """Send what is left."""
+    def close(self, *, finished: bool) -> None:
+        """Send what is left, and whether the run finished or was stopped."""
         ...
 
 
@@ -69,9 +69,9 @@ class WandbTracker:
         """See `Tracker`."""
         self._run.log({name: self._wandb.Image(image)}, step=step)
 
-    def close(self) -> None:
+    def close(self, *, finished: bool) -> None:
         """See `Tracker`."""
-        self._run.finish()
+        self._run.finish(exit_code=0 if finished else 1)
 
 
 class MlflowTracker:
@@ -114,9 +114,9 @@ class MlflowTracker:
         """See `Tracker`."""
         self._send(lambda: self._client.log_image(self._id, image, key=name, step=step))
 
-    def close(self) -> None:
+    def close(self, *, finished: bool) -> None:
         """See `Tracker`."""
-        self._send(lambda: self._client.set_terminated(self._id))
+        self._send(lambda: self._client.set_terminated(self._id, "FINISHED" if finished else "KILLED"))
 
     def _send(self, call: Callable[[], Any]) -> None:
         """A server that does not answer any more ends the tracking, not the training."""

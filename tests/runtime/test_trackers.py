@@ -7,7 +7,8 @@ import pytest
 
 from pretext.__main__ import main
 from pretext.pretrained import load_pretrained
-from pretext.runtime.metrics_log import read_metrics
+from pretext.runtime.metrics_log import MetricsLog, read_metrics
+from pretext.runtime.run_dir import RunDir
 from tests.end_to_end.small_run import finish, small
 
 
@@ -34,6 +35,24 @@ def test_mlflow_has_the_numbers_of_both_attempts_in_one_run(tmp_path, monkeypatc
     run = client.get_run(first)
     assert (run.info.status, run.info.run_name) == ("FINISHED", "small")
     assert run.data.params["network.name"] == "eccv16"
+
+
+@pytest.mark.slow
+def test_mlflow_tells_a_run_that_was_stopped_from_one_that_finished(tmp_path):
+    mlflow = pytest.importorskip("mlflow", reason="pip install 'colorization-benchmark[mlflow]'")
+    run = RunDir(tmp_path / "runs" / "stopped")
+    run.path.mkdir(parents=True)
+
+    def stop_after_a_step():
+        with MetricsLog(run, 0, ["mlflow"]) as log:
+            log.write(1, {"loss": 2.5})
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_after_a_step()
+    client = mlflow.MlflowClient(tracking_uri=(tmp_path / "runs" / "mlruns").as_uri())
+    known = client.get_run(json.loads(run.trackers.read_text())["mlflow"])
+    assert (known.info.status, known.data.metrics) == ("KILLED", {"loss": 2.5})
 
 
 @pytest.mark.slow
