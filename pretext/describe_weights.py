@@ -16,7 +16,6 @@ PUBLISHED_WEIGHTS = {
     "autocolorize.caffemodel.h5": "larsson of Larsson, Maire, Shakhnarovich 2016",
 }
 
-
 _OUTPUTS: dict[str | None, str] = {
     None: "the deepest stage",
     "ab": "ab / 110",

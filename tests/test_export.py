@@ -180,7 +180,7 @@ def test_onnx_runtime_computes_what_the_network_does_at_any_size(name, checkpoin
     assert_equal_but_for_arithmetic(results, expected(model, rgb, names))
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["outputs"]) == outputs
-    assert metadata["network"] == name
+    assert (metadata["network"], metadata["sha256"]) == (name, load_pretrained(model).sha256)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

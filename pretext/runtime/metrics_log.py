@@ -1,4 +1,4 @@
-"""Numbers of a run: metrics.jsonl, TensorBoard, and the picture of the curves."""
+"""Numbers of a run: metrics.jsonl, TensorBoard and other trackers, and the picture of the curves."""
 
 import json
 from collections.abc import Mapping, Sequence
