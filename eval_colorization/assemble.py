@@ -251,7 +251,7 @@ def _networks(measurer: Measurer, collected: Collected) -> tuple[NetworkResult, 
 def _diagnosticity(
     labels: Labels, classes: np.ndarray, collected: Collected, summarise: Callable[..., Summaries]
 ) -> DiagnosticityResult:
-    """Of each class, and every metric in the classes of high and of low diagnosticity.
+    """The diagnosticity of each class, and every metric in the classes of high and of low diagnosticity.
 
     Args:
         classes: of the images.

@@ -81,7 +81,7 @@ class DecodedNetwork(TrainedNetwork):
     colorizer: Colorizer
 
     def output(self, canvas: Canvas) -> Float[Tensor, "batch outputs grid_height grid_width"]:
-        """Its output for the lightness of `canvas`."""
+        """The network's output for the lightness of `canvas`."""
         if self not in canvas.outputs:
             canvas.outputs[self] = self.colorizer.network_output(canvas.lightness)
         return canvas.outputs[self]

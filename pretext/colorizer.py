@@ -68,7 +68,7 @@ class Colorizer:
 
     @property
     def decodings(self) -> tuple[Decoding, ...]:
-        """Those of a distribution over bins."""
+        """The ways to decode a distribution over bins."""
         return ("annealed_mean", "mean", "mode", "top_k_mean")
 
     def decode_by(self, decoding: Decoding) -> None:

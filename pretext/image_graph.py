@@ -106,7 +106,7 @@ def export_graph(
         print("recording a graph for images of any size; --size N makes one for N x N pixels alone")
     metadata = {
         **metadata,
-        "sha256": pretrained.sha256,  # of the weights: the file itself is not done
+        "sha256": pretrained.sha256,  # of the weights, not of the file
         "input": "RGB in [0, 1], shape (batch, 3, height, width), sRGB",
         "outputs": json.dumps(names),
     }

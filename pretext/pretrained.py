@@ -74,7 +74,7 @@ class Pretrained:
 
     @property
     def name(self) -> str:
-        """Of the network, in NETWORKS, `timm:NAME` or `module:Name`."""
+        """Name of the network: in NETWORKS, `timm:NAME` or `module:Name`."""
         return describe_network(self.network).name
 
     @cached_property
@@ -111,7 +111,7 @@ class Pretrained:
 
     @property
     def temperature(self) -> float:
-        """Of the annealed mean, as the run was validated; raises as `colorization`."""
+        """Temperature of the annealed mean in the run's validations; raises as `colorization`."""
         return self.colorization.temperature
 
     @property

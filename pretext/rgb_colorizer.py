@@ -69,7 +69,7 @@ def rgb_to_yuv(rgb: UInt8[np.ndarray, "*picture 3"]) -> UInt8[np.ndarray, "*pict
 
 
 def yuv_to_rgb(yuv: UInt8[np.ndarray, "*picture 3"]) -> UInt8[np.ndarray, "*picture 3"]:
-    """The inverse, clipped to 0..255."""
+    """Y'UV -> RGB, clipped to 0..255."""
     y, u, v = np.moveaxis(yuv.astype(np.int32), -1, 0)
     u, v = u - 128, v - 128
     red = y + _descaled(v * _FROM_V["red"])

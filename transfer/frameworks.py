@@ -102,7 +102,7 @@ def doctor(_: DoctorConfig) -> None:
 
 
 def module_version(module: str) -> str:
-    """Of the package that brings an installed module; `unknown` where none says so."""
+    """Version of the package that brings an installed module; `unknown` where none says so."""
     packages = packages_distributions().get(module)
     return package_version(packages[0]) if packages else "unknown"
 

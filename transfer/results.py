@@ -18,7 +18,7 @@ ChosenOn = Literal["validation", "test"]
 
 
 def package_versions() -> dict[str, str]:
-    """Of what computes every result."""
+    """Versions of the packages that compute every result."""
     return {
         name: package_version(name)
         for name in ("colorization-benchmark", "torch", "torchvision", "scikit-learn")

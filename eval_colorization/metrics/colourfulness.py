@@ -13,7 +13,7 @@ def colourfulness(rgb: Float[Tensor, "batch 3 height width"]) -> Float64[Tensor,
 
 
 def colourfulness_absolute(rgb: Float[Tensor, "batch 3 height width"]) -> Float64[Tensor, "batch"]:
-    """As `colourfulness`, but of the opponent channels' absolute values: no longer the published measure.
+    """`colourfulness` of the opponent channels' absolute values, which is not the published measure.
 
     Much published code computes this one, so figures from elsewhere are often to be compared with it.
     """

@@ -26,7 +26,7 @@ class GaussianStatistics:
 
     @classmethod
     def empty(cls, num_features: int = 2048, device: torch.device | str = "cpu") -> "GaussianStatistics":
-        """Of no image yet."""
+        """Sums over no image yet."""
         total = torch.zeros(num_features, dtype=torch.float64, device=device)
         return cls(0, total, torch.zeros(num_features, num_features).to(total))
 
@@ -40,7 +40,7 @@ class GaussianStatistics:
     def mean_and_covariance(
         self,
     ) -> tuple[Float64[Tensor, "features"], Float64[Tensor, "features features"]]:
-        """Of the set; the covariance is the unbiased one. Raises NotAvailableError for fewer than two images."""
+        """Mean and unbiased covariance of the set's features. Raises NotAvailableError for fewer than two images."""
         if self.count < 2:
             raise NotAvailableError(
                 f"a covariance needs at least 2 images but there are {self.count}", "measure more images"

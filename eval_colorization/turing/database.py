@@ -169,7 +169,7 @@ def look_up(connection: sqlite3.Connection, invitation: str) -> Participation:
 
 
 def open_form(connection: sqlite3.Connection, invitation: str, key: Key) -> Participation:
-    """As `look_up`; who comes for the first time gets a form: the one that the fewest have, ties by lot.
+    """The participant's form and progress; at the first visit the form that the fewest have, ties by lot.
 
     Raises UnknownInvitationError.
     """

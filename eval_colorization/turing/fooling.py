@@ -16,7 +16,7 @@ MIN_ANSWERED = 0.5  # share of a form's test trials
 
 @dataclass(frozen=True, kw_only=True)
 class Quartiles:
-    """Of response times, in seconds."""
+    """Quartiles of response times, in seconds."""
 
     num: int
     lower: float

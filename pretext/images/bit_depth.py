@@ -107,5 +107,5 @@ def _whole_range(image: Image.Image, largest: int) -> tuple[float, int | None]:
 
 
 def _tags(image: Image.Image) -> Any:
-    """Those of a TIFF file; none of another."""
+    """The tags of a TIFF file; none for another format."""
     return getattr(image, "tag_v2", {})

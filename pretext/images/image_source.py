@@ -49,7 +49,7 @@ class SameImages(ImageSource):
 
     @property
     def remark(self) -> str:  # type: ignore[override]
-        """That of the source."""
+        """The remark of the images' source."""
         return self._source.remark
 
     def __len__(self) -> int:
@@ -57,13 +57,13 @@ class SameImages(ImageSource):
 
     @property
     def group_sizes(self) -> tuple[int, ...]:
-        """As in the source."""
+        """Sizes of the source's groups."""
         return self._source.group_sizes
 
     def name(self, index: int) -> str:
-        """As in the source."""
+        """The image's name in the source."""
         return self._source.name(index)
 
     def stamp(self, index: int) -> str:
-        """As in the source."""
+        """The image's stamp in the source."""
         return self._source.stamp(index)

@@ -39,7 +39,7 @@ class MaskedImages(SameImages):
 
     @property
     def remark(self) -> str:  # type: ignore[override]
-        """That of the images, and how many have a mask: looked up when it is asked for."""
+        """The remark of the images, and how many have a mask, which is counted when it is asked for."""
         num_masks = sum(map(self.has_mask, range(len(self))))
         count = f"{num_masks} of {len(self)} images have a mask"
         return f"{super().remark}; {count}" if super().remark else count

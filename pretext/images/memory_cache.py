@@ -70,7 +70,7 @@ class CachedImages(SameImages):
         self._map()
 
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
-        """As the source opened it, or opens it."""
+        """The image as the source opens it, from memory if it was opened before."""
         if short_side != self._short_side:
             return self._source.open(index, short_side)
         with self._lock:

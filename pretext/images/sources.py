@@ -97,7 +97,7 @@ class ImageSources(NamedTuple):
     cache: CachedImages | None
 
     def annotated(self, annotate: Callable[[ImageSource], ImageSource]) -> "ImageSources":
-        """The same, with what `annotate` gives the images beside them."""
+        """These sources, with what `annotate` adds to their images."""
         gallery = [annotate(source) for source in self.gallery]
         return ImageSources(annotate(self.train), annotate(self.validation), gallery, self.cache)
 
@@ -168,11 +168,11 @@ class SubsetSource(ImageSource):
         return self._source.name(int(self._indices[index]))
 
     def open(self, index: int, short_side: int | None = None) -> Image.Image:
-        """As the whole source opens it."""
+        """The image as the whole source opens it."""
         return self._source.open(int(self._indices[index]), short_side)
 
     def stamp(self, index: int) -> str:
-        """As in the whole source."""
+        """The stamp that the image has in the whole source."""
         return self._source.stamp(int(self._indices[index]))
 
 

@@ -102,7 +102,7 @@ class SplitBrain(Task):
     def prepare(
         self, images: ImageSource, *, name: str, image_size: int, num_workers: int, visible: bool
     ) -> None:
-        """As of `Colorization`."""
+        """Fit the bins, as `Colorization.prepare` does."""
         self.ab_from_lightness.prepare(
             images, name=name, image_size=image_size, num_workers=num_workers, visible=visible
         )

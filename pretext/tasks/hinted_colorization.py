@@ -55,7 +55,7 @@ class HintedColorization(ColorizationRegression):
         return partial(self._cut, super().cut(image_size, crop_size))
 
     def cut_in_order(self, image_size: int) -> Cut:
-        """The same of the central square, with what the image itself decides in place of chance."""
+        """The central square with its patches, drawn from the image itself instead of by chance."""
         return partial(self._cut_in_order, partial(central_square, size=image_size))
 
     def _cut(self, square: RandomCut, image: Image.Image, rng: random.Random) -> UInt8[Tensor, "4 side side"]:

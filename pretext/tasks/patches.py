@@ -66,7 +66,7 @@ class PatchTask(ClassificationTask):
         return partial(self._cut, square, side)
 
     def cut_in_order(self, image_size: int) -> Cut:
-        """The same of the central square in `image_size`, with what the image itself decides in place of chance."""
+        """Patches of the central square in `image_size`, drawn from the image itself instead of by chance."""
         return partial(
             self._cut_in_order, partial(central_square, size=image_size), self._patch_side(image_size)
         )

@@ -89,7 +89,7 @@ class Autoencoder(ReconstructionTask):
     def losses(
         self, output: Float[Tensor, "seen 3 height width"], targets: Float[Tensor, "seen 4 height width"]
     ) -> Losses:
-        """As of any reconstruction; of an image that was shown twice the mean."""
+        """The losses of a reconstruction; an image that is shown twice has the mean of both."""
         losses = super().losses(output, targets)
         if not self.drop_channels:
             return losses
@@ -117,7 +117,7 @@ class Inpainting(ReconstructionTask):
         return partial(self._cut, super().cut(image_size, crop_size))
 
     def cut_in_order(self, image_size: int) -> Cut:
-        """The same of the central square; the image itself decides in place of chance."""
+        """The central square with a hole, placed by the image itself instead of by chance."""
         return partial(self._cut_in_order, image_size)
 
     def _cut(self, square: RandomCut, image: Image.Image, rng: random.Random) -> UInt8[Tensor, "4 side side"]:

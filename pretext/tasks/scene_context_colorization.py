@@ -112,7 +112,7 @@ class SceneContextColorization(ColorizationTask):
     def prepare(
         self, images: ImageSource, *, name: str, image_size: int, num_workers: int, visible: bool
     ) -> None:
-        """As of `colorization`; raises ValueError also if the teacher is unusable, no image has a mask, or one of a
+        """Fit the bins, as `Colorization.prepare` does; raises ValueError also if the teacher is unusable, no image has a mask, or one of a
         hundred masks is.
         """
         self._classification.prepare(

@@ -33,7 +33,7 @@ class Losses(NamedTuple):
         return self.by_name["loss"]
 
     def without(self, images: Bool[Tensor, "batch"]) -> "Losses":
-        """The same, but that these images do not count."""
+        """These losses with the given images left out."""
         kept = {name: values.where(~images, 0.0) for name, values in self.by_name.items()}
         return Losses(kept, self.counted & ~images)
 

@@ -70,7 +70,7 @@ def in_json(mask: Mask) -> Any:
 
 
 def _polygons(segmentation: Any, where: str) -> list[np.ndarray]:
-    """Those of three points or more: COCO's own files have others, and Detectron2 leaves them out too."""
+    """The polygons of three points or more: COCO's own files have others, and Detectron2 leaves them out too."""
     if not isinstance(segmentation, list) or not all(isinstance(polygon, list) for polygon in segmentation):
         raise ValueError(
             f"{where}: segmentation is {shown(segmentation)}, expected a list of polygons, or run lengths with size "

@@ -74,7 +74,7 @@ class FeatureSource(ImageSource):
         raise ValueError(f"{self.folder} holds features and no pictures: it is data for knn and svm alone")
 
     def name(self, index: int) -> str:
-        """As in the images that the features are of."""
+        """The name of the image that the features are of."""
         return self._names[index]
 
     def described(self) -> str:

@@ -79,7 +79,7 @@ def run(config: GeometryConfig) -> list[Record]:
 
 
 def _rows(features: Features, kept: np.ndarray) -> np.ndarray:
-    """Of the readable images; a memory map where all are."""
+    """The features of the readable images; a memory map where all are readable."""
     rows = features.open()
     return rows if kept.all() else rows[kept]
 

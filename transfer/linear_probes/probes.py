@@ -63,12 +63,12 @@ class Choice:
 
     @property
     def sha256(self) -> str:
-        """Of the probe's tensors."""
+        """SHA-256 of the probe's tensors."""
         return state_hash(self.probe)
 
 
 class ChosenProbes:
-    """Of each stage the probe with the highest first metric so far, the first of equals.
+    """The probe of each stage with the highest first metric so far, the first of equals.
 
     Attributes:
         by_stage: stage -> its choice, in order of depth.

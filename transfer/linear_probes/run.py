@@ -362,7 +362,7 @@ def _by_class(predicted: np.ndarray, images: LabelledImages, readable: np.ndarra
 
 
 def _highest(measured: Mapping[str, list[dict[str, float]]]) -> str:
-    """Of the first metric the highest value of each stage."""
+    """The highest value of the first metric for each stage."""
     first = next(iter(next(iter(measured.values()))[0]))
     highest = {stage: max(row[first] for row in rows) for stage, rows in measured.items()}
     return f"{first} " + ", ".join(f"{stage} {value:.2f}" for stage, value in highest.items())

@@ -202,7 +202,7 @@ def _check(config: KnnConfig) -> None:
 
 
 def _those_that_fit(numbers_of_neighbours: Sequence[int], num_train: int) -> list[int]:
-    """Those up to the number of training images, sorted; the others are named.
+    """The values of k up to the number of training images, sorted; the others are named.
 
     Raises:
         ValueError: there are none.

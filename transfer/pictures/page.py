@@ -40,7 +40,7 @@ class Crops:
         return self._cut(self._source.open(index, self._short_side)) / 255
 
     def picture(self, index: int, side: int) -> Image.Image:
-        """Of that many pixels."""
+        """A picture of that many pixels."""
         return to_pil_image(self.open(index)).resize((side, side), Image.Resampling.LANCZOS)
 
 

@@ -59,7 +59,7 @@ class SegmentationImages(Split[SegmentedImage]):
 
     @property
     def shown_classes(self) -> tuple[str, ...]:
-        """Those that a mask shows: what a mean over classes is of."""
+        """The classes that some mask shows, over which the mean is taken."""
         return tuple(name for name, count in self.pixels_by_class().items() if count)
 
     def notes(self) -> list[str]:

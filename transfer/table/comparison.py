@@ -112,7 +112,7 @@ class Table(Grid):
 
     @cached_property
     def best(self) -> dict[str, str]:
-        """As of a grid; of a similarity to another network there is no best."""
+        """Which cells are the best of their column; a similarity to another network has no best."""
         return {} if self.metric == "cka" else super().best
 
 

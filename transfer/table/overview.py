@@ -69,7 +69,7 @@ class Overview(Grid):
     tests: Mapping[str, Column]
 
     def heads(self) -> list[str]:
-        """Of each column the task, what was trained, the metric, and the number of its note."""
+        """Task, what was trained, metric and number of the note, for each column."""
         return [
             f"{title(column.table.task)}, {column.trained}: {metric_name(column.table.metric)} "
             f"({self._note_number(column)})"

@@ -41,7 +41,7 @@ class Provenance:
 
 
 def find_provenance(results: Mapping[Path, Mapping[str, Record]], out: Path) -> list[Provenance]:
-    """Of each network, by name and seeds.
+    """Where each network comes from, by its name and seeds.
 
     Args:
         results: see `read_results`.

@@ -40,7 +40,7 @@ class PublishedNumbers:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedResults(PublishedNumbers):
-    """Those of one task.
+    """The published results of one task.
 
     Attributes:
         protocol: how they were measured, in this project's words.
