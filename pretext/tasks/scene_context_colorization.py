@@ -112,8 +112,10 @@ class SceneContextColorization(ColorizationTask):
     def prepare(
         self, images: ImageSource, *, name: str, image_size: int, num_workers: int, visible: bool
     ) -> None:
-        """Fit the bins, as `Colorization.prepare` does; raises ValueError also if the teacher is unusable, no image has a mask, or one of a
-        hundred masks is.
+        """Fit the bins, as `Colorization.prepare` does.
+
+        Raises:
+            ValueError: also if the teacher is unusable, no image has a mask, or one of a hundred masks is.
         """
         self._classification.prepare(
             images, name=name, image_size=image_size, num_workers=num_workers, visible=visible

@@ -40,7 +40,7 @@ def train_pipeline(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
 
 
 def test_pipeline(protocol: SegmentationProtocol) -> list[dict[str, Any]]:
-    """The pipeline of a test image, whose mask keeps its size: once, or at each scale of the protocol, also mirrored."""
+    """The pipeline of a test image, whose mask keeps its size: once, or mirrored too at each scale of the protocol."""
     if not protocol.test_scales:
         resize = [_resize(protocol.image_size)] if protocol.image_size else []
         return [READ, *resize, READ_MASK, PACK]
