@@ -119,14 +119,14 @@ def overridden(
     ):
         if value < 1:
             raise ValueError(f"{key} is {value}, expected at least 1")
-    of_user: dict[str, Any] = {
+    given: dict[str, Any] = {
         key: size if isinstance(size, int) else tuple(size) for key, size in sizes.items() if size is not None
     }
     return replace(
         published,
         schedule=published.schedule.scaled(config.steps, config.batch_size, config.lr),
         batch_norm=config.batch_norm or published.batch_norm,
-        **of_user,
+        **given,
     )
 
 
