@@ -1,4 +1,5 @@
 import os
+import signal
 
 import jaxtyping
 import pytest
@@ -7,6 +8,9 @@ import torch
 # Without a GPU, Triton's kernels run in its interpreter; it reads this when it is imported.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# A script's background job is started with Ctrl-C ignored, and so would be the processes that tests send it to.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SLOW_FIXTURES = {"browser", "one_machine"}  # Chromium, and the Slurm of two nodes
 

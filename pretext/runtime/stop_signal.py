@@ -22,40 +22,24 @@ class StopSignal:
     """Remembers these signals while it is entered; a second Ctrl-C or SIGTERM ends the process at once.
 
     It begins to when it is first asked, by which there is something to save. Before, a signal does what it did outside:
-    a start or a compilation may take minutes, often in C, where no handler of Python runs. A KeyboardInterrupt that a
-    library swallows meanwhile is raised again when the flag is first asked.
+    a start or a compilation may take minutes, often in C, where no handler of Python runs.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._urgency = 0
         self._before: dict[int, Any] = {}
-        self._is_interrupted = False
         self._calls_left, self._calls, self._asked, self._cost = 1, 1, time.perf_counter(), 0.0
 
     def __enter__(self) -> "StopSignal":
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._interrupt)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._interrupt_as_usual()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._is_interrupted = True
-        raise KeyboardInterrupt
-
-    def _interrupt_as_usual(self) -> None:
-        if signal.getsignal(signal.SIGINT) == self._interrupt:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
     def _listen(self) -> None:
         if not self._before:
-            if self._is_interrupted:
-                raise KeyboardInterrupt
-            self._interrupt_as_usual()
             self._before = {int(number): signal.signal(number, self._remember) for number in SIGNALS}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
