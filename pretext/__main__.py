@@ -36,7 +36,7 @@ COMMANDS = {
     "export": Command(
         config=ExportConfig,
         run="pretext.export:export_weights",
-        help="write a run's weights as safetensors",
+        help="write a trained network for others: weights, a folder for timm and the Hub, ONNX, a program of PyTorch",
         page="docs/export.md",
         words="model",
     ),

@@ -19,10 +19,8 @@ from pretext.runtime.whole_file import whole_file
 from pretext.spelling import unknown_name
 from pretext.tasks.colorization import ColorizationTask
 
-EXAMPLE_SIZE = (
-    224,
-    256,
-)  # of the images with which a graph for any size is recorded; unlike, so that none is fixed
+# Of the images with which a graph for any size is recorded; unlike, so that neither side is fixed to the other.
+EXAMPLE_SIZE = (224, 256)
 
 
 class ImageGraph(nn.Module):
@@ -51,7 +49,7 @@ class ImageGraph(nn.Module):
         results: dict[str, Tensor] = {}
         if self._stages:
             results |= self.network.forward_stages(seen, self._stages)
-        # What the answers have in common with the stages is computed once: exporters merge equal nodes.
+        # The exporter to ONNX merges what the answers have in common with the stages; a program computes it again.
         for name in self._answers:
             if name == "ab":
                 assert self._colorizer is not None

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from pretext.pretrained import Pretrained, describe_network
-from pretext.runtime.whole_file import whole_file
+from pretext.runtime.whole_file import write_whole
 
 CARD_FILE = "README.md"
 
@@ -49,16 +49,11 @@ def write_model_folder(
             **({"license": card["licence"]} if "licence" in card else {}),
         },
     }
-    _write(out / "config.json", json.dumps(config, indent=2) + "\n")
+    write_whole(out / "config.json", json.dumps(config, indent=2) + "\n")
     if (out / CARD_FILE).exists():
         print(f"{out / CARD_FILE} stays as it is; delete it for a new one")
     else:
-        _write(out / CARD_FILE, _model_card(pretrained, facts, card))
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        write_whole(out / CARD_FILE, _model_card(pretrained, facts, card))
 
 
 def _model_card(pretrained: Pretrained, facts: Mapping[str, str], card: Mapping[str, Any]) -> str:

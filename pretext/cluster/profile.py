@@ -14,13 +14,8 @@ LAUNCH_HELP = """on a cluster:
   --wait                  follow the log to the end; the exit status is the job's
   --after JOB             start when that job has ended well
   --sweep KEY=VALUES ...  one run for each combination: optim.lr=1e-5,3e-5 seed=0..4"""
-LAUNCH_FLAGS = {
-    "--cluster": True,
-    "--dry-run": False,
-    "--wait": False,
-    "--after": True,
-    "--sweep": True,
-}  # has a value
+# Flag -> whether it has a value.
+LAUNCH_FLAGS = {"--cluster": True, "--dry-run": False, "--wait": False, "--after": True, "--sweep": True}
 _FLAG = re.compile(rf"--({'|'.join(LAUNCH_FLAGS).replace('--', '')})(?:\.(\w+))?(?:=(.*))?$", re.DOTALL)
 
 
@@ -65,6 +60,11 @@ class ClusterProfile:
     max_timeouts: int = 1000
     array_parallelism: int | None = None
     environment: list[str] = field(default_factory=list)
+
+    @property
+    def processes_per_node(self) -> int:
+        """How many processes start on each node: as asked, or one per GPU, or one."""
+        return self.tasks_per_node or max(1, self.gpus_per_node)
 
     def __post_init__(self) -> None:
         for key in ("nodes", "tasks_per_node", "cpus_per_task", "array_parallelism", "time_limit_minutes"):

@@ -155,7 +155,7 @@ def slurm_parameters(profile: ClusterProfile, job_name: str, code: Path, after: 
         "constraint": profile.constraint,
         "nodes": profile.nodes,
         "gpus_per_node": profile.gpus_per_node or None,
-        "ntasks_per_node": profile.tasks_per_node or max(1, profile.gpus_per_node),
+        "ntasks_per_node": profile.processes_per_node,
         "cpus_per_task": profile.cpus_per_task,
         "mem": None if memory is None else f"{round(memory * 1024)}MB",
         "signal_delay_s": profile.signal_delay_seconds,

@@ -17,7 +17,7 @@ def torchrun_script(profile: ClusterProfile, prog: str, argv: Sequence[str]) -> 
     """
     command = shlex.join([prog, *argv])
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
-    processes = profile.tasks_per_node or max(1, profile.gpus_per_node)
+    processes = profile.processes_per_node
     lines = [
         "#!/usr/bin/env bash",
         f"# {command}",

@@ -129,7 +129,7 @@ class MlflowTracker:
             print(f"mlflow takes no more numbers of this run ({error}); all of them are in metrics.jsonl")
 
 
-TRACKERS: dict[str, type[WandbTracker] | type[MlflowTracker]] = {
+TRACKERS: dict[str, Callable[[RunDir, Mapping[str, Any]], Tracker]] = {
     "wandb": WandbTracker,
     "mlflow": MlflowTracker,
 }
